@@ -1,0 +1,470 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The facts that travel: readings, ticks, shares, windows.
+
+Plain frozen values and their form on the wire; no arithmetic beyond sums
+and no I/O.  Energy is in integer microjoules, time in integer nanoseconds:
+``boottime_ns`` is CLOCK_BOOTTIME, ``wall_ns`` is since 1970 UTC.
+
+None means "not measured" and is never the same as 0.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from energy_accounting import errors
+
+WIRE_VERSION = 1
+
+INSTANCE = 'instance'
+SERVICE = 'service'
+UNALLOCATED = 'unallocated'
+KINDS = (INSTANCE, SERVICE, UNALLOCATED)
+
+PACKAGE = 'package'
+MEMORY = 'memory'
+
+
+# --- what is read -----------------------------------------------------------
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ZoneReading:
+    """One counter at one moment.
+
+    :ivar zone: name within the host, e.g. ``package-0``, ``dram-1``.
+    :ivar component: ``package`` or ``memory``: which part it feeds.
+    :ivar counter_uj: None when it could not be read this time.
+    :ivar range_uj: the value it wraps at (``max_energy_range_uj``);
+        0 when the kernel names none.
+    """
+
+    zone: str
+    component: str
+    counter_uj: int | None
+    range_uj: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GuestReading:
+    """A guest at one moment.
+
+    :ivar incarnation: names this life of the guest (``PID-STARTTIME``); a
+        restarted guest or a reused PID has another one.
+    :ivar started_ns: boottime of the process start; None when unknown.
+    :ivar cpu_ns: CPU time of all its threads; None when unreadable now.
+    :ivar parent: the cgroup that also holds the time of its ended siblings
+        (a key of :attr:`HostReading.parents_cpu_ns`), or None.
+    :ivar service: the service cgroup it runs inside (a key of
+        :attr:`HostReading.services_cpu_ns`), or None.
+    :ivar ended_ns: boottime of its end; set in
+        :attr:`HostReading.ended` only.
+    """
+
+    instance_id: str
+    incarnation: str
+    started_ns: int | None
+    cpu_ns: int | None
+    vcpus: int
+    memory_mib: int
+    project_id: str | None = None
+    flavor: str | None = None
+    user_id: str | None = None
+    parent: str | None = None
+    service: str | None = None
+    ended_ns: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostReading:
+    """One joint reading of a host: all zones and all guests.
+
+    :ivar busy_ns: non-idle time of all CPUs since boot (iowait and steal
+        are idle; ``guest`` is inside ``user``).
+    :ivar cpus: online hardware threads.
+    :ivar ended: last readings of guests that ended since the reading
+        before, as lifecycle events gave them.
+    :ivar parents_cpu_ns: CPU time since its creation of each cgroup that
+        is the parent of guests.
+    :ivar services_cpu_ns: the same of each service cgroup, guests inside
+        included.
+    """
+
+    wall_ns: int
+    boottime_ns: int
+    boot_id: str
+    zones: tuple[ZoneReading, ...]
+    busy_ns: int
+    cpus: int
+    memory_mib: int
+    guests: tuple[GuestReading, ...] = ()
+    ended: tuple[GuestReading, ...] = ()
+    parents_cpu_ns: Mapping[str, int] = dataclasses.field(
+        default_factory=dict)
+    services_cpu_ns: Mapping[str, int] = dataclasses.field(
+        default_factory=dict)
+
+
+# --- what follows from two readings -----------------------------------------
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Gap:
+    """Energy that nobody can know: a zone (None: the host), when and why."""
+
+    zone: str | None
+    start_ns: int
+    end_ns: int
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GuestUse:
+    """What one guest used and held in a tick.
+
+    :ivar vcpu_ns: vCPUs times its lifetime within the tick.
+    :ivar memory_mib_ns: MiB times its lifetime within the tick.
+    """
+
+    instance_id: str
+    project_id: str | None
+    flavor: str | None
+    user_id: str | None
+    cpu_ns: int
+    vcpu_ns: int
+    memory_mib_ns: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tick:
+    """The difference between two joint readings.
+
+    :ivar start_ns, end_ns: wall clock; their difference need not be the
+        duration (the clock may have been set).
+    :ivar zones_uj: energy of each zone of the basis.
+    :ivar memory_uj: None when the host measures no memory.
+    :ivar host_cpu_ns: the host system's own CPU time.
+    :ivar lost_cpu_ns: CPU time nobody can be named for, by the reason it
+        is ``unallocated`` for (``ended``, ``unreadable``).
+    :ivar backfilled: longer than two ticks: booked from the counters.
+    """
+
+    boottime_start_ns: int
+    boottime_end_ns: int
+    start_ns: int
+    end_ns: int
+    zones_uj: Mapping[str, int]
+    package_uj: int
+    memory_uj: int | None
+    cpus: int
+    memory_mib: int
+    guests: tuple[GuestUse, ...]
+    services_cpu_ns: Mapping[str, int]
+    host_cpu_ns: int
+    lost_cpu_ns: Mapping[str, int]
+    backfilled: bool = False
+
+    @property
+    def duration_ns(self) -> int:
+        return self.boottime_end_ns - self.boottime_start_ns
+
+    @property
+    def busy_ns(self) -> int:
+        """CPU time of the host: guests, services, itself, unknown."""
+        return (sum(guest.cpu_ns for guest in self.guests)
+                + sum(self.services_cpu_ns.values()) + self.host_cpu_ns
+                + sum(self.lost_cpu_ns.values()))
+
+
+class Account(NamedTuple):
+    """Who owns a share.
+
+    An instance account is a version (instance, project, flavor, user); a
+    service account has a ``name``; an unallocated one has its reason there.
+    """
+
+    kind: str
+    instance_id: str | None = None
+    project_id: str | None = None
+    flavor: str | None = None
+    user_id: str | None = None
+    name: str | None = None
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """A key to sort accounts by (None sorts as an empty text)."""
+        return tuple(field or '' for field in self)
+
+
+class Share(NamedTuple):
+    """What one account got: the terms and the keys they follow from.
+
+    ``memory_uj`` is None when the host measures no memory.
+    """
+
+    account: Account
+    active_uj: int
+    idle_uj: int
+    memory_uj: int | None
+    host_uj: int
+    cpu_ns: int
+    vcpu_ns: int
+    memory_mib_ns: int
+
+    @property
+    def energy_uj(self) -> int:
+        return (self.active_uj + self.idle_uj + (self.memory_uj or 0)
+                + self.host_uj)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """What of a window fell into one bucket.
+
+    :ivar measured_ns: time the meters covered.
+    :ivar capacity_ns: online threads times that time.
+    :ivar idle_uj: the idle part of the package energy (all accounts).
+    """
+
+    bucket: int
+    backfilled: bool
+    measured_ns: int
+    busy_ns: int
+    capacity_ns: int
+    idle_uj: int
+    zones_uj: Mapping[str, int]
+    shares: tuple[Share, ...]
+
+    @property
+    def measured_uj(self) -> int:
+        return sum(self.zones_uj.values())
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Window:
+    """What one host used between two wall-clock edges: what travels.
+
+    :ivar sequence: 1, 2, 3 ... within the stream, without holes.
+    :ivar start_ns, end_ns: wall clock.
+    :ivar basis: the zones that are counted.
+    :ivar idle_kind: ``configured``, ``measured`` or ``provisional``.
+    :ivar idle_power_uw: None while provisional.
+    """
+
+    host: str
+    machine_id: str
+    stream: str
+    sequence: int
+    start_ns: int
+    end_ns: int
+    boot_id: str
+    boottime_start_ns: int
+    boottime_end_ns: int
+    policy: str
+    basis: tuple[str, ...]
+    idle_kind: str
+    idle_power_uw: int | None
+    cpus: int
+    memory_mib: int
+    parts: tuple[Part, ...]
+    gaps: tuple[Gap, ...] = ()
+    version: str = ''
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lost:
+    """Stands for records of a stream that can never be read again.
+
+    :ivar sequence: the first one.
+    :ivar last: the last one, at least ``sequence``.
+    """
+
+    host: str
+    machine_id: str
+    stream: str
+    sequence: int
+    last: int
+
+
+# --- the wire ---------------------------------------------------------------
+
+_PLAIN = tuple(field.name for field in dataclasses.fields(Window)
+               if field.name not in ('parts', 'gaps'))
+_PART_PLAIN = tuple(field.name for field in dataclasses.fields(Part)
+                    if field.name != 'shares')
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON with sorted keys: the same value, the same text."""
+    return json.dumps(value, sort_keys=True, separators=(',', ':'),
+                      ensure_ascii=False, allow_nan=False)
+
+
+def payload(record: Window | Lost) -> str:
+    """The text of a record: what is spooled, sent, digested."""
+    if isinstance(record, Lost):
+        return to_json({'v': WIRE_VERSION, 'kind': 'lost',
+                        **dataclasses.asdict(record)})
+    body: dict[str, Any] = {name: getattr(record, name) for name in _PLAIN}
+    body['parts'] = [
+        {**{name: getattr(part, name) for name in _PART_PLAIN},
+         'zones_uj': dict(part.zones_uj),
+         'shares': [[*share.account, *share[1:]] for share in part.shares]}
+        for part in record.parts]
+    body['gaps'] = [dataclasses.asdict(gap) for gap in record.gaps]
+    return to_json({'v': WIRE_VERSION, 'kind': 'window', **body})
+
+
+def digest(text: str) -> str:
+    """SHA-256 of a payload, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def from_payload(text: str) -> Window | Lost:
+    """The record that :func:`payload` wrote.
+
+    Only the form is checked here; whether it adds up is the collector's
+    question.
+
+    :raises errors.InvalidRecord: for anything that is not such a text.
+    """
+    try:
+        body = json.loads(text, parse_float=_no_float,
+                          parse_constant=_no_float)
+        version, kind = body.pop('v'), body.pop('kind')
+        if version != WIRE_VERSION:
+            raise errors.InvalidRecord(
+                f'wire version {version!r} is not {WIRE_VERSION}: upgrade '
+                'the collector before the notifiers')
+        if kind == 'lost':
+            return _checked_lost(Lost(**body))
+        if kind != 'window':
+            raise errors.InvalidRecord(f'no record is of kind {kind!r}')
+        parts = tuple(_part(part) for part in body.pop('parts'))
+        gaps = tuple(_gap(gap) for gap in body.pop('gaps'))
+        body['basis'] = tuple(body['basis'])
+        return _checked_window(Window(**body, parts=parts, gaps=gaps))
+    except errors.InvalidRecord:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError,
+            RecursionError) as error:
+        raise errors.InvalidRecord(f'not a window: {error}') from error
+
+
+def _no_float(text: str) -> Any:
+    raise errors.InvalidRecord(f'{text} is not an integer')
+
+
+def _part(body: dict[str, Any]) -> Part:
+    shares = tuple(_share(row) for row in body.pop('shares'))
+    for zone, energy_uj in body['zones_uj'].items():
+        _natural(energy_uj, f'zones_uj[{zone}]')
+    part = Part(**body, shares=shares)
+    for name in ('bucket', 'measured_ns', 'busy_ns', 'capacity_ns',
+                 'idle_uj'):
+        _natural(getattr(part, name), name)
+    if not isinstance(part.backfilled, bool):
+        raise errors.InvalidRecord('backfilled is not true or false')
+    return part
+
+
+def _share(row: list[Any]) -> Share:
+    account, numbers = Account(*row[:6]), row[6:]
+    if account.kind not in KINDS:
+        raise errors.InvalidRecord(f'no account is of kind {account.kind!r}')
+    for name in account[1:]:
+        if name is not None and (not isinstance(name, str)
+                                 or not 0 < len(name) <= 255):
+            raise errors.InvalidRecord(
+                f'account field {str(name)[:40]!r} is not a text of 1 to '
+                '255 characters')
+    if account.kind == INSTANCE and account.instance_id is None:
+        raise errors.InvalidRecord('an instance account without instance')
+    if account.kind != INSTANCE and account.name is None:
+        raise errors.InvalidRecord(f'a {account.kind} account without name')
+    share = Share(account, *numbers)
+    for name, number in zip(Share._fields[1:], numbers, strict=True):
+        if not (name == 'memory_uj' and number is None):
+            _natural(number, name)
+    return share
+
+
+def _gap(body: dict[str, Any]) -> Gap:
+    gap = Gap(**body)
+    if gap.zone is not None:
+        _text(gap.zone, 'gap zone')
+    _text(gap.reason, 'gap reason')
+    _natural(gap.start_ns, 'gap start_ns')
+    _natural(gap.end_ns, 'gap end_ns')
+    return gap
+
+
+def _checked_lost(lost: Lost) -> Lost:
+    _checked_identity(lost)
+    _natural(lost.last, 'last')
+    if lost.last < lost.sequence:
+        raise errors.InvalidRecord('last is before sequence')
+    return lost
+
+
+def _checked_identity(record: Window | Lost) -> None:
+    for name in ('host', 'machine_id', 'stream'):
+        _text(getattr(record, name), name)
+    _natural(record.sequence, 'sequence')
+    if record.sequence == 0:
+        raise errors.InvalidRecord('sequence begins with 1')
+
+
+def _checked_window(window: Window) -> Window:
+    _checked_identity(window)
+    for name in ('boot_id', 'policy', 'idle_kind'):
+        _text(getattr(window, name), name)
+    for zone in window.basis:
+        _text(zone, 'basis')
+    for name in ('start_ns', 'end_ns', 'boottime_start_ns',
+                 'boottime_end_ns', 'cpus', 'memory_mib'):
+        _natural(getattr(window, name), name)
+    if window.idle_power_uw is not None:
+        _natural(window.idle_power_uw, 'idle_power_uw')
+    if not isinstance(window.version, str):
+        raise errors.InvalidRecord('version is not a text')
+    return window
+
+
+def _text(value: Any, name: str) -> None:
+    if not isinstance(value, str) or not 0 < len(value) <= 255:
+        raise errors.InvalidRecord(
+            f'{name} is not a text of 1 to 255 characters')
+
+
+def _natural(value: Any, name: str) -> None:
+    # bool is an int to Python; 2^63 is the end of SQL's BIGINT.
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise errors.InvalidRecord(f'{name} is not a whole number from 0')
+
+
+def reading_to_wire(reading: HostReading) -> dict[str, Any]:
+    """A joint reading as plain JSON values (for the closing baselines)."""
+    body = dataclasses.asdict(reading)
+    body['parents_cpu_ns'] = dict(reading.parents_cpu_ns)
+    body['services_cpu_ns'] = dict(reading.services_cpu_ns)
+    return body
+
+
+def reading_from_wire(body: dict[str, Any]) -> HostReading:
+    """What :func:`reading_to_wire` wrote.
+
+    :raises errors.InvalidRecord: when it is anything else.
+    """
+    try:
+        return HostReading(**{
+            **body,
+            'zones': tuple(ZoneReading(**zone) for zone in body['zones']),
+            'guests': tuple(GuestReading(**guest)
+                            for guest in body['guests']),
+            'ended': tuple(GuestReading(**guest)
+                           for guest in body['ended'])})
+    except (TypeError, KeyError) as error:
+        raise errors.InvalidRecord(f'not a reading: {error}') from error
