@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every option of every process, and the one place they are loaded.
+
+Nothing else registers options, and nothing imports a global: :func:`load`
+makes the configuration once and hands it on.  What a process works with
+are typed settings made of it at the edge, not this object.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+from collections.abc import Sequence
+
+from keystoneauth1 import loading as ksa_loading
+from oslo_config import cfg
+
+from energy_accounting import errors, units
+
+NAME = 'energy-accounting'
+
+default_opts = [
+    cfg.StrOpt('host', sample_default='<hostname>', help="""
+The name of this host, as nova-compute's own ``host`` option says it. The
+default is the machine's host name; inside a container there is no default,
+because a container's name is not the host's.
+"""),
+    cfg.StrOpt('state_path', default='/var/lib/energy-accounting', help="""
+Directory for what must survive a restart: the notifier's spool, and the
+database of the standalone service.
+"""),
+]
+
+notifier_opts = [
+    cfg.ListOpt('meters', default=['rapl'], help="""
+Meters to read, by plug-in name (entry points energy_accounting.meters).
+"""),
+    cfg.ListOpt('guests', default=['libvirt', 'procfs'], help="""
+Sources of guests, by plug-in name (entry points energy_accounting.guests);
+the first that works on this host is used.
+"""),
+    cfg.IntOpt('tick_seconds', default=5, min=1, max=60, help="""
+Seconds between two joint readings of all meters and all guests.
+"""),
+    cfg.IntOpt('window_seconds', default=60,
+               choices=[n for n in range(10, 901) if 900 % n == 0], help="""
+Seconds of a window, the unit that is sent and stored exactly once. Divides
+900, so that a window never crosses a quarter of an hour.
+"""),
+    cfg.StrOpt('policy', default='two-part/1', help="""
+Attribution policy, by name and version (entry points
+energy_accounting.policies): two-part/1 or proportional/1.
+"""),
+    cfg.StrOpt('idle_power_watts', default='auto', help="""
+Power the packages draw with no work, in watts (a number, up to six decimal
+places), or auto: the median of at least ten quiet windows of a day, valid
+from the next UTC day on.
+"""),
+    cfg.StrOpt('max_power_watts', default='auto', help="""
+The most the packages of this host can draw together, in watts, or auto: 1.5
+times the sum of the packages' long-term power limits, else 600 W a package.
+Decides whether a counter's fall can be a wrap.
+"""),
+    cfg.StrOpt('cpu_allocation_ratio', default='1.0', help="""
+vCPUs this host offers per hardware thread, as nova-compute's option of the
+same name; a decimal number above 0. Idle energy is given by vCPU out of
+threads times this ratio.
+"""),
+    cfg.ListOpt('service_cgroups', default=[], help="""
+Cgroups whose CPU time belongs to a service account, as ``[name=]path``
+under cgroup_path; globs are allowed, the whole subtree counts, guests
+inside it do not. Example: ``kubernetes=kubepods*,ceph=system.slice/ceph*``
+"""),
+    cfg.IntOpt('spool_max_days', default=30, min=1, help="""
+Days of windows that are kept while the collector is away.
+"""),
+    cfg.IntOpt('spool_keep_hours', default=48, min=0, help="""
+Hours that acknowledged windows are kept, so that a database restored from a
+backup can be caught up.
+"""),
+    cfg.StrOpt('procfs_path', default='/proc', help='Where procfs is.'),
+    cfg.StrOpt('sysfs_path', default='/sys', help="""
+Where sysfs is. Container runtimes mask powercap under /sys: mount the
+host's elsewhere, e.g. /host/sys.
+"""),
+    cfg.StrOpt('cgroup_path', default='/sys/fs/cgroup',
+               help='Where the cgroup file system is.'),
+    cfg.BoolOpt('user_ids', default=False, help="""
+Send the user id of an instance's owner too. User ids are personal data: off
+by default.
+"""),
+]
+
+rapl_opts = [
+    cfg.ListOpt('zones', default=['auto'], help="""
+RAPL zones to count, by name (``package-0``, ``dram-0``, ``psys``), or auto:
+all packages (or dies) and their DRAM. Zones that contain each other are
+refused.
+"""),
+]
+
+libvirt_opts = [
+    cfg.StrOpt('uri', default='qemu:///system',
+               help='Connection to libvirt; opened read-only.'),
+]
+
+collector_opts = [
+    cfg.IntOpt('workers', default=2, min=1, max=256,
+               help='Worker processes of one collector.'),
+    cfg.StrOpt('enrolment', default='first_use',
+               choices=['first_use', 'manual'], help="""
+first_use: a host is enrolled by its first window. manual: windows of a host
+that no operator has enrolled are quarantined.
+"""),
+    cfg.IntOpt('owners_refresh_seconds', default=300, min=10, help="""
+Seconds between two readings of names from Keystone and of missing owners
+from Nova.
+"""),
+    cfg.IntOpt('retention_instance_days', default=400, min=31, help="""
+Days that rows by instance are kept (energy-accounting-manage db purge).
+"""),
+    cfg.IntOpt('retention_project_days', default=3660, min=31, help="""
+Days that sums by project are kept.
+"""),
+    cfg.IntOpt('retention_user_days', default=62, min=1, max=62, help="""
+Days that user ids are kept.
+"""),
+]
+
+api_opts = [
+    cfg.IntOpt('max_limit', default=1000, min=1, max=100000,
+               help='The most rows one answer holds.'),
+]
+
+service_auth_group = cfg.OptGroup(
+    'service_auth', title='Credentials for Keystone (names of projects, '
+    'domains and users); collector only')
+nova_group = cfg.OptGroup(
+    'nova', title='Credentials for Nova (owners of guests without '
+    'metadata); collector only')
+
+_GROUPS = {
+    None: default_opts,
+    'notifier': notifier_opts,
+    'rapl': rapl_opts,
+    'libvirt': libvirt_opts,
+    'collector': collector_opts,
+    'api': api_opts,
+}
+
+
+def _keystoneauth_opts(group: str) -> list[cfg.Opt]:
+    """What keystoneauth reads in a group, for the sample file."""
+    return list(itertools.chain(
+        ksa_loading.get_auth_common_conf_options(),
+        ksa_loading.get_auth_plugin_conf_options('v3password'),
+        ksa_loading.get_session_conf_options(),
+        ksa_loading.get_adapter_conf_options()
+        if group == 'nova' else []))
+
+
+def list_opts() -> list[tuple[str | None, Sequence[cfg.Opt]]]:
+    """Every option by group, for oslo-config-generator."""
+    return [*_GROUPS.items(),
+            ('service_auth', _keystoneauth_opts('service_auth')),
+            ('nova', _keystoneauth_opts('nova'))]
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Make our options known to a configuration object."""
+    for group, options in _GROUPS.items():
+        conf.register_opts(options, group=group)
+    for group in (service_auth_group, nova_group):
+        conf.register_group(group)
+        ksa_loading.register_auth_conf_options(conf, group.name)
+        ksa_loading.register_session_conf_options(conf, group.name)
+    ksa_loading.register_adapter_conf_options(conf, nova_group.name)
+
+
+def load(argv: Sequence[str], *, version: str,
+         default_config_files: Sequence[str] | None = None,
+         ) -> cfg.ConfigOpts:
+    """The configuration of this process, registered, parsed and logged to.
+
+    oslo.messaging registers options on oslo.config's global object alone,
+    so that one is used; whoever needs it gets it as an argument.
+    """
+    conf = cfg.CONF
+    register(conf)
+    conf(list(argv), project=NAME, version=version,
+         default_config_files=default_config_files)
+    return conf
+
+
+def host_name(conf: cfg.ConfigOpts) -> str:
+    """The ``host`` option, or the machine's name outside a container.
+
+    :raises errors.ConfigurationError: inside a container without it.
+    """
+    if conf.host:
+        return conf.host
+    if (os.path.exists('/.dockerenv') or os.path.exists('/run/.containerenv')
+            or 'KUBERNETES_SERVICE_HOST' in os.environ):
+        raise errors.ConfigurationError(
+            '[DEFAULT] host is not set: inside a container set it to the '
+            "name of the hypervisor as nova-compute's host option has it")
+    return socket.gethostname()
+
+
+def microwatts(text: str, option: str) -> int | None:
+    """A power option in microwatts; None for ``auto``.
+
+    :raises errors.ConfigurationError: for anything but auto or a number
+        above 0 with at most six decimal places.
+    """
+    if text == 'auto':
+        return None
+    return _scaled(text, option, units.UJ_PER_J, 'auto, or watts above 0')
+
+
+def allocation_ratio_millionths(text: str) -> int:
+    """``cpu_allocation_ratio`` times a million.
+
+    :raises errors.ConfigurationError: unless it is a decimal above 0.
+    """
+    return _scaled(text, '[notifier] cpu_allocation_ratio', 1_000_000,
+                   'a number above 0')
+
+
+def _scaled(text: str, option: str, scale: int, wanted: str) -> int:
+    whole, _, fraction = text.strip().partition('.')
+    digits = whole + fraction
+    if not (digits.isascii() and digits.isdigit() and len(fraction) <= 6
+            and len(digits) <= 18):
+        raise errors.ConfigurationError(
+            f'{option} is {text!r}: give {wanted} (at most six decimal '
+            'places)')
+    value = int(digits) * scale // 10 ** len(fraction)
+    if value == 0:
+        raise errors.ConfigurationError(
+            f'{option} is {text!r}: give {wanted}')
+    return value
