@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way of windows from the notifier to the collector: one RPC method.
+
+``book(payloads)`` takes consecutive records of one stream as JSON texts and
+answers after the commit with a result for each and the sequence number
+that is expected next.  Only oslo.messaging is dealt with here; nothing
+about spools or ledgers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import oslo_messaging as messaging
+from oslo_config import cfg
+
+from energy_accounting import errors
+
+LOG = logging.getLogger(__name__)
+
+EXCHANGE = 'energy_accounting'
+TOPIC = 'energy-accounting'
+VERSION = '1.0'
+
+BOOKED = 'booked'
+DUPLICATE = 'duplicate'
+QUARANTINED = 'quarantined'
+OUT_OF_ORDER = 'out_of_order'
+RESULTS = (BOOKED, DUPLICATE, QUARANTINED, OUT_OF_ORDER)
+
+CALL_SECONDS = 60
+
+
+class Reply(NamedTuple):
+    """The collector's answer.
+
+    :ivar results: one of :data:`RESULTS` for each payload.
+    :ivar expects: the sequence number it wants next.
+    :ivar detail: why, for those that were not simply booked.
+    """
+
+    results: tuple[str, ...]
+    expects: int
+    detail: tuple[str, ...] = ()
+
+
+class Endpoint(Protocol):
+    """What answers: the collector."""
+
+    def book(self, ctxt: dict[str, Any],
+             payloads: list[str]) -> dict[str, Any]: ...
+
+
+def make_transport(conf: cfg.ConfigOpts) -> Any:
+    """The transport of ``transport_url``.
+
+    Make it after a fork, never before.
+
+    :raises errors.ConfigurationError: when the URL or its driver is wrong.
+    """
+    try:
+        # No exception class of the other side is ever made here.
+        return messaging.get_rpc_transport(conf, allowed_remote_exmods=[])
+    except (messaging.InvalidTransportURL, messaging.DriverLoadFailure,
+            ValueError) as error:
+        raise errors.ConfigurationError(
+            '[DEFAULT] transport_url cannot be used (is it of the form '
+            f'rabbit://user:password@host:5672/vhost?): {error}') from error
+
+
+class Caller:
+    """The notifier's side."""
+
+    def __init__(self, transport: Any,
+                 timeout_seconds: int = CALL_SECONDS) -> None:
+        target = messaging.Target(exchange=EXCHANGE, topic=TOPIC,
+                                  version=VERSION)
+        # retry: how often to reconnect before giving up; the sender has
+        # its own patience.
+        self._client = messaging.get_rpc_client(
+            transport, target, timeout=timeout_seconds, retry=1)
+
+    def book(self, payloads: Sequence[str]) -> Reply:
+        """Hand records over; they are committed when this returns.
+
+        :raises errors.Unavailable: whatever went wrong, known or not: the
+            records may or may not be booked, and are to be sent again.
+        """
+        try:
+            answer = self._client.call({}, 'book', payloads=list(payloads))
+        except messaging.RemoteError as error:
+            raise errors.Unavailable(
+                'the collector could not book: '
+                f'{error.exc_type}: {error.value}') from error
+        except messaging.MessagingTimeout as error:
+            raise errors.Unavailable(
+                'no collector answered in time') from error
+        except Exception as error:  # Drivers raise what they like.
+            raise errors.Unavailable(
+                f'the message bus is away: {error}') from error
+        return _reply(answer, len(payloads))
+
+
+def _reply(answer: Any, count: int) -> Reply:
+    try:
+        results = tuple(answer['results'])
+        expects = answer['expects']
+        detail = tuple(str(text) for text in answer.get('detail') or ())
+    except (TypeError, KeyError, AttributeError):
+        results, expects, detail = (), None, ()
+    if (type(expects) is not int or expects < 1 or len(results) != count
+            or any(result not in RESULTS for result in results)):
+        raise errors.Unavailable(
+            'the collector answered in a form this version does not know; '
+            'upgrade the collector before the notifiers')
+    return Reply(results, expects, detail)
+
+
+class _Exposed:
+    """The one method that may be called, whatever else the endpoint has."""
+
+    target = messaging.Target(version=VERSION)
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    # A database that is away is no bug: no traceback for it.
+    @messaging.expected_exceptions(errors.Unavailable)
+    def book(self, ctxt: dict[str, Any],
+             payloads: list[str]) -> dict[str, Any]:
+        return self._endpoint.book(ctxt, payloads)
+
+
+def make_server(transport: Any, host: str, endpoint: Endpoint) -> Any:
+    """An RPC server; the caller starts, stops and waits for it.
+
+    An exception of the endpoint reaches the notifier as a failure, which
+    is no acknowledgement.
+    """
+    target = messaging.Target(exchange=EXCHANGE, topic=TOPIC, server=host)
+    return messaging.get_rpc_server(
+        transport, target, [_Exposed(endpoint)],
+        access_policy=messaging.DefaultRPCAccessPolicy)
