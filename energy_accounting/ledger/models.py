@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of the ledger.
+
+Only tables: no queries, no defaults that read a clock.  Energy is in integer
+microjoules (``*_uj``), time in nanoseconds since 1970 UTC (``*_ns``), a
+``bucket`` is the number :func:`energy_accounting.units.bucket_of` gives.
+NULL means "not measured" or "unknown" and never 0.
+
+The migrations repeat these tables by hand and import nothing from here; a
+test compares the two.
+
+Rows that are counted up by many writers (``*_buckets``) have no foreign
+keys: each would take a shared lock on a row all writers need.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+NO_PROJECT = 1
+"""``projects.id`` of the row with an empty project id: services,
+unallocated energy, and instances whose owner is unknown."""
+
+DEFAULT_SITE = 1
+"""``sites.id`` of the site called ``default``."""
+
+ENROLLED = 'enrolled'
+RETIRED = 'retired'
+PENDING = 'pending'
+"""A host that sent windows and that no operator has enrolled: they are in
+quarantine."""
+
+RAPL = 'rapl'
+"""The only boundary that hosts have so far."""
+
+HELD = 'held'
+"""A record in quarantine that nobody has decided about."""
+
+# Identifiers are compared byte by byte on every database.
+_TABLE = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4',
+          'mysql_collate': 'utf8mb4_bin'}
+
+# SQLite numbers rows by itself for INTEGER only.
+_Id = sa.BigInteger().with_variant(sa.Integer(), 'sqlite')
+
+metadata = sa.MetaData(naming_convention={
+    'ix': 'ix_%(table_name)s_%(column_0_N_name)s',
+    'uq': 'uq_%(table_name)s_%(column_0_N_name)s',
+    'fk': 'fk_%(table_name)s_%(column_0_name)s',
+})
+
+
+def _id() -> sa.Column[int]:
+    return sa.Column('id', _Id, primary_key=True, autoincrement=True)
+
+
+def _text(name: str, *, null: bool = False, size: int = 255,
+          ) -> sa.Column[str]:
+    return sa.Column(name, sa.String(size), nullable=null)
+
+
+def _number(name: str, *, null: bool = False) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger(), nullable=null)
+
+
+def _key(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger(), primary_key=True,
+                     autoincrement=False)
+
+
+def _measures() -> list[sa.Column[int]]:
+    """What an account got in a bucket; see :data:`MEASURES`."""
+    return [_number(name, null=name in NULLABLE_MEASURES)
+            for name in MEASURES]
+
+
+MEASURES = ('active_uj', 'idle_uj', 'memory_uj', 'host_uj', 'platform_uj',
+            'backfilled_uj', 'cpu_ns', 'vcpu_ns', 'memory_mib_seconds')
+"""The terms, and the keys they follow from.
+
+``backfilled_uj`` is the part of the other terms' sum that was booked from
+counters over an interval longer than two ticks (it is inside them, not
+beside them).  ``memory_mib_seconds`` is a key, not energy: each share is
+rounded to the nearest second on its own.
+"""
+
+NULLABLE_MEASURES = frozenset({'memory_uj', 'platform_uj'})
+"""NULL where no host that contributed measures it."""
+
+
+sites = sa.Table(
+    'sites', metadata,
+    _id(),
+    _text('name'),
+    _text('region', null=True),
+    sa.UniqueConstraint('name'),
+    **_TABLE)
+
+hosts = sa.Table(
+    'hosts', metadata,
+    # What follows last_* is as the newest booked window of the host said
+    # it; NULL before the first.  machine_id is that of the same window.
+    # basis is a JSON list of zones.  alarm is what an operator must look
+    # at (two machines under one name), NULL when there is nothing.
+    _id(),
+    _text('name'),
+    sa.Column('site_id', _Id,
+              sa.ForeignKey('sites.id'), nullable=False),
+    _text('state', size=16),
+    _text('boundary', size=32),
+    _number('enrolled_at_ns', null=True),
+    _number('last_window_start_ns', null=True),
+    _number('last_window_end_ns', null=True),
+    _number('last_received_ns', null=True),
+    _text('machine_id', null=True),
+    _text('policy', null=True),
+    sa.Column('basis', sa.Text(), nullable=True),
+    _text('idle_kind', null=True),
+    _number('idle_power_uw', null=True),
+    _number('cpus', null=True),
+    _number('memory_mib', null=True),
+    _text('notifier_version', null=True),
+    _text('alarm', null=True),
+    sa.UniqueConstraint('name'),
+    **_TABLE)
+
+streams = sa.Table(
+    'streams', metadata,
+    # sequence is the last number that was acknowledged, 0 before the first;
+    # digest is that record's; window_end_ns that of the last booked window.
+    # A stream is known by its host too: nobody can advance another's.
+    _id(),
+    sa.Column('host_id', _Id,
+              sa.ForeignKey('hosts.id'), nullable=False),
+    _text('stream'),
+    _text('machine_id'),
+    _number('sequence'),
+    _text('digest', size=64),
+    _number('window_end_ns', null=True),
+    sa.UniqueConstraint('host_id', 'stream'),
+    **_TABLE)
+
+boots = sa.Table(
+    'boots', metadata,
+    # Up to which boottime each boot of a host is booked: no two streams of
+    # a host may overlap, and no boot may come back.
+    _key('host_id'),
+    sa.Column('boot_id', sa.String(255), primary_key=True),
+    _number('boottime_end_ns'),
+    **_TABLE)
+
+acknowledged = sa.Table(
+    'acknowledged', metadata,
+    # The digest of every record behind a stream's position, kept longer
+    # than spools keep theirs: tells a repetition from another record under
+    # a used number.
+    _key('stream_id'),
+    _key('sequence'),
+    _text('digest', size=64),
+    _number('received_ns'),
+    sa.Index(None, 'received_ns'),
+    **_TABLE)
+
+projects = sa.Table(
+    'projects', metadata,
+    _id(),
+    _text('project_id'),
+    sa.UniqueConstraint('project_id'),
+    **_TABLE)
+
+accounts = sa.Table(
+    'accounts', metadata,
+    # digest is that of (kind, instance, project, flavor, user, name).
+    _id(),
+    _text('digest', size=64),
+    _text('kind', size=16),
+    _text('instance_id', null=True),
+    sa.Column('project_ref',
+              _Id,
+              sa.ForeignKey('projects.id'), nullable=False),
+    _text('flavor', null=True),
+    _text('user_id', null=True),
+    _text('name', null=True),
+    sa.UniqueConstraint('digest'),
+    sa.Index(None, 'project_ref', 'instance_id'),
+    sa.Index(None, 'instance_id'),
+    **_TABLE)
+
+claims = sa.Table(
+    'claims', metadata,
+    # Who owns an account that was booked without a project: a dated fact.
+    # Readers apply the newest claim (by claimed_at_ns, id) up to as_of;
+    # the sums of project_buckets stay with NO_PROJECT.
+    _id(),
+    sa.Column('account_id',
+              _Id,
+              sa.ForeignKey('accounts.id'), nullable=False),
+    sa.Column('project_ref',
+              _Id,
+              sa.ForeignKey('projects.id'), nullable=False),
+    _text('flavor', null=True),
+    _text('user_id', null=True),
+    _number('claimed_at_ns'),
+    sa.Index(None, 'account_id', 'claimed_at_ns'),
+    sa.Index(None, 'project_ref'),
+    **_TABLE)
+
+account_buckets = sa.Table(
+    'account_buckets', metadata,
+    _key('account_id'),
+    _key('bucket'),
+    _key('host_id'),
+    *_measures(),
+    sa.Index(None, 'host_id', 'bucket'),
+    **_TABLE)
+
+project_buckets = sa.Table(
+    'project_buckets', metadata,
+    # The sum of the account rows by the project they were booked with.
+    _key('project_ref'),
+    _key('bucket'),
+    _key('site_id'),
+    sa.Column('boundary', sa.String(32), primary_key=True),
+    *_measures(),
+    **_TABLE)
+
+host_buckets = sa.Table(
+    'host_buckets', metadata,
+    # measured_ns: time the meters covered, backfilled_ns of it included;
+    # capacity_ns: online threads times that time; idle_uj: the idle part of
+    # the package energy; policy: of the newest window that added to it.
+    _key('host_id'),
+    _key('bucket'),
+    _number('measured_ns'),
+    _number('backfilled_ns'),
+    _number('busy_ns'),
+    _number('capacity_ns'),
+    _number('idle_uj'),
+    _text('policy'),
+    sa.Index(None, 'bucket'),
+    **_TABLE)
+
+zone_buckets = sa.Table(
+    'zone_buckets', metadata,
+    # What the meters saw: the other side of the balance sheet.
+    _key('host_id'),
+    _key('bucket'),
+    sa.Column('zone', sa.String(255), primary_key=True),
+    _number('energy_uj'),
+    sa.Index(None, 'bucket'),
+    **_TABLE)
+
+gaps = sa.Table(
+    'gaps', metadata,
+    # Energy nobody can know.  zone NULL: the whole host.  end_ns NULL: it
+    # lasts until the next window of the stream is booked.  sequence: of the
+    # record that stated it.  Where nothing is known from before, a gap is
+    # stated as the moment from which on something is (start_ns = end_ns).
+    _id(),
+    sa.Column('host_id', _Id,
+              sa.ForeignKey('hosts.id'), nullable=False),
+    sa.Column('stream_id',
+              _Id,
+              sa.ForeignKey('streams.id'), nullable=True),
+    _text('zone', null=True),
+    _number('start_ns'),
+    _number('end_ns', null=True),
+    _text('reason'),
+    _number('sequence', null=True),
+    sa.Index(None, 'host_id', 'start_ns'),
+    sa.Index(None, 'stream_id', 'end_ns'),
+    **_TABLE)
+
+quarantine = sa.Table(
+    'quarantine', metadata,
+    # energy_uj: what the record claims, 0 when it cannot be read.
+    # stream '' and sequence 0: not even that could be read.
+    _id(),
+    _text('host_name'),
+    _text('stream'),
+    _number('sequence'),
+    _text('digest', size=64),
+    _number('received_ns'),
+    _number('start_ns', null=True),
+    _number('end_ns', null=True),
+    _number('energy_uj'),
+    sa.Column('reason', sa.Text(), nullable=False),
+    sa.Column('payload', sa.Text(2**32 - 1), nullable=False),
+    _text('state', size=16),
+    # Short enough for the longest key of InnoDB.
+    sa.UniqueConstraint('host_name', 'stream', 'sequence', 'digest'),
+    sa.Index(None, 'state', 'start_ns'),
+    **_TABLE)
+
+names = sa.Table(
+    'names', metadata,
+    # As learnt from Keystone; kept after a deletion (valid_to_ns set).
+    _id(),
+    _text('kind', size=16),
+    _text('uuid'),
+    _text('name'),
+    _text('domain_id', null=True),
+    _number('valid_from_ns'),
+    _number('valid_to_ns', null=True),
+    sa.UniqueConstraint('kind', 'uuid', 'valid_from_ns'),
+    **_TABLE)
