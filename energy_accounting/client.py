@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One HTTP client of the energy API, for the CLI, Horizon and scripts.
+
+Answers are the API's own JSON values: figures stay the strings that were
+sent, so that nobody rounds them by accident.  Only keystoneauth and the
+standard library are imported here; printing, rounding and the meaning of
+words such as "this month" belong to the callers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+from keystoneauth1 import adapter
+from keystoneauth1 import exceptions as ksa_exceptions
+
+SERVICE_TYPE = 'energy-accounting'
+DEFAULT_MICROVERSION = '1.0'
+
+Row = dict[str, Any]
+
+
+class Error(Exception):
+    """The API could not be reached or did not do what it was asked.
+
+    The message is one line that a user can act on.
+
+    :ivar status: the HTTP status, None when there was no answer.
+    :ivar code: the API's stable error code, None when it sent none.
+    :ivar request_id: to find the request in the service's log.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None,
+                 code: str | None = None,
+                 request_id: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows of an answer and what was said beside them.
+
+    :ivar rows: as the API has them.
+    :ivar envelope: the answer without its rows and links, for example
+        ``complete_until``, and ``count`` where it was asked for.
+    :ivar marker: where the next page begins; None for the last one.
+    """
+
+    rows: tuple[Row, ...]
+    envelope: Row
+    marker: str | None
+
+
+class Client:
+    """The energy API as seen with one session.
+
+    :param session: a keystoneauth session; its plugin also finds the
+        endpoint.
+    :param adapter_options: ``interface``, ``region_name``,
+        ``endpoint_override``, ... as keystoneauth's Adapter takes them.
+    """
+
+    def __init__(self, session: Any, **adapter_options: Any) -> None:
+        options = {'service_type': SERVICE_TYPE,
+                   'default_microversion': DEFAULT_MICROVERSION,
+                   'client_name': 'energy-accounting', **adapter_options}
+        self._adapter = adapter.Adapter(session, **options)
+
+    def usage(self, **query: Any) -> Iterator[Page]:
+        """The pages of a usage report, fetched as they are asked for.
+
+        :param query: parameters of ``GET /v1/usage``; those that are None
+            are left out, lists are joined with commas.
+        :raises Error: with the API's own words.
+        """
+        return self._pages('/v1/usage', 'usage', query)
+
+    def balance(self, **query: Any) -> Row:
+        """The balance sheet of a period: who owns the measured energy.
+
+        :raises Error: with the API's own words.
+        """
+        return self._get('/v1/balance', query)['balance']
+
+    def hosts(self, **query: Any) -> Iterator[Page]:
+        """The pages of the list of hosts.
+
+        :raises Error: with the API's own words.
+        """
+        return self._pages('/v1/hosts', 'hosts', query)
+
+    def host(self, name: str) -> Row:
+        """What is known of one host.
+
+        :raises Error: with the API's own words.
+        """
+        path = '/v1/hosts/' + urllib.parse.quote(name, safe='')
+        return self._get(path, {})['host']
+
+    def _pages(self, path: str, key: str,
+               query: dict[str, Any]) -> Iterator[Page]:
+        while True:
+            body = self._get(path, query)
+            page = Page(tuple(body[key]),
+                        {name: value for name, value in body.items()
+                         if name not in (key, 'links')},
+                        _next_marker(body.get('links') or ()))
+            yield page
+            if page.marker is None:
+                return
+            query = {**query, 'marker': page.marker}
+
+    def _get(self, path: str, query: dict[str, Any]) -> Row:
+        try:
+            response = self._adapter.get(
+                path, params=_parameters(query), raise_exc=False,
+                headers={'Accept': 'application/json'})
+        except ksa_exceptions.EndpointNotFound as error:
+            raise Error(
+                f'the catalogue has no endpoint of type {SERVICE_TYPE} for '
+                'this region and interface: set '
+                'energy_accounting_endpoint_override or ask your operator'
+            ) from error
+        except ksa_exceptions.ConnectFailure as error:
+            raise Error('the energy API cannot be reached: '
+                        f'{_first_line(str(error))}') from error
+        except ksa_exceptions.ClientException as error:
+            raise Error(_first_line(str(error))) from error
+        if response.status_code != 200:
+            raise _refusal(response)
+        try:
+            body = response.json()
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            raise Error(f'{response.url} is not the energy API: its answer '
+                        'is not a JSON object', status=response.status_code)
+        return body
+
+
+def _parameters(query: dict[str, Any]) -> dict[str, str]:
+    """Query parameters as they are sent; what is None is not asked."""
+    sent = {}
+    for name, value in query.items():
+        if value is None:
+            continue
+        if isinstance(value, bool):
+            sent[name] = 'true' if value else 'false'
+        elif isinstance(value, (list, tuple)):
+            sent[name] = ','.join(str(item) for item in value)
+        else:
+            sent[name] = str(value)
+    return sent
+
+
+def _next_marker(links: Any) -> str | None:
+    """The marker of the next page.
+
+    Only the marker is taken from the link: behind a proxy its host may be
+    one that the caller cannot reach.
+    """
+    for link in links:
+        if link.get('rel') == 'next':
+            query = urllib.parse.urlsplit(link['href']).query
+            return urllib.parse.parse_qs(query).get('marker', [None])[0]
+    return None
+
+
+def _refusal(response: Any) -> Error:
+    """The error that an answer other than 200 stands for."""
+    detail = code = None
+    try:
+        first = response.json()['errors'][0]
+        detail = first.get('detail') or first.get('title')
+        code = first.get('code')
+    except (ValueError, LookupError, TypeError, AttributeError):
+        # A proxy or the token middleware answered, not the API.
+        pass
+    if not detail:
+        detail = f'the energy API answered {response.status_code} ' \
+                 f'{response.reason or ""}'.rstrip()
+        if response.status_code == 401:
+            detail += ': the token was not accepted'
+    return Error(_first_line(str(detail)), status=response.status_code,
+                 code=code,
+                 request_id=response.headers.get('x-openstack-request-id'))
+
+
+def _first_line(text: str) -> str:
+    return ' '.join(text.split())

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures as tables show them; json, csv and value get them as sent."""
+
+from __future__ import annotations
+
+import decimal
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cliff import columns
+
+# Short enough to read, long enough that a small guest's minute is not 0.
+_SIGNIFICANT = decimal.Context(prec=4, rounding=decimal.ROUND_HALF_EVEN)
+_TENTH = decimal.Decimal('0.1')
+_SMALLEST = decimal.Decimal('0.000001')
+UNKNOWN = '-'
+
+
+def rounded(text: str | None) -> str:
+    """A decimal string for people; ``-`` where nothing was measured.
+
+    Four significant digits and at most six decimal places; never an
+    exponent.
+    """
+    if text is None:
+        return UNKNOWN
+    exact = decimal.Decimal(text)
+    if exact == 0:
+        return '0'
+    if abs(exact) >= 1000:
+        return format(exact.quantize(_TENTH), 'f')
+    short = _SIGNIFICANT.plus(exact)
+    if abs(short) < 1 and short.as_tuple().exponent < -6:  # type: ignore
+        short = short.quantize(_SMALLEST)
+    if short == 0:
+        return f'<{_SMALLEST:f}' if exact > 0 else f'>-{_SMALLEST:f}'
+    return format(short, 'f')
+
+
+class Figure(columns.FormattableColumn[Any]):
+    """A decimal string of the API."""
+
+    def human_readable(self) -> str:
+        return rounded(self._value)
+
+
+class Known(columns.FormattableColumn[Any]):
+    """A value that may be missing."""
+
+    def human_readable(self) -> str:
+        return UNKNOWN if self._value is None else str(self._value)
+
+
+class Nested(columns.FormattableColumn[Any]):
+    """A mapping or a list: a line each in a table."""
+
+    def human_readable(self) -> str:
+        if not self._value:
+            return UNKNOWN
+        if isinstance(self._value, Mapping):
+            return '\n'.join(f'{key}: {_plain(value)}'
+                             for key, value in self._value.items())
+        return '\n'.join(_plain(item) for item in self._value)
+
+
+def cell(name: str, value: Any, formatter: str) -> Any:
+    """What a command returns for a value of the column ``name``.
+
+    :param formatter: name of the output format that was asked for.
+    """
+    if isinstance(value, (Mapping, list)):
+        if formatter in ('csv', 'value'):
+            return json.dumps(value, sort_keys=True)
+        return Nested(value)
+    if name.endswith(('_kwh', '_kg', '_kw', '_kg_per_kwh')) or name in (
+            'pue', 'coverage'):
+        return Figure(value)
+    return Known(value)
+
+
+def cells(names: Iterable[str], row: Mapping[str, Any],
+          formatter: str) -> tuple[Any, ...]:
+    """A row in the order of the columns."""
+    return tuple(cell(name, row.get(name), formatter) for name in names)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ' '.join(f'{key}={_plain(item)}'
+                        for key, item in value.items() if item is not None)
+    return UNKNOWN if value is None else str(value)

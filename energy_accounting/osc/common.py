@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that several commands share, and what they mean.
+
+The one place of the plugin that reads the clock and asks Keystone or Nova
+for the ids behind names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import re
+import uuid
+from typing import Any
+
+from osc_lib import exceptions
+from osc_lib.command import command
+
+from energy_accounting import client, units
+from energy_accounting.osc import times
+
+_SPLIT = re.compile(r'[,\s]+')
+
+
+def now() -> datetime.datetime:
+    """The present, for words such as today."""
+    return datetime.datetime.now(units.UTC)
+
+
+def api(of: command.Command) -> client.Client:
+    """The client that the plug-in made for this call."""
+    manager: Any = of.app.client_manager
+    return manager.energy
+
+
+def add_period_options(parser: argparse.ArgumentParser) -> None:
+    """``--start``, ``--end``, ``--month`` and ``--timezone``."""
+    # argparse takes -24h for an option unless it looks like a number.
+    parser._negative_number_matcher = re.compile(r'-\d+[hd]?$')
+    parser.add_argument(
+        '--start', metavar='<time>',
+        help=f'First moment of the period: {times.FORMS} (default: the '
+             'start of the month)')
+    parser.add_argument(
+        '--end', metavar='<time>',
+        help='End of the period, itself excluded; the same forms, a word '
+             'or date meaning its first moment (default: now)')
+    parser.add_argument(
+        '--month', metavar='<month>',
+        help='A calendar month (2026-11, this-month, last-month), instead '
+             'of --start and --end')
+    parser.add_argument(
+        '--timezone', metavar='<zone>', default='UTC',
+        help='Time zone of dates, words and calendar resolutions, as in '
+             'the IANA database, e.g. Europe/Berlin (default: UTC)')
+
+
+def period(parsed_args: argparse.Namespace) -> times.Period:
+    """The period that the options mean.
+
+    :raises exceptions.CommandError: naming the option that is wrong.
+    """
+    try:
+        where = units.zone(parsed_args.timezone)
+        if parsed_args.month is None:
+            return times.period(parsed_args.start, parsed_args.end, where,
+                                now())
+        if parsed_args.start or parsed_args.end:
+            raise ValueError('--month stands for --start and --end: give '
+                             'one or the other')
+        return times.month(parsed_args.month, where, now())
+    except ValueError as error:
+        raise exceptions.CommandError(str(error)) from error
+
+
+def period_query(chosen: times.Period,
+                 parsed_args: argparse.Namespace) -> dict[str, str]:
+    """The period as query parameters."""
+    return {'start': units.iso(chosen.start), 'end': units.iso(chosen.end),
+            'timezone': parsed_args.timezone}
+
+
+def heading(chosen: times.Period, parsed_args: argparse.Namespace,
+            complete_until: str | None = None) -> str:
+    """The line that names the period above a table."""
+    where = units.zone(parsed_args.timezone)
+    line = (f'{times.spoken(chosen.start, where)} until '
+            f'{times.spoken(chosen.end, where)} (excluded), '
+            f'{parsed_args.timezone}')
+    if complete_until:
+        complete = datetime.datetime.fromisoformat(complete_until)
+        line += f'; complete until {times.spoken(complete, where)}'
+    return line
+
+
+def add_scope_options(parser: argparse.ArgumentParser) -> None:
+    """Whose energy: ``--project``, ``--all-projects``, ``--server``."""
+    scope = parser.add_mutually_exclusive_group()
+    scope.add_argument(
+        '--project', metavar='<project>',
+        help='Project (name or ID) instead of your own (administrators)')
+    scope.add_argument(
+        '--all-projects', action='store_true',
+        help='All projects (administrators)')
+    parser.add_argument(
+        '--project-domain', metavar='<project-domain>',
+        help='Domain of the project (name or ID), where its name is not '
+             'unique')
+    parser.add_argument(
+        '--server', metavar='<server>',
+        help='Only this server (name or ID; the ID for a deleted one)')
+
+
+def scope_query(manager: Any,
+                parsed_args: argparse.Namespace) -> dict[str, Any]:
+    """The scope as query parameters.
+
+    :param manager: the client manager of this call.
+    """
+    query: dict[str, Any] = {}
+    if parsed_args.project:
+        query['project'] = project_id(manager, parsed_args.project,
+                                      parsed_args.project_domain)
+    elif parsed_args.all_projects or not signed_in(manager):
+        # Without Keystone there is no project of one's own.
+        query['all_projects'] = True
+    if parsed_args.server:
+        query['instance'] = server_id(manager, parsed_args.server)
+    return query
+
+
+def signed_in(manager: Any) -> bool:
+    """Whether there is a token of Keystone (not with auth type none)."""
+    return manager.auth_ref is not None
+
+
+def project_id(manager: Any, name_or_id: str,
+               domain: str | None = None) -> str:
+    """The id of a project; the text itself where nobody can be asked."""
+    own = manager.auth_ref
+    if own is None or name_or_id == own.project_id:
+        return name_or_id
+    if name_or_id == own.project_name and domain in (
+            None, own.project_domain_id, own.project_domain_name):
+        return own.project_id
+    from osc_lib.cli import identity
+
+    return identity.find_project(manager.sdk_connection, name_or_id,
+                                 domain).id
+
+
+def server_id(manager: Any, name_or_id: str) -> str:
+    """The id of a server; the text itself where Nova cannot be asked.
+
+    :raises exceptions.CommandError: when Nova knows no such name.
+    """
+    if _is_uuid(name_or_id) or not signed_in(manager):
+        return name_or_id
+    from openstack import exceptions as sdk_exceptions
+
+    try:
+        server = manager.compute.find_server(name_or_id,
+                                             ignore_missing=True)
+    except sdk_exceptions.DuplicateResource as error:
+        raise exceptions.CommandError(
+            f'more than one server is called {name_or_id}: give its ID'
+        ) from error
+    except sdk_exceptions.SDKException:
+        return name_or_id
+    if server is None:
+        raise exceptions.CommandError(
+            f'there is no server called {name_or_id}: give the ID of a '
+            'server that was deleted')
+    return server.id
+
+
+def server_names(manager: Any) -> dict[str, str]:
+    """Names of one's present servers by id; empty where Nova is silent."""
+    if not signed_in(manager):
+        return {}
+    from keystoneauth1 import exceptions as ksa_exceptions
+    from openstack import exceptions as sdk_exceptions
+
+    try:
+        return {server.id: server.name
+                for server in manager.compute.servers(details=False)}
+    except (sdk_exceptions.SDKException, ksa_exceptions.ClientException):
+        return {}
+
+
+def names(texts: list[str] | None) -> list[str] | None:
+    """Names that were given by commas, by repetition or both."""
+    if texts is None:
+        return None
+    return [name for text in texts
+            for name in _SPLIT.split(text.strip(' ,')) if name]
+
+
+def say(of: command.Command, parsed_args: argparse.Namespace,
+        line: str) -> None:
+    """A line for people: only where a table is printed."""
+    if parsed_args.formatter == 'table':
+        of.app.stdout.write(f'{line}\n')
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True

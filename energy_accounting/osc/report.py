@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack energy report show``: a month on one screen."""
+
+from __future__ import annotations
+
+import argparse
+import decimal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from osc_lib.command import command
+
+from energy_accounting import client
+from energy_accounting.osc import columns, common
+
+BAR_WIDTH = 24
+
+_TERMS = (
+    ('active_kwh', 'active', 'what the servers computed'),
+    ('idle_kwh', 'idle', 'what their reservation kept ready'),
+    ('memory_kwh', 'memory', 'their memory'),
+    ('host_kwh', 'host', "their share of the hosts' own work"),
+    ('platform_kwh', 'platform', 'fans, disks, power supplies'))
+
+
+class ShowReport(command.Command):
+    """Show a month of a project: sums, and a bar for each server.
+
+    With --all-projects a bar for each project.  For people: programs read
+    "energy usage list".
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        common.add_period_options(parser)
+        common.add_scope_options(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        manager = self.app.client_manager
+        chosen = common.period(parsed_args)
+        query = {**common.period_query(chosen, parsed_args),
+                 **common.scope_query(manager, parsed_args),
+                 'resolution': 'total'}
+        whole = query.get('all_projects', False)
+        group = 'project' if whole else 'instance'
+        total = next(common.api(self).usage(**query))
+        rows = [row for page in common.api(self).usage(group_by=group, **query)
+                for row in page.rows]
+        names = {} if whole else common.server_names(manager)
+        heading = common.heading(chosen, parsed_args,
+                                 total.envelope.get('complete_until'))
+        for line in report_lines(heading, total.rows, rows,
+                                 f'{group}_id', names):
+            self.app.stdout.write(f'{line}\n')
+
+
+def report_lines(heading: str, total: Sequence[client.Row],
+                 rows: Sequence[client.Row], key: str,
+                 names: Mapping[str, str]) -> Iterator[str]:
+    """The lines of a report.
+
+    :param total: no or one row: the sums.
+    :param rows: a row for each server or project.
+    :param key: the column that says which it is.
+    :param names: what people call them, where that is known.
+    """
+    yield f'Energy {heading}'
+    if not total or not rows:
+        yield ''
+        yield 'No energy was booked in this period.'
+        return
+    yield ''
+    yield from _sums(total[0])
+    yield ''
+    yield from _bars(rows, key, names)
+
+
+def _sums(row: Mapping[str, Any]) -> Iterator[str]:
+    yield f'  {"IT energy":<11}{_kwh(row, "it_kwh"):>12} kWh'
+    for column, word, meaning in _TERMS:
+        if row.get(column) is not None:
+            yield f'    {word:<9}{_kwh(row, column):>12} kWh  {meaning}'
+    if row.get('facility_kwh') is not None:
+        yield (f'  {"facility":<11}{_kwh(row, "facility_kwh"):>12} kWh  '
+               f'PUE {columns.rounded(row.get("pue"))}')
+    for column, word in (('co2_location_kg', 'location'),
+                         ('co2_market_kg', 'market')):
+        if row.get(column) is not None:
+            yield f'  {"CO2":<11}{_kwh(row, column):>12} kg   {word}-based'
+    yield (f'  measured at {row.get("boundary") or "?"}, coverage '
+           f'{columns.rounded(row.get("coverage"))}'
+           + (', a lower bound' if row.get('boundary') == 'rapl' else ''))
+
+
+def _bars(rows: Sequence[client.Row], key: str,
+          names: Mapping[str, str]) -> Iterator[str]:
+    amounts = [(decimal.Decimal(row['it_kwh']), row) for row in rows]
+    amounts.sort(key=lambda item: (-item[0], item[1].get(key) or ''))
+    most = amounts[0][0]
+    labels = [names.get(row.get(key) or '', row.get(key) or '(no project)')
+              for _amount, row in amounts]
+    width = max(map(len, labels))
+    for label, (amount, row) in zip(labels, amounts, strict=True):
+        yield (f'  {label:<{width}}{_kwh(row, "it_kwh"):>12} kWh  '
+               f'{bar(amount, most)}').rstrip()
+
+
+def bar(amount: decimal.Decimal, most: decimal.Decimal) -> str:
+    """A bar as long as the amount's share of the greatest one."""
+    if most <= 0 or amount <= 0:
+        return ''
+    eighths = int((amount * BAR_WIDTH * 8 / most).to_integral_value(
+        decimal.ROUND_HALF_EVEN))
+    whole, part = divmod(max(eighths, 1), 8)
+    return '█' * whole + ('', '▏', '▎', '▍', '▌', '▋', '▊', '▉')[part]
+
+
+def _kwh(row: Mapping[str, Any], column: str) -> str:
+    return columns.rounded(row.get(column))

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack energy usage list`` and ``show``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from osc_lib.command import command
+
+from energy_accounting import client, units
+from energy_accounting.osc import columns, common
+
+GROUP_COLUMNS = {
+    'project': 'project_id', 'domain': 'domain_id',
+    'instance': 'instance_id', 'flavor': 'flavor', 'site': 'site',
+    'region': 'region', 'boundary': 'boundary', 'host': 'host',
+    'account': 'account', 'user': 'user_id'}
+
+COLUMNS = ('active_kwh', 'idle_kwh', 'memory_kwh', 'host_kwh',
+           'platform_kwh', 'it_kwh', 'facility_kwh', 'pue', 'pue_kind',
+           'co2_location_kg', 'co2_market_kg', 'cue_kg_per_kwh', 'peak_kw',
+           'coverage', 'boundary', 'quality', 'policy')
+
+# What fits a terminal; the rest with --long, -c or another format.
+_SHORT = ('active_kwh', 'idle_kwh', 'memory_kwh', 'host_kwh', 'it_kwh',
+          'facility_kwh', 'co2_location_kg', 'peak_kw', 'coverage')
+# Left out of the short table where no row has a value.
+_WHEN_KNOWN = ('memory_kwh', 'facility_kwh', 'co2_location_kg')
+
+
+class ListUsage(command.Lister):
+    """List energy by server, project, day, ...
+
+    The default is the present month of your project by server.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        common.add_period_options(parser)
+        common.add_scope_options(parser)
+        parser.add_argument(
+            '--group-by', metavar='<name>[,<name>...]', action='append',
+            help='A row for each ' + ', '.join(GROUP_COLUMNS) + ', or '
+                 'none for one sum (host, account and user: '
+                 'administrators; default: instance, with --all-projects '
+                 'project)')
+        parser.add_argument(
+            '--resolution', metavar='<resolution>',
+            choices=units.RESOLUTIONS, default='total',
+            help='A row for each ' + ', '.join(units.RESOLUTIONS[1:])
+                 + ', or total (default)')
+        parser.add_argument(
+            '--sort', metavar='<column>[:<direction>][,...]',
+            help='Sort by columns, asc or desc, e.g. active_kwh:desc')
+        parser.add_argument(
+            '--limit', metavar='<number>', type=_positive,
+            help='Show at most so many rows (default: all)')
+        parser.add_argument(
+            '--marker', metavar='<marker>',
+            help='Go on where a listing with --limit said it stopped')
+        parser.add_argument(
+            '--long', action='store_true',
+            help='All columns in the table, too (json, csv and value '
+                 'always have all)')
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
+        manager = self.app.client_manager
+        chosen = common.period(parsed_args)
+        scope = common.scope_query(manager, parsed_args)
+        groups = _groups(parsed_args, scope)
+        pages = common.api(self).usage(
+            **common.period_query(chosen, parsed_args), **scope,
+            group_by=groups or None, resolution=parsed_args.resolution,
+            sort=parsed_args.sort, limit=parsed_args.limit,
+            marker=parsed_args.marker)
+        rows, last = _collect(pages, parsed_args.limit)
+        common.say(self, parsed_args, common.heading(
+            chosen, parsed_args, last.envelope.get('complete_until')))
+        if last.marker is not None:
+            self.app.stderr.write(
+                f'There are more rows: go on with --marker {last.marker}\n')
+        names = _columns(rows, groups, parsed_args)
+        return names, (columns.cells(names, row, parsed_args.formatter)
+                       for row in rows)
+
+
+class ShowUsage(command.ShowOne):
+    """Show the energy of a project or a server in one sum."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        common.add_period_options(parser)
+        common.add_scope_options(parser)
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        manager = self.app.client_manager
+        chosen = common.period(parsed_args)
+        scope = common.scope_query(manager, parsed_args)
+        # Grouped, so that a server that is not there is no row of zeros.
+        groups = ['instance'] if parsed_args.server else []
+        rows, last = _collect(common.api(self).usage(
+            **common.period_query(chosen, parsed_args), **scope,
+            group_by=groups or None, resolution='total'), None)
+        if not rows:
+            raise client.Error('there is no energy of '
+                               f'{parsed_args.server or "this scope"} in '
+                               'this period')
+        common.say(self, parsed_args, common.heading(
+            chosen, parsed_args, last.envelope.get('complete_until')))
+        row = {**rows[0], 'complete_until':
+               last.envelope.get('complete_until')}
+        names = (*_every_column(rows, groups), 'complete_until')
+        return names, columns.cells(names, row, parsed_args.formatter)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _groups(parsed_args: argparse.Namespace,
+            scope: dict[str, Any]) -> list[str]:
+    groups = common.names(parsed_args.group_by)
+    if groups is None:
+        return ['project' if scope.get('all_projects') else 'instance']
+    return [] if groups == ['none'] else groups
+
+
+def _collect(pages: Iterable[client.Page], limit: int | None,
+             ) -> tuple[list[client.Row], client.Page]:
+    """The rows of all pages, or of as many as reach the limit.
+
+    :returns: the rows, and the page that was read last.
+    """
+    rows: list[client.Row] = []
+    for page in pages:
+        rows.extend(page.rows)
+        if limit is not None and len(rows) >= limit:
+            break
+    return rows, page
+
+
+def _every_column(rows: Sequence[client.Row],
+                  groups: Sequence[str]) -> tuple[str, ...]:
+    """All columns: those we know and those a newer API sends beside."""
+    keys = [GROUP_COLUMNS.get(group, group) for group in groups]
+    sent = rows[0] if rows else {}
+    return tuple(dict.fromkeys(('start', 'end', *keys, *COLUMNS, *sent)))
+
+
+def _columns(rows: Sequence[client.Row], groups: Sequence[str],
+             parsed_args: argparse.Namespace) -> tuple[str, ...]:
+    every = _every_column(rows, groups)
+    if (parsed_args.formatter != 'table' or parsed_args.long
+            or parsed_args.columns):
+        return every
+    keys = tuple(GROUP_COLUMNS.get(group, group) for group in groups)
+    times = ('start',) if parsed_args.resolution != 'total' else ()
+    return tuple(dict.fromkeys(times + keys + tuple(
+        name for name in _SHORT if name not in _WHEN_KNOWN
+        or any(row.get(name) is not None for row in rows))))
