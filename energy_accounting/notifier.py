@@ -9,13 +9,10 @@ handed in, so that the simulator drives the very same code.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-import hashlib
 import importlib.metadata
 import logging
 import pathlib
-import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,18 +22,17 @@ from oslo_config import cfg
 from stevedore import driver as stevedore_driver
 from stevedore import exception as stevedore_exception
 
-from energy_accounting import attribution
+from energy_accounting import (
+    attribution,
+    errors,
+    meters,
+    rpc,
+    units,
+    window,
+)
 from energy_accounting import conf as configuration
-from energy_accounting import errors
 from energy_accounting import guests as guest_sources
-from energy_accounting import idle
-from energy_accounting import meters
-from energy_accounting import rpc
-from energy_accounting import samples
 from energy_accounting import spool as spools
-from energy_accounting import ticks
-from energy_accounting import units
-from energy_accounting import window
 
 LOG = logging.getLogger(__name__)
 

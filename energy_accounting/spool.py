@@ -101,7 +101,6 @@ class Spool:
         self._acknowledged = 0
         self._next = 1
         self._state: dict[str, Any] | None = None
-        self._floor = 0
 
     # --- opening and closing ------------------------------------------------
 
@@ -168,10 +167,12 @@ class Spool:
 
     def _read_meta(self) -> str:
         """The stream of this directory; '' after setting it aside."""
-        if not any(self.path.iterdir()):
+        meta_path = self.path / 'meta.json'
+        if not meta_path.exists() and not any(self.path.glob('*.seg')):
+            # Killed while it was begun: there is nothing to keep.
             return ''
         try:
-            meta = json.loads((self.path / 'meta.json').read_bytes())
+            meta = json.loads(meta_path.read_bytes())
             version, stream = meta['version'], meta['stream']
             owner = (meta['host'], meta['machine_id'])
             if version != META_VERSION or not isinstance(stream, str):
@@ -188,7 +189,7 @@ class Spool:
         return stream
 
     def _begin(self) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         stream = str(uuid.uuid4())
         body = samples.to_json({
             'version': META_VERSION, 'stream': stream, 'host': self._host,
@@ -238,13 +239,13 @@ class Spool:
             segment = self._scan_segment(path, active)
             if segment.offsets:
                 self._segments.append(segment)
-            elif active:
+            elif not path.stat().st_size:
                 # Made, but nothing was ever appended: made anew.
                 path.unlink()
+            else:
+                os.replace(path, self.path / 'damaged' / path.name)
         newest = self._segments[-1].last if self._segments else 0
         self._next = max(newest, self._acknowledged) + 1
-        # What a purge took is gone for good; a stream's first record is 1.
-        self._floor = self._segments[0].first if self._segments else 0
         self._state = self._find_state(newest)
 
     def _scan_segment(self, path: pathlib.Path, active: bool) -> _Segment:
@@ -254,7 +255,7 @@ class Spool:
         position, end = 0, 0
         while position < len(data):
             found = _record_at(data, position)
-            if found is None or found[0] <= segment.last:
+            if found is None or not _follows(segment.last, found[0], data):
                 after = _next_record(data, position + 1, segment.last)
                 if after < 0:
                     break
@@ -330,7 +331,8 @@ class Spool:
     def oldest(self) -> int:
         """The oldest number that is still kept; 0 while there is none."""
         with self._mutex:
-            return self._segments[0].first if self._segments else 0
+            return min(self._segments[0].first if self._segments else 0,
+                       self.newest)
 
     @property
     def acknowledged(self) -> int:
@@ -627,7 +629,11 @@ def _next_record(data: bytes, position: int, after: int) -> int:
         if position < 0:
             return -1
         found = _record_at(data, position)
-        # The numbers of one file are close to each other.
-        if found is not None and after < found[0] <= after + len(data):
+        if found is not None and _follows(after, found[0], data):
             return position
         position += 1
+
+
+def _follows(last: int, sequence: int, data: bytes) -> bool:
+    """Whether a number may come after another one in the same file."""
+    return last < sequence <= last + len(data)
