@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Imports point one way, and the core knows nothing but Python.
+
+Reads the source with ``ast``; imports nothing of what it judges.
+"""
+
+import ast
+import pathlib
+import sys
+
+import testtools
+
+import energy_accounting
+
+PACKAGE = 'energy_accounting'
+ROOT = pathlib.Path(energy_accounting.__file__).parent
+
+# What each part may import of the package, transitively closed by hand on
+# purpose: a new arrow is a decision, and this is where it is taken.
+# A part not named here must be added before its first file lands.
+BOTTOM = {'units', 'errors'}
+FACTS = BOTTOM | {'samples'}
+PURE = FACTS | {'ticks', 'attribution', 'idle', 'window'}
+NOTIFIER_SIDE = PURE | {'conf', 'meters', 'guests', 'spool', 'rpc'}
+ALLOWED = {
+    'units': set(),
+    'errors': set(),
+    'samples': BOTTOM,
+    'conf': BOTTOM,
+    # Stages of the joule, in its direction.
+    'meters': FACTS | {'conf'},
+    'guests': FACTS | {'conf'},
+    'ticks': FACTS,
+    'attribution': FACTS,
+    'idle': FACTS,
+    'window': FACTS,
+    'spool': FACTS,
+    'rpc': FACTS,
+    'notifier': NOTIFIER_SIDE,
+    'ledger': FACTS,
+    'owners': FACTS | {'ledger'},
+    'collector': FACTS | {'ledger', 'owners', 'rpc'},
+    'report': BOTTOM,
+    # Faces.
+    'api': FACTS | {'ledger', 'report'},
+    'wsgi': FACTS | {'conf', 'ledger', 'report', 'api'},
+    'client': {'units'},
+    'osc': {'units', 'client'},
+    # Beside the way: whole processes and what plays them.
+    'simulator': NOTIFIER_SIDE | {'notifier'},
+    'manage': FACTS | {'conf', 'ledger'},
+    'status': FACTS | {'conf', 'ledger', 'spool'},
+    'service': None,
+    'standalone': None,
+    'cmd': None,
+    '': set(),
+}
+# Standard library and each other; no I/O.
+CORE = {'units', 'errors', 'samples', 'ticks', 'attribution', 'idle',
+        'window', 'report'}
+# Standard library without what reads clocks, files, networks, processes.
+IMPURE = {'asyncio', 'ctypes', 'glob', 'http', 'io', 'logging', 'mmap',
+          'multiprocessing', 'os', 'pathlib', 'random', 'secrets', 'select',
+          'selectors', 'shutil', 'signal', 'socket', 'sqlite3', 'ssl',
+          'subprocess', 'sys', 'tempfile', 'threading', 'time', 'urllib'}
+# What a bare installation brings, and what that brings and may be used.
+CLIENT_ONLY = {'client': {'keystoneauth1'},
+               'osc': {'keystoneauth1', 'osc_lib', 'cliff', 'openstack'}}
+# A migration keeps its own picture of the tables: what the package says
+# today is not what it said then.
+ALONE = f'{PACKAGE}.ledger.migrations'
+
+
+def imports_of(source: str, module: str) -> set[str]:
+    """Every module that a module's source imports, wherever it does.
+
+    :param module: its dotted name (a package's ``__init__`` without that).
+    """
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ''
+            if node.level:
+                # Only absolute imports: a relative one hides its direction.
+                found.add(f'relative:{module}')
+            elif base == PACKAGE:
+                found.update(f'{PACKAGE}.{alias.name}'
+                             for alias in node.names)
+            else:
+                found.add(base)
+    return found
+
+
+def part_of(module: str) -> str:
+    """``energy_accounting.api.app`` is of the part ``api``."""
+    return module.removeprefix(PACKAGE).lstrip('.').partition('.')[0]
+
+
+def faults(source: str, module: str) -> list[str]:
+    """What is wrong with a module's imports, in words."""
+    part = part_of(module)
+    if part not in ALLOWED:
+        return [f'{module}: say in {pathlib.Path(__file__).name} what '
+                f'{part} may import']
+    wrong = []
+    for name in sorted(imports_of(source, module)):
+        top = name.partition('.')[0]
+        if name.startswith('relative:'):
+            wrong.append(f'{module}: relative import')
+        elif top == PACKAGE and module.startswith(f'{ALONE}.'):
+            wrong.append(f'{module} is a migration and may not import {name}')
+        elif top == PACKAGE:
+            allowed = ALLOWED[part]
+            if allowed is not None and part_of(name) not in {
+                    part, '', *allowed}:
+                wrong.append(f'{module} may not import {name}')
+        elif part in CORE and (top not in sys.stdlib_module_names
+                               or top in IMPURE):
+            wrong.append(f'{module} is of the core and may not import {top}')
+        elif (part in CLIENT_ONLY and top not in sys.stdlib_module_names
+              and top not in CLIENT_ONLY[part]):
+            wrong.append(f'{module} is in a bare installation, which does '
+                         f'not bring {top}')
+    return wrong
+
+
+def modules() -> list[tuple[str, pathlib.Path]]:
+    found = []
+    for path in sorted(ROOT.rglob('*.py')):
+        names = path.relative_to(ROOT.parent).with_suffix('').parts
+        found.append(('.'.join(names).removesuffix('.__init__'), path))
+    return found
+
+
+class ImportsPointOneWay(testtools.TestCase):
+
+    def test_an_import_points_against_the_way_of_the_joule(self):
+        wrong = [fault for module, path in modules()
+                 for fault in faults(path.read_text(), module)]
+        self.assertEqual([], wrong)
+
+    def test_the_rules_have_a_cycle(self):
+        settled: set[str] = set()
+        rest = {part: allowed - {part} for part, allowed in ALLOWED.items()
+                if allowed is not None}
+        while rest:
+            free = {part for part, allowed in rest.items()
+                    if allowed <= settled}
+            self.assertTrue(free, f'none of {sorted(rest)} can come first')
+            settled |= free
+            for part in free:
+                del rest[part]
+
+    def test_there_is_nothing_to_judge(self):
+        names = {module for module, _ in modules()}
+        self.assertIn(f'{PACKAGE}.units', names)
+        self.assertIn(PACKAGE, names)
+
+
+class TheRulesBite(testtools.TestCase):
+    """Each rule of this file finds the module that breaks it."""
+
+    def assert_fault(self, words: str, source: str, module: str) -> None:
+        found = faults(source, f'{PACKAGE}.{module}')
+        self.assertEqual(1, len(found), found)
+        self.assertIn(words, found[0])
+
+    def test_the_bottom_may_import_the_top(self):
+        self.assert_fault('may not import energy_accounting.samples',
+                          'from energy_accounting import samples', 'units')
+
+    def test_a_face_may_import_another_face(self):
+        self.assert_fault('may not import energy_accounting.api.schemas',
+                          'import energy_accounting.api.schemas', 'client')
+
+    def test_an_import_inside_a_function_is_overlooked(self):
+        self.assert_fault(
+            'may not import energy_accounting.collector',
+            'def f():\n    from energy_accounting import collector',
+            'ledger.writes')
+
+    def test_the_core_may_import_a_library(self):
+        self.assert_fault('may not import sqlalchemy',
+                          'import sqlalchemy as sa', 'attribution')
+
+    def test_the_core_may_read_a_clock(self):
+        self.assert_fault('may not import time',
+                          'from time import monotonic', 'ticks')
+
+    def test_the_cli_may_import_the_database(self):
+        self.assert_fault('does not bring sqlalchemy',
+                          'from sqlalchemy import orm', 'osc.usage')
+
+    def test_the_client_may_import_the_configuration(self):
+        self.assert_fault('does not bring oslo_config',
+                          'from oslo_config import cfg', 'client')
+
+    def test_a_relative_import_hides_its_direction(self):
+        self.assert_fault('relative import', 'from . import models',
+                          'ledger.writes')
+
+    def test_a_migration_may_import_the_live_tables(self):
+        self.assert_fault('is a migration',
+                          'from energy_accounting.ledger import models',
+                          'ledger.migrations.versions.first')
+
+    def test_a_new_part_has_no_rule(self):
+        self.assert_fault('say in', 'import os', 'grab_bag')
+
+    def test_what_is_allowed_is_refused(self):
+        self.assertEqual([], faults(
+            'import dataclasses\n'
+            'from energy_accounting import errors, units\n',
+            f'{PACKAGE}.samples'))
