@@ -148,6 +148,8 @@ class Tick:
     :ivar host_cpu_ns: the host system's own CPU time.
     :ivar lost_cpu_ns: CPU time nobody can be named for, by the reason it
         is ``unallocated`` for (``ended``, ``unreadable``).
+    :ivar lost_vcpu_ns, lost_memory_mib_ns: the same of reservations, so
+        that nobody gains by them where the host is overcommitted.
     :ivar backfilled: longer than two ticks: booked from the counters.
     """
 
@@ -165,6 +167,10 @@ class Tick:
     host_cpu_ns: int
     lost_cpu_ns: Mapping[str, int]
     backfilled: bool = False
+    lost_vcpu_ns: Mapping[str, int] = dataclasses.field(
+        default_factory=dict)
+    lost_memory_mib_ns: Mapping[str, int] = dataclasses.field(
+        default_factory=dict)
 
     @property
     def duration_ns(self) -> int:

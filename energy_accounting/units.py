@@ -11,8 +11,8 @@ from __future__ import annotations
 import datetime
 import decimal
 import zoneinfo
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 UTC = datetime.UTC
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,7 +30,12 @@ _KWH_STEP = decimal.Decimal('1e-15')
 # Wide enough for 10^27 uJ; the default 28 digits would round a large sum.
 _EXACT = decimal.Context(prec=60, rounding=decimal.ROUND_HALF_EVEN)
 
-Key = TypeVar('Key')
+
+class _Ordered(Protocol):
+    def __lt__(self, other: Any, /) -> bool: ...
+
+
+Key = TypeVar('Key', bound=_Ordered)
 
 
 def kwh(energy_uj: int) -> decimal.Decimal:
@@ -67,18 +72,34 @@ def apportion(total: int, weights: Mapping[Key, int]) -> dict[Key, int]:
         dict when no weight is positive (the caller decides who owns it).
     :raises ValueError: for a negative total or weight.
     """
-    scale = sum(weights.values())
-    if total < 0 or (weights and min(weights.values()) < 0):
+    keys = sorted(weights)
+    parts = dict(zip(keys, divide(total, [weights[key] for key in keys]),
+                     strict=False))
+    return {key: parts[key] for key in weights} if parts else {}
+
+
+def divide(total: int, weights: Sequence[int]) -> list[int]:
+    """:func:`apportion` by position: equal remainders go to the first.
+
+    :returns: a part for each weight; an empty list when none is positive.
+    :raises ValueError: for a negative total or weight.
+    """
+    scale = sum(weights)
+    if total < 0 or (weights and min(weights) < 0):
         raise ValueError('apportion: total and weights must not be negative')
     if scale == 0:
-        return {}
-    parts = {key: total * weight // scale for key, weight in weights.items()}
-    left = total - sum(parts.values())
+        return []
+    if total == 0:
+        return [0] * len(weights)
+    products = [total * weight for weight in weights]
+    parts = [product // scale for product in products]
+    left = total - sum(parts)
     if left:
-        by_remainder = sorted(
-            weights, key=lambda key: (-(total * weights[key] % scale), key))
-        for key in by_remainder[:left]:
-            parts[key] += 1
+        # sorted() is stable, so equal remainders stay in their order.
+        remainders = [product % scale for product in products]
+        for place in sorted(range(len(parts)), key=remainders.__getitem__,
+                            reverse=True)[:left]:
+            parts[place] += 1
     return parts
 
 
