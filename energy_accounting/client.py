@@ -128,10 +128,12 @@ class Client:
                 'energy_accounting_endpoint_override or ask your operator'
             ) from error
         except ksa_exceptions.ConnectFailure as error:
-            raise Error('the energy API cannot be reached: '
-                        f'{_first_line(str(error))}') from error
+            # What follows is the same again in the words of urllib3.
+            what = _one_line(str(error)).split(': HTTP')[0]
+            raise Error(f'the energy API cannot be reached: {what}') \
+                from error
         except ksa_exceptions.ClientException as error:
-            raise Error(_first_line(str(error))) from error
+            raise Error(_one_line(str(error))) from error
         if response.status_code != 200:
             raise _refusal(response)
         try:
@@ -187,10 +189,10 @@ def _refusal(response: Any) -> Error:
                  f'{response.reason or ""}'.rstrip()
         if response.status_code == 401:
             detail += ': the token was not accepted'
-    return Error(_first_line(str(detail)), status=response.status_code,
+    return Error(_one_line(str(detail)), status=response.status_code,
                  code=code,
                  request_id=response.headers.get('x-openstack-request-id'))
 
 
-def _first_line(text: str) -> str:
+def _one_line(text: str) -> str:
     return ' '.join(text.split())

@@ -13,6 +13,8 @@ from cliff import columns
 # Short enough to read, long enough that a small guest's minute is not 0.
 _SIGNIFICANT = decimal.Context(prec=4, rounding=decimal.ROUND_HALF_EVEN)
 _TENTH = decimal.Decimal('0.1')
+# Below this, four digits would need more than six places.
+_SMALL = decimal.Decimal('0.001')
 _SMALLEST = decimal.Decimal('0.000001')
 UNKNOWN = '-'
 
@@ -30,9 +32,9 @@ def rounded(text: str | None) -> str:
         return '0'
     if abs(exact) >= 1000:
         return format(exact.quantize(_TENTH), 'f')
-    short = _SIGNIFICANT.plus(exact)
-    if abs(short) < 1 and short.as_tuple().exponent < -6:  # type: ignore
-        short = short.quantize(_SMALLEST)
+    if abs(exact) >= _SMALL:
+        return format(_SIGNIFICANT.plus(exact), 'f')
+    short = exact.quantize(_SMALLEST)
     if short == 0:
         return f'<{_SMALLEST:f}' if exact > 0 else f'>-{_SMALLEST:f}'
     return format(short, 'f')
@@ -69,9 +71,14 @@ def cell(name: str, value: Any, formatter: str) -> Any:
 
     :param formatter: name of the output format that was asked for.
     """
-    if isinstance(value, (Mapping, list)):
-        if formatter in ('csv', 'value'):
+    if formatter in ('csv', 'value'):
+        # Plain text has no null: an empty field, never the word None.
+        if value is None:
+            return ''
+        if isinstance(value, (Mapping, list)):
             return json.dumps(value, sort_keys=True)
+        return value
+    if isinstance(value, (Mapping, list)):
         return Nested(value)
     if name.endswith(('_kwh', '_kg', '_kw', '_kg_per_kwh')) or name in (
             'pue', 'coverage'):

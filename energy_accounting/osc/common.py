@@ -156,6 +156,7 @@ def server_id(manager: Any, name_or_id: str) -> str:
     """
     if _is_uuid(name_or_id) or not signed_in(manager):
         return name_or_id
+    from keystoneauth1 import exceptions as ksa_exceptions
     from openstack import exceptions as sdk_exceptions
 
     try:
@@ -165,7 +166,7 @@ def server_id(manager: Any, name_or_id: str) -> str:
         raise exceptions.CommandError(
             f'more than one server is called {name_or_id}: give its ID'
         ) from error
-    except sdk_exceptions.SDKException:
+    except (sdk_exceptions.SDKException, ksa_exceptions.ClientException):
         return name_or_id
     if server is None:
         raise exceptions.CommandError(

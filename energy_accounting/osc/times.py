@@ -49,9 +49,8 @@ def moment(text: str, where: datetime.tzinfo,
     if text in WORDS:
         return _word(text, where, now)
     try:
-        if _MONTH.fullmatch(text):
-            text += '-01'
-        parsed = datetime.datetime.fromisoformat(text)
+        parsed = datetime.datetime.fromisoformat(
+            f'{text}-01' if _MONTH.fullmatch(text) else text)
         if parsed.tzinfo is None:
             parsed = parsed.replace(tzinfo=where)
         return parsed.astimezone(units.UTC)
