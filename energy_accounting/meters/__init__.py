@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What yields energy of a host: the protocol and how meters are found.
+
+A meter only reads counters.  Differences, wraps and gaps are judged in
+``ticks``, and who gets the energy in ``attribution``; nothing of that
+belongs here.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+import stevedore.driver
+import stevedore.exception
+import stevedore.extension
+from oslo_config import cfg
+
+from energy_accounting import errors, samples
+
+NAMESPACE = 'energy_accounting.meters'
+
+
+class Meter(Protocol):
+    """Counters of one kind.
+
+    :ivar basis: names of the zones that are counted, none inside another.
+    :ivar max_power_uw: the most the packages can draw together; None when
+        nothing tells.
+    """
+
+    basis: tuple[str, ...]
+    max_power_uw: int | None
+
+    def read(self) -> tuple[samples.ZoneReading, ...]:
+        """All zones, always the same and in the same order; never raises.
+
+        A counter that cannot be read now is None.
+        """
+
+    def close(self) -> None:
+        """Give back what is held open."""
+
+
+class Joined:
+    """Several meters read as one."""
+
+    def __init__(self, meters: tuple[Meter, ...]) -> None:
+        self.basis = tuple(zone for meter in meters for zone in meter.basis)
+        powers = [meter.max_power_uw for meter in meters]
+        self.max_power_uw = sum(
+            power for power in powers
+            if power is not None) if None not in powers else None
+        self._meters = meters
+
+    def read(self) -> tuple[samples.ZoneReading, ...]:
+        return tuple(zone for meter in self._meters for zone in meter.read())
+
+    def close(self) -> None:
+        for meter in self._meters:
+            meter.close()
+
+
+def load(conf: cfg.ConfigOpts) -> Meter:
+    """The meters that ``[notifier] meters`` names, as one.
+
+    :raises errors.ConfigurationError: for a name that is not installed.
+    :raises errors.MeterError: when a meter finds nothing to read; says
+        what is missing and what helps.
+    """
+    names = conf.notifier.meters
+    if not names or len(set(names)) != len(names):
+        raise errors.ConfigurationError(
+            f'[notifier] meters is {",".join(names)!r}: name at least one '
+            'meter, each once')
+    found: list[Meter] = []
+    try:
+        for name in names:
+            found.append(_factory(name)(conf))
+        zones = [zone for meter in found for zone in meter.basis]
+        if len(set(zones)) != len(zones):
+            raise errors.ConfigurationError(
+                f'[notifier] meters {",".join(names)} name a zone twice '
+                f'({", ".join(sorted(zones))}): leave one of them out')
+    except BaseException:
+        for meter in found:
+            meter.close()
+        raise
+    return found[0] if len(found) == 1 else Joined(tuple(found))
+
+
+class _Factory(Protocol):
+    def __call__(self, conf: cfg.ConfigOpts) -> Meter: ...
+
+
+def _factory(name: str) -> _Factory:
+    try:
+        return cast(_Factory, stevedore.driver.DriverManager(
+            NAMESPACE, name, on_load_failure_callback=_failed).driver)
+    except stevedore.exception.NoMatches as error:
+        known = sorted(stevedore.extension.ExtensionManager(
+            NAMESPACE, on_load_failure_callback=lambda *_: None).names())
+        raise errors.ConfigurationError(
+            f'[notifier] meters names {name!r}, which is not installed; '
+            f'there is {", ".join(known) or "none"}') from error
+
+
+def _failed(manager: object, entry_point: object,
+            error: BaseException) -> None:
+    raise error

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RAPL through the kernel's powercap tree: which zones count, and reading.
+
+Facts about the tree (kernel Documentation/power/powercap/powercap.rst,
+drivers/powercap/intel_rapl_*.c): a package zone holds core and uncore; its
+``dram`` child is beside it and not inside it; psys holds packages and DRAM;
+``intel-rapl-mmio`` zones show the same counters as their MSR twins; AMD has
+packages (and cores) under the same ``intel-rapl`` names.
+
+What a fall of a counter means is not decided here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import pathlib
+import re
+from collections.abc import Iterable, Sequence
+
+from oslo_config import cfg
+
+from energy_accounting import conf as configuration
+from energy_accounting import errors, samples, units
+
+LOG = logging.getLogger(__name__)
+
+AUTO = 'auto'
+# Without a limit from the kernel: more than any processor package draws.
+PACKAGE_MAX_UW = 600 * units.UJ_PER_J
+_ZONE_ID = re.compile(r'([a-z]+-rapl(?:-[a-z]+)?)((?::\d+)+)\Z')
+_MMIO = '-mmio'
+_CONSTRAINTS = 8
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Zone:
+    """A counter that the tree shows.
+
+    :ivar name: unique within the host: ``package-0``, ``dram-0-die-1``.
+    :ivar kind: the kernel's own word without numbers: ``package``,
+        ``dram``, ``core``, ``uncore``, ``psys`` or something newer.
+    :ivar position: the numbers of its id: (0, 1) of ``intel-rapl:0:1``.
+    """
+
+    name: str
+    kind: str
+    control: str
+    position: tuple[int, ...]
+    path: pathlib.Path
+
+    @property
+    def component(self) -> str:
+        """DRAM feeds memory; whatever else is chosen is a package's."""
+        return samples.MEMORY if self.kind == 'dram' else samples.PACKAGE
+
+    def overlaps(self, other: Zone) -> bool:
+        """Whether the energy of one of the two is in the other too."""
+        if self.name == other.name:
+            return False
+        if 'psys' in (self.kind, other.kind):
+            return self.kind != other.kind
+        if 'dram' in (self.kind, other.kind):
+            return False
+        short, long = sorted((self.position, other.position), key=len)
+        return (self.control == other.control and len(short) < len(long)
+                and long[:len(short)] == short)
+
+
+# --- what there is ----------------------------------------------------------
+
+def find_zones(sysfs_path: pathlib.Path) -> list[Zone]:
+    """Every RAPL zone of a tree, by position, without MMIO twins."""
+    zones: dict[tuple[str, tuple[int, ...]], tuple[str, pathlib.Path]] = {}
+    for path in _zone_paths(sysfs_path):
+        match = _ZONE_ID.match(path.name)
+        name = _text(path / 'name')
+        if match and name:
+            position = tuple(int(n) for n in match[2].split(':')[1:])
+            zones.setdefault((match[1], position), (name, path))
+
+    def kernel_name(key: tuple[str, tuple[int, ...]]) -> str:
+        """With the package of a sub-zone: ``dram-0`` for ``dram``."""
+        control, position = key
+        name = zones[key][0]
+        above = zones.get((control, position[:1])) if position[1:] else None
+        if above is None or name[-1:].isdigit():
+            return name
+        package = above[0].removeprefix('package-')
+        return name if package == above[0] else f'{name}-{package}'
+
+    first_of: set[str] = set()
+    found = []
+    # MSR (or TPMI) before MMIO, which is dropped where it has a twin.
+    for key in sorted(zones, key=lambda key: (_MMIO in key[0], key)):
+        control, position = key
+        name = kernel_name(key)
+        if name in first_of:
+            if _MMIO in control:
+                continue
+            # Two zones of one name: the later is told by its number.
+            name += '-zone-' + '-'.join(str(n) for n in position)
+        first_of.add(name)
+        found.append(Zone(name, zones[key][0].split('-')[0], control,
+                          position, zones[key][1]))
+    return found
+
+
+def _zone_paths(sysfs_path: pathlib.Path) -> Iterable[pathlib.Path]:
+    """Directories that may be zones: the class links, then the devices."""
+    flat = sysfs_path / 'class/powercap'
+    try:
+        for entry in sorted(os.listdir(flat)):
+            yield flat / entry
+    except OSError:
+        LOG.debug('%s cannot be listed', flat)
+    for top, directories, _ in os.walk(sysfs_path / _DEVICES):
+        directories.sort()
+        for entry in directories:
+            yield pathlib.Path(top, entry)
+
+
+_DEVICES = 'devices/virtual/powercap'
+
+
+def choose(zones: Sequence[Zone], wanted: Sequence[str]) -> list[Zone]:
+    """The zones to count: all packages and their DRAM, or the named ones.
+
+    :param wanted: ``[rapl] zones``.
+    :raises errors.ConfigurationError: for an unknown name, or zones that
+        contain each other.
+    :raises errors.MeterError: when ``auto`` finds no package.
+    """
+    names = ', '.join(zone.name for zone in zones)
+    if list(wanted) == [AUTO]:
+        chosen = [zone for zone in zones if zone.kind in ('package', 'dram')]
+        if not any(zone.kind == 'package' for zone in chosen):
+            raise errors.MeterError(
+                f'RAPL shows no package zone, only {names}: name the zones '
+                'to count in [rapl] zones')
+        return chosen
+    unknown = [name for name in wanted
+               if name not in {zone.name for zone in zones}]
+    if unknown or not wanted:
+        raise errors.ConfigurationError(
+            f'[rapl] zones names {", ".join(unknown) or "nothing"}; this '
+            f'host has {names}, or say auto')
+    chosen = [zone for zone in zones if zone.name in wanted]
+    for index, zone in enumerate(chosen):
+        for other in chosen[index + 1:]:
+            if zone.overlaps(other):
+                raise errors.ConfigurationError(
+                    f'[rapl] zones names {zone.name} and {other.name}, one '
+                    'of which holds the energy of the other: it would be '
+                    'counted twice; leave one out')
+    return chosen
+
+
+def max_power_uw(chosen: Sequence[Zone]) -> tuple[int, list[str]]:
+    """The most these zones can draw, and which of them did not say.
+
+    1.5 times the long-term limit of each package, because a processor may
+    exceed that one for seconds; DRAM has its margin in that.
+    """
+    total, silent = 0, []
+    for zone in chosen:
+        if zone.component != samples.PACKAGE:
+            continue
+        limit_uw = _long_term_uw(zone.path)
+        if not limit_uw:
+            silent.append(zone.name)
+        total += limit_uw * 3 // 2 if limit_uw else PACKAGE_MAX_UW
+    return total, silent
+
+
+def _long_term_uw(path: pathlib.Path) -> int | None:
+    for number in range(_CONSTRAINTS):
+        if _text(path / f'constraint_{number}_name') == 'long_term':
+            return _number(_text(path / f'constraint_{number}_max_power_uw'))
+    return None
+
+
+def _text(path: pathlib.Path) -> str:
+    """A file's text without the blanks around; empty when unreadable."""
+    try:
+        return path.read_text('ascii').strip()
+    except (OSError, ValueError):
+        return ''
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+# --- reading ----------------------------------------------------------------
+
+class _Counter:
+    """The ``energy_uj`` of a zone, held open."""
+
+    def __init__(self, zone: Zone) -> None:
+        self.zone = zone
+        self.range_uj = 0
+        self._fd: int | None = None
+
+    def read(self) -> samples.ZoneReading:
+        counter_uj = None
+        # A second try when the descriptor outlived the file: the module was
+        # loaded again, or a file put in its place.
+        for _ in range(2):
+            try:
+                fd = self.open()
+                if os.fstat(fd).st_nlink:
+                    counter_uj = _number(os.pread(fd, 64, 0).decode(
+                        'ascii', 'replace').strip())
+                    break
+            except OSError as error:
+                LOG.debug('%s cannot be read: %s', self.zone.name, error)
+            self.close()
+        return samples.ZoneReading(self.zone.name, self.zone.component,
+                                   counter_uj, self.range_uj)
+
+    def open(self) -> int:
+        """The descriptor, opened if it is not.
+
+        :raises OSError: when it cannot be.
+        """
+        if self._fd is None:
+            self._fd = os.open(self.zone.path / 'energy_uj',
+                               os.O_RDONLY | os.O_CLOEXEC)
+            self.range_uj = _number(
+                _text(self.zone.path / 'max_energy_range_uj')) or 0
+        return self._fd
+
+    def close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+class Rapl:
+    """The chosen zones, their counters held open."""
+
+    def __init__(self, zones: Sequence[Zone],
+                 max_power_uw: int | None) -> None:
+        self.basis = tuple(zone.name for zone in zones)
+        self.max_power_uw = max_power_uw
+        self._counters = [_Counter(zone) for zone in zones]
+
+    def check(self) -> None:
+        """Read every counter once, so that a missing right shows at start.
+
+        :raises errors.MeterError: names the file and the capability.
+        """
+        for counter in self._counters:
+            path = counter.zone.path / 'energy_uj'
+            try:
+                counter.open()
+            except PermissionError as error:
+                raise errors.MeterError(
+                    f'{path} may not be read: give the process '
+                    'CAP_DAC_READ_SEARCH (systemd: AmbientCapabilities=; '
+                    'Kubernetes: run as root with only that capability '
+                    'added)') from error
+            except OSError as error:
+                # A zone that is away for now is a gap, not the end.
+                LOG.warning('%s cannot be read now: %s', path, error)
+
+    def read(self) -> tuple[samples.ZoneReading, ...]:
+        return tuple(counter.read() for counter in self._counters)
+
+    def close(self) -> None:
+        for counter in self._counters:
+            counter.close()
+
+
+def from_conf(conf: cfg.ConfigOpts) -> Rapl:
+    """The RAPL meter of this host.
+
+    :raises errors.MeterError: when there is no RAPL or it may not be read.
+    :raises errors.ConfigurationError: for ``[rapl] zones`` that do not fit.
+    """
+    sysfs_path = pathlib.Path(conf.notifier.sysfs_path)
+    zones = find_zones(sysfs_path)
+    if not zones:
+        raise errors.MeterError(_nothing(sysfs_path))
+    chosen = choose(zones, conf.rapl.zones)
+    power_uw, silent = max_power_uw(chosen)
+    if silent and configuration.microwatts(
+            conf.notifier.max_power_watts,
+            '[notifier] max_power_watts') is None:
+        LOG.warning('The kernel names no long-term power limit of %s: %d W '
+                    'are taken for each; set [notifier] max_power_watts to '
+                    'what these packages can draw together',
+                    ', '.join(silent), PACKAGE_MAX_UW // units.UJ_PER_J)
+    meter = Rapl(chosen, power_uw)
+    try:
+        meter.check()
+    except errors.MeterError:
+        meter.close()
+        raise
+    LOG.info('RAPL zones counted: %s', ', '.join(meter.basis))
+    return meter
+
+
+def _nothing(sysfs_path: pathlib.Path) -> str:
+    """Why there is no zone, as far as the tree tells."""
+    flat = sysfs_path / 'class/powercap'
+    try:
+        entries = [flat / entry for entry in os.listdir(flat)]
+    except OSError:
+        return (f'no RAPL: {flat} is not there. Load the kernel module '
+                'intel_rapl_msr (AMD too, from Linux 5.11); inside a '
+                "container mount the host's /sys and name it in [notifier] "
+                'sysfs_path. A virtual machine has no RAPL of its own')
+    dangling = [path for path in entries if not path.exists()]
+    if dangling:
+        return (f'no RAPL: {flat} holds links that lead nowhere, because '
+                f'{sysfs_path / _DEVICES} is masked, as container runtimes '
+                "do: mount the host's /sys read-only elsewhere and name it "
+                'in [notifier] sysfs_path')
+    return (f'no RAPL: {flat} holds no RAPL zone. Load the kernel module '
+            'intel_rapl_msr (AMD too, from Linux 5.11); a virtual machine '
+            'has no RAPL of its own')
