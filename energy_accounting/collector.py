@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes windows from notifiers: judges each record and has it booked.
+
+Judging is here and pure: does the record add up, is it of a sane time.
+Whose turn it is and what becomes rows stands in ``ledger.writes``; how
+records travel stands in ``rpc``.
+"""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from energy_accounting import errors, samples, units
+from energy_accounting.ledger import engine, writes
+
+LOG = logging.getLogger(__name__)
+
+DAY_NS = 24 * 3600 * units.NS_PER_S
+# A tick at a window's edge may be late by as much as a tick is long.
+EDGE_NS = 60 * units.NS_PER_S
+# More than a megawatt over a quarter of an hour, or a thousand threads:
+# nothing real, and sums of less can never leave a BIGINT.
+MAX_ENERGY_UJ = 10 ** 15
+MAX_CPU_NS = 10 ** 16
+
+_KNOWN_ACCOUNTS = 100_000
+
+
+class OwnerSource(Protocol):
+    """Who owns an instance whose record does not say so."""
+
+    def owner_of(self, instance_id: str) -> writes.Owner | None: ...
+
+
+class NoOwners:
+    """Where there is no Nova to ask."""
+
+    def owner_of(self, instance_id: str) -> writes.Owner | None:
+        return None
+
+
+class Collector:
+    """The endpoint that books.  Safe to use from several threads.
+
+    :param owners: None: nobody can be asked.
+    :param clock_ns: the wall clock, nanoseconds since 1970.
+    :param enrolment: ``first_use`` or ``manual``.
+    """
+
+    def __init__(self, database: engine.Database,
+                 owners: OwnerSource | None,
+                 clock_ns: Callable[[], int],
+                 enrolment: str = writes.FIRST_USE) -> None:
+        self._database = database
+        self._owners = owners or NoOwners()
+        self._clock_ns = clock_ns
+        self._enrolment = enrolment
+        self._accounts = _KnownAccounts(_KNOWN_ACCOUNTS)
+
+    def book(self, ctxt: Mapping[str, Any],
+             payloads: Sequence[str]) -> dict[str, Any]:
+        """Book consecutive records of one stream in one transaction.
+
+        :returns: ``results`` (a word for each payload), ``expects`` (the
+            number the stream is to go on with) and ``detail`` (reasons).
+        :raises errors.Unavailable: the database is away, or a record is of
+            a newer version: nothing is acknowledged, send it again later.
+        :raises errors.InvalidRecord: no payload names a host, a stream and
+            a number: there is no position to step on with.
+        """
+        received_ns = self._clock_ns()
+        records = read(payloads, received_ns)
+        try:
+            booked = self._write(records, received_ns)
+        except errors.InvalidRecord:
+            booked = self._write_one_by_one(records, received_ns)
+        for alarm in booked.alarms:
+            LOG.error('%s', alarm)
+        for detail in booked.detail:
+            LOG.warning('%s', detail)
+        return {'results': booked.results, 'expects': booked.expects,
+                'detail': booked.detail}
+
+    def _write(self, records: Sequence[writes.Received],
+               received_ns: int) -> writes.Booked:
+        booked = self._database.write(
+            lambda connection: writes.book(
+                connection, records, received_ns,
+                enrolment=self._enrolment,
+                owner_of=self._owners.owner_of, known=self._accounts))
+        # Only now is it certain that the ids exist.
+        self._accounts.keep(booked.accounts)
+        return booked
+
+    def _write_one_by_one(self, records: Sequence[writes.Received],
+                          received_ns: int) -> writes.Booked:
+        """Find the record that the database itself refuses."""
+        whole = writes.Booked([], 0, [], {}, [])
+        for record in records:
+            try:
+                one = self._write([record], received_ns)
+            except errors.InvalidRecord as error:
+                one = self._write([record._replace(problem=str(error))],
+                                  received_ns)
+            whole = writes.Booked(
+                whole.results + one.results, one.expects,
+                whole.detail + one.detail, {}, whole.alarms + one.alarms)
+        return whole
+
+
+class _KnownAccounts(Mapping[samples.Account, writes.AccountId]):
+    """The ids of the accounts that were used last; only committed ones."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._ids: collections.OrderedDict[
+            samples.Account, writes.AccountId] = collections.OrderedDict()
+
+    def __getitem__(self, account: samples.Account) -> writes.AccountId:
+        return self._ids[account]
+
+    def __iter__(self) -> Iterator[samples.Account]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def keep(self, ids: Mapping[samples.Account, writes.AccountId]) -> None:
+        with self._lock:
+            for account, account_id in ids.items():
+                self._ids[account] = account_id
+                self._ids.move_to_end(account)
+            while len(self._ids) > self._size:
+                self._ids.popitem(last=False)
+
+
+# --- judging ----------------------------------------------------------------
+
+def read(payloads: Sequence[str],
+         received_ns: int) -> list[writes.Received]:
+    """The records of a call, each with its problem if it has one.
+
+    A text that is not even a record but stands beside readable ones has
+    the number its place gives it.
+
+    :raises errors.Unavailable: a record of a version not known yet.
+    :raises errors.InvalidRecord: none says where it belongs.
+    """
+    found = [_read(text, received_ns) for text in payloads]
+    named = next(((place, record) for place, record in enumerate(found)
+                  if isinstance(record, writes.Received)), None)
+    if named is None:
+        raise errors.InvalidRecord(
+            'no record of the call names its host, stream and sequence: '
+            + '; '.join(str(problem) for problem in found[:3]))
+    place, neighbour = named
+    following = neighbour.sequence - place
+    records: list[writes.Received] = []
+    for record in found:
+        if isinstance(record, _Unreadable):
+            number = max(following, 1)
+            record = writes.Received(
+                record.text, _digest(record.text), neighbour.host,
+                neighbour.machine_id, neighbour.stream, number, number,
+                None, record.problem)
+        records.append(record)
+        following = record.last + 1
+    return records
+
+
+class _Unreadable:
+    """A text that does not say where it belongs."""
+
+    def __init__(self, text: str, problem: str) -> None:
+        self.text = text
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+def _read(text: Any, received_ns: int) -> writes.Received | _Unreadable:
+    if not isinstance(text, str):
+        return _Unreadable(repr(text), 'a record is not a text')
+    try:
+        record = samples.from_payload(text)
+    except errors.InvalidRecord as error:
+        return _identified(text, str(error))
+    problem = _unclean(record.host, record.stream, record.machine_id)
+    if problem is not None:
+        return _Unreadable(text, problem)
+    window = record if isinstance(record, samples.Window) else None
+    last = (record.last if isinstance(record, samples.Lost)
+            else record.sequence)
+    return writes.Received(
+        text, _digest(text), record.host, record.machine_id, record.stream,
+        record.sequence, last, window,
+        None if window is None else problem_of(window, received_ns))
+
+
+def _identified(text: str, problem: str) -> writes.Received | _Unreadable:
+    """What can still be known of a malformed record."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return _Unreadable(text, problem)
+    if not isinstance(body, dict):
+        return _Unreadable(text, problem)
+    version = body.get('v')
+    if type(version) is int and version > samples.WIRE_VERSION:
+        raise errors.Unavailable(problem)
+    names = [body.get(name) for name in ('host', 'stream')]
+    number = body.get('sequence')
+    if (not all(isinstance(name, str) and 0 < len(name) <= 255
+                for name in names)
+            or _unclean(*names) is not None
+            or type(number) is not int or not 0 < number < 1 << 63):
+        return _Unreadable(text, problem)
+    machine_id = body.get('machine_id')
+    if (not isinstance(machine_id, str) or len(machine_id) > 255
+            or _unclean(machine_id) is not None):
+        machine_id = ''
+    host, stream = names
+    return writes.Received(text, _digest(text), host, machine_id, stream,
+                           number, number, None, problem)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()
+
+
+def problem_of(window: samples.Window, received_ns: int) -> str | None:
+    """Why a window cannot be booked whatever its turn, or None."""
+    if window.end_ns > received_ns + DAY_NS:
+        return (f'it ends at {_when(window.end_ns)}, more than a day after '
+                'it arrived: set the clock of the host')
+    if window.boottime_end_ns < window.boottime_start_ns:
+        return 'its boottime runs backwards'
+    problem = _unclean(
+        window.boot_id, window.policy, window.idle_kind, *window.basis,
+        *(gap.reason for gap in window.gaps),
+        *(gap.zone for gap in window.gaps if gap.zone is not None))
+    if problem is None and window.version:
+        problem = _unclean(window.version)
+    if problem is None and len(window.version) > 255:
+        problem = 'its version is longer than 255 characters'
+    for part in window.parts:
+        if problem is None:
+            problem = _problem_of_part(window, part)
+    return problem
+
+
+def _problem_of_part(window: samples.Window,
+                     part: samples.Part) -> str | None:
+    name = f'part {part.bucket}'
+    earliest_ns = min(window.start_ns, window.end_ns) - EDGE_NS
+    latest_ns = max(window.start_ns, window.end_ns) + EDGE_NS
+    if part.bucket > units.bucket_of(latest_ns) or (
+            not part.backfilled
+            and part.bucket < units.bucket_of(max(earliest_ns, 0))):
+        return f'{name} is outside its window'
+    strange = part.zones_uj.keys() - set(window.basis)
+    if strange:
+        return f'{name} has energy of {sorted(strange)}, not in its basis'
+    booked_uj = sum(share.energy_uj for share in part.shares)
+    if booked_uj != part.measured_uj:
+        return (f'{name} does not add up: its zones measured '
+                f'{part.measured_uj} uJ, its shares are {booked_uj} uJ')
+    if part.measured_uj > MAX_ENERGY_UJ or part.idle_uj > MAX_ENERGY_UJ:
+        return f'{name} has more energy than any host can use'
+    if (max(part.measured_ns, part.busy_ns, part.capacity_ns) > MAX_CPU_NS
+            or any(share.cpu_ns > MAX_CPU_NS or share.vcpu_ns > MAX_CPU_NS
+                   for share in part.shares)):
+        return f'{name} has more CPU time than any host can have'
+    accounts = {share.account for share in part.shares}
+    if len(accounts) != len(part.shares):
+        return f'{name} names an account twice'
+    for account in accounts:
+        problem = _unclean(*(text for text in account if text is not None))
+        if problem is not None:
+            return f'{name}: {problem}'
+    return None
+
+
+def _unclean(*texts: str) -> str | None:
+    """What no identifier has: control characters, blanks at its ends.
+
+    Databases disagree about trailing blanks, NUL and lone surrogates.
+    """
+    for text in texts:
+        if not text.isprintable() or text != text.strip():
+            return (f'{text[:40]!r} has characters or outer blanks that no '
+                    'name can have')
+    return None
+
+
+def _when(wall_ns: int) -> str:
+    try:
+        return units.iso(units.moment(wall_ns))
+    except OverflowError:
+        return f'{wall_ns} ns'

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The connection to the ledger's database.
+
+Engines are oslo.db's; what stands here is what booking needs beyond it: READ
+COMMITTED, writers that do not fail on SQLite, whole transactions retried,
+the schema brought to its newest revision.  No query belongs here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import alembic.command
+import alembic.config
+import alembic.migration
+import alembic.script
+import sqlalchemy as sa
+from oslo_config import cfg
+from oslo_db import api as db_api
+from oslo_db import exception as db_exception
+from oslo_db import options as db_options
+from oslo_db.sqlalchemy import engines
+from sqlalchemy import exc as sa_exc
+
+from energy_accounting import errors
+
+Result = TypeVar('Result')
+
+MIGRATIONS = pathlib.Path(__file__).parent / 'migrations'
+
+# How long one writer of SQLite waits for another.
+_SQLITE_WAIT_MS = 30_000
+_RETRIES = 20
+_RETRY_SECONDS = 0.02
+_RETRY_MAX_SECONDS = 1.0
+
+# Of oslo.db's [database] options those an engine takes.
+_ENGINE_OPTIONS = (
+    'connection_debug', 'connection_parameters', 'connection_recycle_time',
+    'connection_trace', 'max_overflow', 'max_pool_size', 'max_retries',
+    'mysql_sql_mode', 'mysql_wsrep_sync_wait', 'pool_timeout',
+    'retry_interval', 'sqlite_synchronous')
+
+
+class Database:
+    """Connections to one ledger; safe to share between threads.
+
+    Make it after a fork, in the process that uses it.
+
+    :param url: as SQLAlchemy spells it.
+    :param reader_url: where reading goes, when it is another server.
+    :param options: of ``oslo_db.sqlalchemy.engines.create_engine``.
+    """
+
+    def __init__(self, url: str, reader_url: str | None = None,
+                 **options: Any) -> None:
+        # A database that is away is the caller's to retry, not ours to
+        # wait for, unless an option says so.
+        options.setdefault('max_retries', 0)
+        options.setdefault('mysql_sql_mode', 'TRADITIONAL')
+        self.engine = _engine(url, options)
+        self._reader = (_engine(reader_url, options) if reader_url
+                        else self.engine)
+
+    @classmethod
+    def from_conf(cls, conf: cfg.ConfigOpts) -> Database:
+        """The database of the ``[database]`` options.
+
+        Waits for it as ``max_retries`` and ``retry_interval`` say.
+
+        :raises errors.ConfigurationError: no or no usable connection.
+        :raises errors.Unavailable: the server does not answer.
+        """
+        conf.register_opts(db_options.database_opts, 'database')
+        options = conf.database
+        if not options.connection:
+            raise errors.ConfigurationError(
+                '[database] connection is not set: give a URL such as '
+                'mysql+pymysql://user:password@host/energy_accounting')
+        with unavailable():
+            return cls(options.connection, options.slave_connection,
+                       **{name: getattr(options, name)
+                          for name in _ENGINE_OPTIONS})
+
+    @contextlib.contextmanager
+    def writer(self) -> Iterator[sa.Connection]:
+        """A connection in a transaction that is committed at the end."""
+        with self.engine.connect() as connection:
+            connection = connection.execution_options(ledger_writer=True)
+            with connection.begin():
+                yield connection
+
+    @contextlib.contextmanager
+    def reader(self) -> Iterator[sa.Connection]:
+        """A connection in a transaction that is to change nothing."""
+        with self._reader.connect() as connection:
+            yield connection
+
+    def write(self, function: Callable[[sa.Connection], Result]) -> Result:
+        """Run a function in a transaction; all of it again on a conflict.
+
+        The function must do nothing that a rollback does not undo.
+
+        :raises errors.Unavailable: the database is away; whether the
+            transaction was committed may then be unknown.
+        :raises errors.InvalidRecord: a value does not fit its column.
+        """
+        def attempt() -> Result:
+            with self.writer() as connection:
+                return function(connection)
+
+        retried = db_api.wrap_db_retry(
+            retry_interval=_RETRY_SECONDS, max_retries=_RETRIES,
+            max_retry_interval=_RETRY_MAX_SECONDS, jitter=True,
+            retry_on_deadlock=True, exception_checker=_is_conflict)(attempt)
+        with unavailable():
+            return retried()
+
+    def read(self, function: Callable[[sa.Connection], Result]) -> Result:
+        """Run a function that only reads.
+
+        :raises errors.Unavailable: the database is away.
+        """
+        with unavailable(), self.reader() as connection:
+            return function(connection)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+        self._reader.dispose()
+
+
+@contextlib.contextmanager
+def unavailable() -> Iterator[None]:
+    """Turns what the database says into our own words.
+
+    :raises errors.InvalidRecord: a value does not fit its column.
+    :raises errors.ConfigurationError: the URL is wrong.
+    :raises errors.Unavailable: anything else.
+    """
+    try:
+        yield
+    except (db_exception.DBDataError, sa_exc.DataError) as error:
+        raise errors.InvalidRecord(
+            f'the database does not take a value: {_first_line(error)}') \
+            from error
+    except (sa_exc.ArgumentError, sa_exc.NoSuchModuleError,
+            ModuleNotFoundError) as error:
+        raise errors.ConfigurationError(
+            f'[database] connection cannot be used: {error}') from error
+    except (db_exception.DBError, sa_exc.DBAPIError,
+            sa_exc.TimeoutError) as error:
+        raise errors.Unavailable(
+            f'the database cannot be used now: {_first_line(error)}') \
+            from error
+
+
+def _engine(url: str, options: dict[str, Any]) -> sa.Engine:
+    address = sa.make_url(url)
+    if (address.get_backend_name() in ('mysql', 'mariadb')
+            and 'charset' not in address.query):
+        # oslo.db's own default is the three-byte utf8.
+        address = address.update_query_dict({'charset': 'utf8mb4'})
+    engine = engines.create_engine(address, sqlite_fk=True, **options)
+    if engine.dialect.name == 'sqlite':
+        _prepare_sqlite(engine)
+    else:
+        _read_committed(engine)
+    return engine
+
+
+def _read_committed(engine: sa.Engine) -> None:
+    # Once per connection, not once per transaction: no round trip each.
+    @sa.event.listens_for(engine, 'connect')
+    def _connected(connection: Any, record: Any) -> None:
+        engine.dialect.set_isolation_level(connection, 'READ COMMITTED')
+
+
+def _prepare_sqlite(engine: sa.Engine) -> None:
+    @sa.event.listens_for(engine, 'connect')
+    def _connected(connection: Any, record: Any) -> None:
+        connection.execute(f'PRAGMA busy_timeout = {_SQLITE_WAIT_MS}')
+        connection.execute('PRAGMA journal_mode = WAL')
+
+    # oslo.db begins every transaction with a plain BEGIN; a writer that
+    # starts as a reader fails instead of waiting for another writer.
+    @sa.event.listens_for(engine, 'before_cursor_execute', retval=True)
+    def _begin(connection: sa.Connection, cursor: Any, statement: str,
+               parameters: Any, context: Any, executemany: bool,
+               ) -> tuple[str, Any]:
+        if (statement == 'BEGIN' and connection.get_execution_options()
+                .get('ledger_writer')):
+            statement = 'BEGIN IMMEDIATE'
+        return statement, parameters
+
+
+def _is_conflict(error: Exception) -> bool:
+    """Whether the same transaction may well succeed the next time."""
+    if isinstance(error, db_exception.DBConsistencyError):
+        return True
+    cause = getattr(error, 'inner_exception', error)
+    text = str(getattr(cause, 'orig', cause))
+    return (getattr(getattr(cause, 'orig', None), 'pgcode', None)
+            in ('40001', '40P01')
+            or 'database is locked' in text)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+# --- the schema -------------------------------------------------------------
+
+def sync(database: Database, revision: str = 'head') -> None:
+    """Bring the schema to a revision; does nothing when it is there."""
+    with unavailable(), database.writer() as connection:
+        alembic.command.upgrade(_alembic(connection), revision)
+
+
+def version(database: Database) -> str | None:
+    """The revision the schema is at; None for an empty database."""
+    return database.read(
+        lambda connection: alembic.migration.MigrationContext.configure(
+            connection).get_current_revision())
+
+
+def head() -> str:
+    """The newest revision this version of the program knows."""
+    newest = alembic.script.ScriptDirectory.from_config(
+        _alembic()).get_current_head()
+    assert newest is not None
+    return newest
+
+
+def check_schema(database: Database) -> None:
+    """Refuse to work on a schema this version was not made for.
+
+    :raises errors.ConfigurationError: says what to run.
+    """
+    found, wanted = version(database), head()
+    if found != wanted:
+        raise errors.ConfigurationError(
+            f'the database schema is at {found or "no revision"} and this '
+            f'version needs {wanted}: run energy-accounting-manage db sync')
+
+
+def _alembic(connection: sa.Connection | None = None) -> alembic.config.Config:
+    config = alembic.config.Config()
+    # The parser of the file format wants every % doubled.
+    config.set_main_option('script_location',
+                           str(MIGRATIONS).replace('%', '%%'))
+    config.set_main_option('path_separator', 'os')
+    config.attributes['connection'] = connection
+    return config
