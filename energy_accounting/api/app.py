@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The HTTP pipeline, whole and visible in :func:`make_app`.
+
+Nothing happens when this module is imported, and no path is handled here
+but ``/healthcheck``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, TYPE_CHECKING
+
+from keystonemiddleware import auth_token
+from microversion_parse import middleware as microversion
+from oslo_config import cfg
+from oslo_middleware import cors, healthcheck, http_proxy_to_wsgi, request_id
+import pecan
+import webob
+
+from energy_accounting.api import context, faults, policies, versions
+from energy_accounting.api.controllers import Service, root
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+LOG = logging.getLogger(__name__)
+ACCESS = logging.getLogger('energy_accounting.api.access')
+
+_WITHOUT_TOKEN = frozenset({'', '/', '/v1', '/v1/'})
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def make_app(conf: cfg.ConfigOpts, database: Any, *, auth: bool = True,
+             clock: Callable[[], datetime.datetime] = _now,
+             ) -> WSGIApplication:
+    """The API as a WSGI application.
+
+    :param database: see :class:`energy_accounting.ledger.engine.Database`.
+    :param auth: False makes every caller an administrator: for the
+        standalone service on the loopback interface, and nothing else.
+    :param clock: gives the aware time of a request.
+    """
+    service = Service(database, policies.make_enforcer(conf), clock,
+                      conf.api.max_limit)
+
+    # From the inside out.  Pecan guesses nothing: a host's name may end in
+    # .json, and the request is an argument, not a global.
+    app: Any = pecan.make_app(
+        root.Root(service), use_context_locals=False,
+        guess_content_type_from_ext=False)
+    app = microversion.MicroversionMiddleware(
+        app, versions.SERVICE_TYPE, versions.VERSIONS)
+    # Who asks is known before anything is answered; discovery asks nobody.
+    nobody = context.Context(app, context.anonymous)
+    if auth:
+        known = auth_token.AuthProtocol(
+            context.Context(app, context.of_token),
+            {'oslo_config_config': conf,
+             'service_type': versions.SERVICE_TYPE})
+    else:
+        known = context.Context(app, context.local_admin)
+    app = _by_path(nobody, _WITHOUT_TOKEN, known)
+    # Around auth_token too, so that its errors have our form.
+    app = faults.Guard(app)
+    # Healthcheck answers every request that reaches it: only its own does.
+    app = _by_path(Health(conf, database), {'/healthcheck'}, app)
+    cors_app = cors.CORS(app, conf)
+    if conf.cors.allowed_origin:
+        app = cors_app
+    app = AccessLog(app)
+    app = request_id.RequestId(app)
+    return http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
+
+
+def _by_path(chosen: WSGIApplication, paths: Iterable[str],
+             other: WSGIApplication) -> WSGIApplication:
+    """Some paths to one application, the rest to another."""
+    def application(environ: Any, start_response: Any) -> Iterable[bytes]:
+        app = chosen if environ.get('PATH_INFO', '') in paths else other
+        return app(environ, start_response)
+    return application
+
+
+class Health:
+    """oslo.middleware's checks, and whether the database answers."""
+
+    def __init__(self, conf: cfg.ConfigOpts, database: Any) -> None:
+        self._checks = healthcheck.Healthcheck(None, conf)
+        # The detailed form shows threads' stacks to anyone who asks.
+        self._checks._show_details = False
+        self._database = database
+
+    def __call__(self, environ: Any, start_response: Any,
+                 ) -> Iterable[bytes]:
+        request = webob.Request(environ)
+        request.accept = 'application/json'
+        request.method = 'GET'
+        answer = request.get_response(self._checks)
+        reasons = [reason for reason in json.loads(answer.body)['reasons']
+                   if reason]
+        healthy = answer.status_int == 200
+        if healthy and not self._reads():
+            healthy, reasons = False, ['the database does not answer']
+        return webob.Response(
+            status=200 if healthy else 503, content_type='application/json',
+            charset='UTF-8', body=json.dumps(
+                {'healthy': healthy, 'reasons': reasons}).encode(),
+        )(environ, start_response)
+
+    def _reads(self) -> bool:
+        from energy_accounting.ledger import reads
+        try:
+            with self._database.reader() as connection:
+                reads.answers(connection)
+        except Exception:
+            LOG.exception('the database does not answer')
+            return False
+        return True
+
+
+class AccessLog:
+    """One line for each request; never a token."""
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self.application = application
+
+    def __call__(self, environ: Any, start_response: Any,
+                 ) -> Iterable[bytes]:
+        begun = time.monotonic()
+
+        def logged(status: str, headers: Any, exc_info: Any = None) -> Any:
+            ACCESS.info(
+                '%s %s "%s %s%s" %s %.3f s',
+                environ.get('openstack.request_id', '-'),
+                environ.get('REMOTE_ADDR', '-'),
+                environ.get('REQUEST_METHOD', '-'),
+                environ.get('SCRIPT_NAME', ''),
+                environ.get('PATH_INFO', ''), status.partition(' ')[0],
+                time.monotonic() - begun)
+            return start_response(status, headers, exc_info)
+
+        return self.application(environ, logged)

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``GET /`` and ``/v1``: discovery, and where each noun hangs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pecan
+import webob
+
+from energy_accounting.api import schemas, versions
+from energy_accounting.api.controllers import Resource, Service
+from energy_accounting.api.controllers import balance, hosts, usage
+
+
+class V1(Resource):
+
+    def __init__(self, service: Service) -> None:
+        self.children = {
+            'usage': usage.Usage(service),
+            'balance': balance.Balance(service),
+            'hosts': hosts.Hosts(service)}
+
+    @pecan.expose('json')  # type: ignore[untyped-decorator]
+    def get_all(self, request: webob.Request, response: webob.Response, /,
+                **query: str) -> dict[str, Any]:
+        schemas.query('GET', '/v1', request.environ)
+        return {'version': versions.document(request.application_url)}
+
+
+class Root(Resource):
+
+    def __init__(self, service: Service) -> None:
+        self.children = {'v1': V1(service)}
+
+    @pecan.expose('json')  # type: ignore[untyped-decorator]
+    def get_all(self, request: webob.Request, response: webob.Response, /,
+                **query: str) -> dict[str, Any]:
+        schemas.query('GET', '/', request.environ)
+        return {'versions': [versions.document(request.application_url)]}

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the words of a query to what the ledger is asked.
+
+Everything a schema cannot say: defaults that follow from the time of the
+request, ranges, time zones, limits, markers.  Whether the caller may ask is
+not decided here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import datetime
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from energy_accounting import errors, units
+from energy_accounting.ledger import reads
+
+LONGEST = datetime.timedelta(days=3700)
+"""A little more than the ten years that sums of projects are kept."""
+
+_FIRST_YEAR, _LAST_YEAR = 2000, 2100
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Range:
+    """Buckets [start, end) and the zone calendar edges are taken in."""
+
+    start: int
+    end: int
+    where: datetime.tzinfo
+
+
+def refuse(name: str, problem: str, remedy: str) -> NoReturn:
+    """:raises errors.InvalidRequest: always."""
+    raise errors.InvalidRequest(f'{name}: {problem}; {remedy}')
+
+
+def time(given: Mapping[str, str], name: str) -> datetime.datetime | None:
+    """An aware time, or None when it was not given."""
+    if name not in given:
+        return None
+    text = given[name]
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        refuse(name, f'{text[:64]!r} is not an ISO 8601 time',
+               'give one such as 2026-11-01T00:00:00Z (in a URL, + is '
+               'written %2B)')
+    if moment.tzinfo is None:
+        refuse(name, f'{text[:64]!r} has no zone',
+               'add Z or an offset such as +01:00 (in a URL, + is written '
+               '%2B)')
+    if not _FIRST_YEAR <= moment.year < _LAST_YEAR:
+        refuse(name, f'{text[:64]!r} is out of range',
+               f'give a year from {_FIRST_YEAR} to {_LAST_YEAR - 1}')
+    return moment
+
+
+def _bucket(given: Mapping[str, str], name: str) -> int | None:
+    moment = time(given, name)
+    if moment is None:
+        return None
+    if units.wall_ns(moment) % units.BUCKET_NS:
+        refuse(name, f'{given[name][:64]!r} is inside a quarter of an hour',
+               'give minute 00, 15, 30 or 45 and no seconds')
+    return units.bucket_of(units.wall_ns(moment))
+
+
+def zone(given: Mapping[str, str]) -> datetime.tzinfo:
+    """The time zone that was asked for, or UTC."""
+    try:
+        return units.zone(given.get('timezone', 'UTC'))
+    except ValueError as error:
+        raise errors.InvalidRequest(f'timezone: {error}') from error
+
+
+def buckets(given: Mapping[str, str], now: datetime.datetime) -> Range:
+    """The range that was asked for; by default this month so far."""
+    where = zone(given)
+    end = _bucket(given, 'end')
+    if end is None:
+        end = units.bucket_of(units.wall_ns(now)) + 1
+    start = _bucket(given, 'start')
+    if start is None:
+        month = units.period_start(units.bucket_start(end - 1), 'month',
+                                   where)
+        start = units.bucket_of(units.wall_ns(month))
+    if start >= end:
+        named = 'end' if 'end' in given else 'start'
+        refuse(named, f'end ({units.iso(units.bucket_start(end))}) is not '
+               f'after start ({units.iso(units.bucket_start(start))})',
+               'give an end after the start')
+    if (end - start) * units.BUCKET_SECONDS > LONGEST.total_seconds():
+        refuse('start' if 'start' in given else 'end',
+               f'the range is longer than {LONGEST.days} days',
+               'ask for less at a time')
+    return Range(start, end, where)
+
+
+def limit(given: Mapping[str, str], maximum: int) -> int:
+    """Rows of a page."""
+    wanted = int(given.get('limit', maximum))
+    if not 1 <= wanted <= maximum:
+        refuse('limit', f'{wanted} is out of range',
+               f'give a whole number from 1 to {maximum}')
+    return wanted
+
+
+def usage(given: Mapping[str, str], now: datetime.datetime, maximum: int,
+          dialect: str) -> reads.UsageQuery:
+    """What ``GET /v1/usage`` asks of the ledger.
+
+    A page after the first has the range and ``as_of`` of the first, however
+    late it is asked for: they are in the marker.
+    """
+    group_by = tuple(given.get('group_by', 'project').split(','))
+    if len(set(group_by)) < len(group_by):
+        refuse('group_by', 'a name is given twice', 'give each once')
+    filters = {name: given[name] for name in reads.GROUPS if name in given}
+    marker = None
+    if 'marker' in given:
+        marker = _opened(given, filters)
+        given = {**given, **marker['range']}
+    as_of = time(given, 'as_of') or now
+    if as_of > now:
+        refuse('as_of', f'{given["as_of"][:64]!r} is in the future',
+               'give a time that has passed')
+    asked = buckets(given, now)
+    key, _, direction = given.get('sort', 'start').partition(':')
+    query = reads.UsageQuery(
+        start=asked.start, end=asked.end, where=asked.where,
+        resolution=given.get('resolution', 'total'), group_by=group_by,
+        filters=filters, as_of_ns=units.wall_ns(as_of),
+        limit=limit(given, maximum), sort=key,
+        descending=direction == 'desc')
+    if marker is None:
+        return query
+    shape = reads.position_shape(query, dialect)
+    after = marker['after']
+    if [type(value) for value in after] != shape:
+        _bad_marker()
+    return dataclasses.replace(query, after=tuple(after))
+
+
+# --- markers ----------------------------------------------------------------
+
+def usage_marker(given: Mapping[str, str], query: reads.UsageQuery,
+                 after: Sequence[int | str]) -> str:
+    """An opaque text from which :func:`usage` continues behind a row."""
+    return _sealed({
+        'of': _fingerprint(given, query.filters),
+        'range': {
+            'start': units.iso(units.bucket_start(query.start)),
+            'end': units.iso(units.bucket_start(query.end)),
+            'as_of': units.iso(units.moment(query.as_of_ns))},
+        'after': list(after)})
+
+
+def name_marker(name: str) -> str:
+    """An opaque text for a list that is ordered by name."""
+    return _sealed({'name': name})
+
+
+def after_name(given: Mapping[str, str]) -> str | None:
+    """The name behind which a list continues."""
+    if 'marker' not in given:
+        return None
+    name = _unsealed(given['marker']).get('name')
+    if not isinstance(name, str):
+        _bad_marker()
+    return name
+
+
+def _opened(given: Mapping[str, str], filters: Mapping[str, str],
+            ) -> dict[str, Any]:
+    body = _unsealed(given['marker'])
+    held, after = body.get('range'), body.get('after')
+    if (body.get('of') != _fingerprint(given, filters)
+            or not isinstance(held, dict) or not isinstance(after, list)
+            or set(held) != {'start', 'end', 'as_of'}
+            or not all(isinstance(value, str) for value in held.values())
+            # Beyond 64 bits a database would fail; no sum of ours is.
+            or any(type(value) is int and abs(value) >= 1 << 100
+                   for value in after)):
+        _bad_marker()
+    return body
+
+
+def _fingerprint(given: Mapping[str, str], filters: Mapping[str, str],
+                 ) -> str:
+    """Tells whether a marker belongs to a query."""
+    words = {name: given.get(name) for name in (
+        'start', 'end', 'as_of', 'timezone', 'resolution', 'group_by',
+        'sort', 'all_projects')}
+    text = json.dumps([words, dict(filters)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _sealed(body: Mapping[str, Any]) -> str:
+    text = json.dumps(body, separators=(',', ':'))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip('=')
+
+
+def _unsealed(marker: str) -> dict[str, Any]:
+    try:
+        body = json.loads(base64.b64decode(
+            marker + '=' * (-len(marker) % 4), altchars=b'-_',
+            validate=True))
+    except (binascii.Error, ValueError, RecursionError):
+        _bad_marker()
+    if not isinstance(body, dict):
+        _bad_marker()
+    return body
+
+
+def _bad_marker() -> NoReturn:
+    refuse('marker', 'it is not one that an answer to this query gave',
+           'take it from the next link, and leave the rest of the query as '
+           'it was')

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may do what: every rule, its default and the call it guards.
+
+Rules follow one pattern, ``energy:<noun>:<verb>[:all_projects|:domain]``.
+Nothing here decides about a request's data: the controllers name the rule
+and its target, :func:`authorize` answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from oslo_config import cfg
+from oslo_context import context as oslo_context
+from oslo_policy import policy
+
+from energy_accounting import errors
+
+USAGE = 'energy:usage:get'
+USAGE_ALL_PROJECTS = 'energy:usage:get:all_projects'
+USAGE_DOMAIN = 'energy:usage:get:domain'
+BALANCE = 'energy:balance:get'
+HOSTS = 'energy:hosts:get'
+
+_USAGE_CALL = {'path': '/v1/usage', 'method': 'GET'}
+
+
+def list_rules() -> list[policy.RuleDefault]:
+    """Every rule, for the enforcer and for the sample file."""
+    return [
+        policy.RuleDefault(
+            'admin_api', 'role:admin', 'An operator of the cloud.',
+            scope_types=['project']),
+        policy.RuleDefault(
+            'project_reader', 'role:reader and project_id:%(project_id)s',
+            'Anyone who may read the project that is asked for.',
+            scope_types=['project']),
+        policy.RuleDefault(
+            'domain_manager', 'role:manager and domain_id:%(domain_id)s',
+            'The manager of the domain that is asked for.',
+            scope_types=['domain']),
+        policy.DocumentedRuleDefault(
+            USAGE, 'rule:admin_api or rule:project_reader',
+            'Read the energy of one project.',
+            [_USAGE_CALL], scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            USAGE_DOMAIN, 'rule:admin_api or rule:domain_manager',
+            'Read the energy of all projects of one domain.',
+            [_USAGE_CALL], scope_types=['project', 'domain']),
+        policy.DocumentedRuleDefault(
+            USAGE_ALL_PROJECTS, 'rule:admin_api',
+            'Read the energy of all projects, services and what nobody was '
+            'given; group or filter by host, account or user.',
+            [_USAGE_CALL], scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            BALANCE, 'rule:admin_api',
+            'Read the balance of measured and booked energy.',
+            [{'path': '/v1/balance', 'method': 'GET'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            HOSTS, 'rule:admin_api',
+            'Read the state of the hosts.',
+            [{'path': '/v1/hosts', 'method': 'GET'},
+             {'path': '/v1/hosts/{name}', 'method': 'GET'}],
+            scope_types=['project']),
+    ]
+
+
+def make_enforcer(conf: cfg.ConfigOpts) -> policy.Enforcer:
+    """An enforcer with our defaults and the operator's policy file."""
+    enforcer = policy.Enforcer(conf)
+    enforcer.register_defaults(list_rules())
+    return enforcer
+
+
+def get_enforcer() -> policy.Enforcer:
+    """For oslo.policy's own tools, which hand over no configuration."""
+    cfg.CONF([], project='energy-accounting')
+    return make_enforcer(cfg.CONF)
+
+
+def allowed(enforcer: policy.Enforcer, context: oslo_context.RequestContext,
+            rule: str, target: Mapping[str, str | None]) -> bool:
+    """Whether the caller may; a token of another scope may not."""
+    try:
+        return bool(enforcer.authorize(rule, dict(target), context))
+    except policy.InvalidScope:
+        return False
+
+
+def authorize(enforcer: policy.Enforcer,
+              context: oslo_context.RequestContext, rule: str,
+              target: Mapping[str, str | None]) -> None:
+    """Let the caller through.
+
+    :raises errors.Forbidden: when the rule says no.
+    """
+    if not allowed(enforcer, context, rule, target):
+        raise errors.Forbidden(
+            f'policy rule {rule} does not allow this: it needs another '
+            'role, or a token of another scope')

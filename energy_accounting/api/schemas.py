@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JSON Schema (2020-12) of every endpoint, in and out.
+
+:data:`ENDPOINTS` is the one list that validation, the OpenAPI document and
+the tests are made of.  A parameter's description doubles as the remedy in
+the error about it.  Rules that join several parameters do not belong here
+(see ``parameters.py``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any
+
+import jsonschema
+
+from energy_accounting import errors, units
+from energy_accounting.ledger import models, reads
+
+Schema = dict[str, Any]
+
+DIALECT = 'https://json-schema.org/draft/2020-12/schema'
+
+TENANT_GROUPS = ('project', 'domain', 'instance', 'flavor', 'site',
+                 'region', 'boundary')
+ADMIN_GROUPS = ('host', 'account', 'user')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One method of one path.
+
+    :ivar token: whether the caller must have one.
+    """
+
+    summary: str
+    query: Schema
+    response: Schema
+    path_parameters: Mapping[str, Schema] = dataclasses.field(
+        default_factory=dict)
+    token: bool = True
+
+
+def _object(properties: Schema, *, optional: tuple[str, ...] = (),
+            **more: Any) -> Schema:
+    return {'type': 'object', 'properties': properties,
+            'required': [name for name in properties
+                         if name not in optional],
+            'additionalProperties': False, **more}
+
+
+def _query(properties: Schema) -> Schema:
+    return {'$schema': DIALECT, 'type': 'object', 'properties': properties,
+            'additionalProperties': False}
+
+
+def _response(properties: Schema, *, optional: tuple[str, ...] = (),
+              ) -> Schema:
+    return {'$schema': DIALECT, **_object(properties, optional=optional)}
+
+
+# --- words in a query: all are texts ----------------------------------------
+
+_NO_CONTROL = '^[^\\x00-\\x1f\\x7f]+$'
+
+
+def _text(description: str, **more: Any) -> Schema:
+    return {'type': 'string', 'pattern': _NO_CONTROL, 'maxLength': 255,
+            'description': description, **more}
+
+
+def _choice(names: tuple[str, ...], description: str) -> Schema:
+    return {'type': 'string', 'enum': list(names),
+            'description': f'{description}: one of {", ".join(names)}'}
+
+
+_FLAG = {'type': 'string', 'enum': ['true', 'false']}
+
+_RANGE = {
+    'start': _text(
+        'ISO 8601 time with Z or an offset (write + as %2B), on a quarter '
+        'of an hour; the default is the beginning of the month that end is '
+        'in'),
+    'end': _text(
+        'ISO 8601 time with Z or an offset (write + as %2B), on a quarter '
+        'of an hour and after start; not included; the default is the end '
+        'of the current quarter of an hour'),
+    'timezone': _text(
+        'name of the IANA time zone that calendar edges are taken in, such '
+        'as Europe/Berlin; the default is UTC'),
+}
+
+_LIMIT = {'type': 'string', 'pattern': '^[0-9]{1,9}$', 'description':
+          'whole number of rows from 1 to the maximum of the service'}
+_MARKER = {'type': 'string', 'pattern': '^[A-Za-z0-9_-]+$',
+           'maxLength': 4096, 'description':
+           'the marker of the next link of an answer to the same query'}
+
+_FILTERS = {
+    'project': _text('id of a project; the default is that of the token'),
+    'domain': _text('id of a domain'),
+    'instance': _text('id of an instance (server)'),
+    'flavor': _text('name of a flavor'),
+    'site': _text('name of a site'),
+    'region': _text('name of a region'),
+    'boundary': _text('boundary of the measurement, such as rapl'),
+    'host': _text('name of a host; operators only'),
+    'account': _text('instance, service:NAME or unallocated; operators '
+                     'only'),
+    'user': _text('id of a user; operators only'),
+}
+
+_GROUP_NAMES = '|'.join(reads.GROUPS)
+
+USAGE_QUERY = _query({
+    **_RANGE,
+    'resolution': _choice(units.RESOLUTIONS,
+                          'length of a row; the default is total'),
+    'group_by': {
+        'type': 'string',
+        'pattern': f'^({_GROUP_NAMES})(,({_GROUP_NAMES}))*$',
+        'description':
+            'comma-separated, each once: '
+            f'{", ".join(TENANT_GROUPS)}; operators also '
+            f'{", ".join(ADMIN_GROUPS)}; the default is project'},
+    **_FILTERS,
+    'all_projects': {**_FLAG, 'description':
+                     'true or false: everything the ledger holds, services '
+                     'and unallocated energy too; operators only'},
+    'as_of': _text(
+        'ISO 8601 time with Z or an offset, not in the future: what was '
+        'learnt later is not used; the default is now'),
+    'sort': {
+        'type': 'string',
+        'pattern': f'^({"|".join(reads.SORTS)})(:(asc|desc))?$',
+        'description':
+            f'KEY, KEY:asc or KEY:desc with KEY one of '
+            f'{", ".join(reads.SORTS)}; the default is start:asc'},
+    'limit': _LIMIT,
+    'marker': _MARKER,
+    'with_count': {**_FLAG, 'description':
+                   'true or false: whether to count the rows of all pages'},
+})
+
+BALANCE_QUERY = _query({
+    **_RANGE,
+    'host': _text('name of a host'),
+    'site': _text('name of a site'),
+})
+
+HOSTS_QUERY = _query({
+    'site': _text('name of a site'),
+    'state': _choice((models.ENROLLED, models.RETIRED, models.PENDING),
+                     'state of a host'),
+    'limit': _LIMIT,
+    'marker': _MARKER,
+    'with_count': {**_FLAG, 'description':
+                   'true or false: whether to count the rows of all pages'},
+})
+
+NO_QUERY = _query({})
+
+
+# --- words in an answer -----------------------------------------------------
+
+def _null(schema: Schema) -> Schema:
+    return {'anyOf': [schema, {'type': 'null'}]}
+
+
+_TIME = {'type': 'string', 'format': 'date-time',
+         'pattern': 'Z$', 'description': 'UTC'}
+_KWH = {'type': 'string', 'pattern': r'^-?[0-9]+\.[0-9]{15}$',
+        'description': 'kWh; exact: 15 decimal places bring the microjoule '
+                       'back'}
+_UJ = {'type': 'string', 'pattern': '^-?[0-9]+$',
+       'description': 'microjoules'}
+_DECIMAL = {'type': 'string', 'pattern': r'^-?[0-9]+(\.[0-9]+)?$'}
+_SHARE = {'type': 'string', 'pattern': r'^(0\.[0-9]{4}|1\.0000)$',
+          'description': 'a share from 0 to 1'}
+_NAME = {'type': 'string'}
+_COUNT = {'type': 'integer', 'minimum': 0}
+_LINKS = {'type': 'array', 'items': _object(
+    {'rel': {'enum': ['next', 'self']}, 'href': _NAME})}
+
+_ENERGY_COLUMNS = ('active_kwh', 'idle_kwh', 'memory_kwh', 'host_kwh',
+                   'platform_kwh', 'it_kwh', 'facility_kwh')
+
+USAGE_ROW = _object(
+    {'start': _TIME, 'end': _TIME,
+     **{key: _null(_NAME) for key in reads.GROUPS.values()},
+     **{name: _KWH if name in ('active_kwh', 'idle_kwh', 'host_kwh',
+                               'it_kwh') else _null(_KWH)
+        for name in _ENERGY_COLUMNS},
+     'pue': _null(_DECIMAL),
+     'pue_kind': _null({'enum': ['interval', 'iPUE', 'PUE',
+                                 'configured']}),
+     'co2_location_kg': _null(_DECIMAL), 'co2_market_kg': _null(_DECIMAL),
+     'cue_kg_per_kwh': _null(_DECIMAL),
+     'peak_kw': _null({**_DECIMAL, 'description':
+                       'highest mean power of a quarter of an hour'}),
+     'coverage': _null(_SHARE),
+     'boundary': _NAME,
+     'quality': _object({'measured': _SHARE, 'backfilled': _SHARE,
+                         'estimated': _SHARE}),
+     'policy': _null(_NAME)},
+    # A row has the keys it was grouped by, and no others.
+    optional=tuple(key for key in reads.GROUPS.values()
+                   if key != 'boundary'),
+    description='null: not measured, or not known yet')
+
+USAGE = _response(
+    {'usage': {'type': 'array', 'items': USAGE_ROW},
+     'complete_until': _null(_TIME), 'links': _LINKS, 'count': _COUNT},
+    optional=('count',))
+
+_BOTH = {'uj': _UJ, 'kwh': _KWH}
+BALANCE_SIDES = ('measured', 'instance', 'service', 'unallocated',
+                 'quarantined', 'difference')
+
+BALANCE = _response({'balance': _object({
+    'start': _TIME, 'end': _TIME, 'host': _null(_NAME),
+    'site': _null(_NAME), 'complete_until': _null(_TIME),
+    **{f'{side}_{unit}': schema for side in BALANCE_SIDES
+       for unit, schema in _BOTH.items()},
+    **{name: {'type': 'object', 'additionalProperties': _object(
+        {f'energy_{unit}': schema for unit, schema in _BOTH.items()})}
+       for name in ('service_by_name', 'unallocated_by_reason')},
+    'gaps': {'type': 'array', 'items': _object({
+        'host': _NAME, 'zone': _null(_NAME), 'start': _TIME,
+        'end': _null(_TIME), 'reason': _NAME})},
+})})
+
+HOST = _object({
+    'name': _NAME, 'state': _NAME, 'site': _NAME, 'region': _null(_NAME),
+    'boundary': _NAME, 'last_window_start': _null(_TIME),
+    'last_window_end': _null(_TIME), 'lag_seconds': _null(_COUNT),
+    'coverage': _null({**_SHARE, 'description':
+                       'measured share of the 24 hours before the current '
+                       'quarter, or of the time since the host came'}),
+    'basis': {'type': 'array', 'items': _NAME}, 'idle_kind': _null(_NAME),
+    'idle_power_w': _null(_DECIMAL), 'policy': _null(_NAME),
+    'cpus': _null(_COUNT), 'memory_mib': _null(_COUNT),
+    'version': _null(_NAME), 'alarm': _null(_NAME)})
+
+HOSTS = _response(
+    {'hosts': {'type': 'array', 'items': HOST}, 'links': _LINKS,
+     'count': _COUNT}, optional=('count',))
+HOST_SHOWN = _response({'host': HOST})
+
+VERSION = _object({
+    'id': {'const': 'v1'}, 'status': {'const': 'CURRENT'},
+    'min_version': _NAME, 'max_version': _NAME, 'version': _NAME,
+    'links': _LINKS})
+VERSIONS = _response({'versions': {'type': 'array', 'items': VERSION}})
+VERSION_SHOWN = _response({'version': VERSION})
+
+HEALTH = _response({'healthy': {'type': 'boolean'},
+                    'reasons': {'type': 'array', 'items': _NAME}})
+
+ERROR = _response({'errors': {
+    'type': 'array', 'minItems': 1, 'items': _object({
+        'status': {'type': 'integer', 'minimum': 400, 'maximum': 599},
+        'title': _NAME, 'detail': _NAME,
+        'code': {'type': 'string', 'pattern': r'^energy\.'},
+        'request_id': _null(_NAME), 'links': {'type': 'array'}})}})
+
+ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
+    ('GET', '/'): Endpoint(
+        'The versions of this API', NO_QUERY, VERSIONS, token=False),
+    ('GET', '/v1'): Endpoint(
+        'Version 1 of this API', NO_QUERY, VERSION_SHOWN, token=False),
+    ('GET', '/healthcheck'): Endpoint(
+        'Whether this process can serve', NO_QUERY, HEALTH, token=False),
+    ('GET', '/v1/usage'): Endpoint(
+        'Energy by period and group', USAGE_QUERY, USAGE),
+    ('GET', '/v1/balance'): Endpoint(
+        'The balance of measured and booked energy', BALANCE_QUERY, BALANCE),
+    ('GET', '/v1/hosts'): Endpoint(
+        'The hosts and their state', HOSTS_QUERY, HOSTS),
+    ('GET', '/v1/hosts/{name}'): Endpoint(
+        'One host and its state', NO_QUERY, HOST_SHOWN,
+        path_parameters={'name': _text('name of the host')}),
+}
+
+
+# --- validation -------------------------------------------------------------
+
+@functools.cache
+def _validator(method: str, path: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(ENDPOINTS[method, path].query)
+
+
+def query(method: str, path: str, environ: Mapping[str, Any],
+          ) -> dict[str, str]:
+    """The query of a request to an endpoint, as its schema has it.
+
+    :raises errors.InvalidRequest: names the parameter and the remedy.
+    """
+    given = parse_query(environ)
+    error = jsonschema.exceptions.best_match(
+        _validator(method, path).iter_errors(given))
+    if error is None:
+        return given
+    known = ENDPOINTS[method, path].query['properties']
+    if error.validator == 'additionalProperties':
+        name = min(set(given) - set(known))
+        raise errors.InvalidRequest(
+            f'{name[:64]}: there is no such parameter; known are '
+            f'{", ".join(known) or "none"}')
+    name = str(error.path[0])
+    value = given[name]
+    problem = ('must not be empty' if value == ''
+               else f'{value[:64]!r} is not valid')
+    raise errors.InvalidRequest(
+        f'{name}: {problem}; give: {known[name]["description"]}')
+
+
+def parse_query(environ: Mapping[str, Any]) -> dict[str, str]:
+    """The parameters of a request, each given once.
+
+    :raises errors.InvalidRequest: for one given twice, or for too many.
+    """
+    try:
+        # WSGI hands bytes over as Latin-1 text.
+        text = environ.get('QUERY_STRING', '').encode('latin-1').decode()
+        pairs = urllib.parse.parse_qsl(
+            text, keep_blank_values=True, errors='strict',
+            max_num_fields=100)
+    except ValueError as error:
+        raise errors.InvalidRequest(
+            'query: it is not UTF-8, or has more than 100 parameters; '
+            'give each parameter once, percent-encoded') from error
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name in given:
+            raise errors.InvalidRequest(
+                f'{name[:64]}: given more than once; give it once')
+        given[name] = value
+    return given

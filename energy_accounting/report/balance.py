@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The balance sheet: who owns every joule the meters saw.  Pure."""
+
+from __future__ import annotations
+
+from typing import Any, TYPE_CHECKING
+
+from energy_accounting import samples, units
+
+if TYPE_CHECKING:
+    from energy_accounting.ledger import reads
+
+
+def sheet(balance: reads.Balance) -> dict[str, Any]:
+    """Both sides and their difference, in kWh and in microjoules.
+
+    Records in quarantine count on both sides: the meters saw their energy
+    and nobody has it.  ``difference`` is what was measured less what was
+    booked and what is in quarantine; anything but 0 is a fault.
+    """
+    by_kind = {kind: 0 for kind in samples.KINDS}
+    for (kind, _), energy_uj in balance.booked_uj.items():
+        by_kind[kind] += energy_uj
+    measured = balance.zones_uj + balance.quarantined_uj
+    sides = {'measured': measured, **by_kind,
+             'quarantined': balance.quarantined_uj,
+             'difference': measured - sum(by_kind.values())
+             - balance.quarantined_uj}
+    found: dict[str, Any] = {}
+    for side, energy_uj in sides.items():
+        found |= _both(side, energy_uj)
+    return {
+        **found,
+        'service_by_name': _by_name(balance, samples.SERVICE),
+        'unallocated_by_reason': _by_name(balance, samples.UNALLOCATED),
+        'gaps': [{'host': host, 'zone': zone, 'start': _iso(start_ns),
+                  'end': None if end_ns is None else _iso(end_ns),
+                  'reason': reason}
+                 for host, zone, start_ns, end_ns, reason in balance.gaps],
+    }
+
+
+def _both(side: str, energy_uj: int) -> dict[str, str]:
+    return {f'{side}_uj': str(energy_uj),
+            f'{side}_kwh': units.kwh_text(energy_uj)}
+
+
+def _by_name(balance: reads.Balance, wanted: str) -> dict[str, Any]:
+    return {name or '': _both('energy', energy_uj)
+            for (kind, name), energy_uj in sorted(
+                balance.booked_uj.items(),
+                key=lambda item: (item[0][0], item[0][1] or ''))
+            if kind == wanted}
+
+
+def _iso(wall_ns: int) -> str:
+    return units.iso(units.moment(wall_ns))

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts in the words of an operator.  Pure."""
+
+from __future__ import annotations
+
+import decimal
+from typing import Any, TYPE_CHECKING
+
+from energy_accounting import units
+
+if TYPE_CHECKING:
+    from energy_accounting.ledger import reads
+
+COVERAGE_BUCKETS = 96
+"""Coverage of a host is stated over the 24 hours before this quarter."""
+
+_SHARE_STEPS = 10_000
+
+
+def row(host: reads.HostState, now_ns: int) -> dict[str, Any]:
+    """One host; None where no window has said it yet."""
+    end_ns = host.last_window_end_ns
+    return {
+        'name': host.name, 'state': host.state, 'site': host.site,
+        'region': host.region, 'boundary': host.boundary,
+        'last_window_start': _iso(host.last_window_start_ns),
+        'last_window_end': _iso(end_ns),
+        'lag_seconds': None if end_ns is None
+        else max(now_ns - end_ns, 0) // units.NS_PER_S,
+        'coverage': coverage(host, units.bucket_of(now_ns)),
+        'basis': list(host.basis), 'idle_kind': host.idle_kind,
+        'idle_power_w': None if host.idle_power_uw is None else format(
+            decimal.Decimal(host.idle_power_uw)
+            .scaleb(-6).quantize(decimal.Decimal('1e-6')), 'f'),
+        'policy': host.policy, 'cpus': host.cpus,
+        'memory_mib': host.memory_mib, 'version': host.version,
+        'alarm': host.alarm,
+    }
+
+
+def coverage(host: reads.HostState, current: int) -> str | None:
+    """Measured time / time, over whole buckets before the current one.
+
+    A host that is younger than the range is not blamed for the time before
+    the quarter it came in; None when that is the current one.
+
+    :param current: the bucket that is not over yet.
+    """
+    known = [bucket for bucket in (
+        host.first_bucket,
+        None if host.enrolled_at_ns is None
+        else units.bucket_of(host.enrolled_at_ns)) if bucket is not None]
+    since = max(current - COVERAGE_BUCKETS, min(known, default=current))
+    span_ns = (current - since) * units.BUCKET_NS
+    if span_ns <= 0:
+        return None
+    # Two readings are never exactly a bucket apart: to the nearest step.
+    steps = (host.measured_ns * _SHARE_STEPS + span_ns // 2) // span_ns
+    return _share(min(steps, _SHARE_STEPS))
+
+
+def _iso(wall_ns: int | None) -> str | None:
+    return None if wall_ns is None else units.iso(units.moment(wall_ns))
+
+
+def _share(steps: int) -> str:
+    return f'{steps // _SHARE_STEPS}.{steps % _SHARE_STEPS:04d}'

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Usage rows: sums of the ledger in the units and words of a reader.
+
+Pure: integers in, texts out.  No query, no clock, no rounding of energy.
+"""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Iterable, Sequence
+from typing import Any, TYPE_CHECKING
+
+from energy_accounting import units
+
+if TYPE_CHECKING:
+    from energy_accounting.ledger import reads
+
+# 1 kW over a bucket is 9e11 uJ.
+_UJ_PER_KW_BUCKET = 1_000_000_000 * units.BUCKET_SECONDS
+_BUCKET_MS = units.BUCKET_SECONDS * 1000
+_NS_PER_MS = 1_000_000
+_SHARE_STEPS = 10_000
+
+MIXED = 'mixed'
+
+
+def rows(query: reads.UsageQuery, keys: Sequence[str],
+         sums: Iterable[reads.LedgerSum]) -> list[dict[str, Any]]:
+    """Rows as the API, the CLI and every export show them.
+
+    :param keys: the names of the group keys, as the sums have them.
+    """
+    return [row(query, keys, one) for one in sums]
+
+
+def row(query: reads.UsageQuery, keys: Sequence[str],
+        one: reads.LedgerSum) -> dict[str, Any]:
+    """One row; None where nothing was measured or is known yet."""
+    start, end = _period(query, one.first)
+    return {
+        'start': units.iso(start), 'end': units.iso(end),
+        **{key: value or None for key, value
+           in zip(keys, one.keys, strict=True)},
+        'active_kwh': units.kwh_text(one.active_uj),
+        'idle_kwh': units.kwh_text(one.idle_uj),
+        'memory_kwh': _kwh_or_none(one.memory_uj),
+        'host_kwh': units.kwh_text(one.host_uj),
+        'platform_kwh': _kwh_or_none(one.platform_uj),
+        'it_kwh': units.kwh_text(one.it_uj),
+        'facility_kwh': None, 'pue': None, 'pue_kind': None,
+        'co2_location_kg': None, 'co2_market_kg': None,
+        'cue_kg_per_kwh': None,
+        'peak_kw': peak_kw(one.peak_uj),
+        'coverage': coverage(one.vcpu_ns, one.missing_ms2),
+        'boundary': _one_of(one.boundaries),
+        'quality': quality(one.it_uj, one.backfilled_uj),
+        'policy': None if one.policies is None else _one_of(one.policies),
+    }
+
+
+def _period(query: reads.UsageQuery, first: int) -> tuple[Any, Any]:
+    """The calendar period of a bucket, cut to what was asked for."""
+    start = units.bucket_start(query.start)
+    end = units.bucket_start(query.end)
+    if query.resolution == 'total':
+        return start, end
+    edge = units.period_start(units.bucket_start(first), query.resolution,
+                              query.where)
+    after = units.next_period(edge, query.resolution, query.where)
+    return max(start, edge), min(end, after)
+
+
+def _kwh_or_none(energy_uj: int | None) -> str | None:
+    return None if energy_uj is None else units.kwh_text(energy_uj)
+
+
+def _one_of(low_and_high: tuple[str, str]) -> str:
+    low, high = low_and_high
+    return low if low == high else MIXED
+
+
+def peak_kw(peak_uj: int | None) -> str | None:
+    """Mean power (kW) of the bucket with the most energy, to the mW."""
+    if peak_uj is None:
+        return None
+    exact = decimal.Decimal(peak_uj) / _UJ_PER_KW_BUCKET
+    return format(exact.quantize(decimal.Decimal('1e-6')), 'f')
+
+
+def coverage(vcpu_ns: int, missing_ms2: int) -> str | None:
+    """Measured share of the guests' time, weighted by their vCPU time.
+
+    The mean over host and bucket of measured time / 900 s with weight
+    ``vcpu_ns``; rounded down, so that 1 means that nothing is missing.
+    None where nobody held a vCPU: then there is nothing to weigh.
+
+    :param missing_ms2: see :class:`reads.LedgerSum`.
+    """
+    weight = vcpu_ns // _NS_PER_MS * _BUCKET_MS
+    if weight == 0:
+        return None
+    present = max(weight - missing_ms2, 0) * _SHARE_STEPS // weight
+    return _share(present)
+
+
+def quality(it_uj: int, backfilled_uj: int) -> dict[str, str]:
+    """How much of the energy was measured in time, backfilled, estimated.
+
+    Backfilled is rounded up: a little of it never shows as none.
+    """
+    backfilled = (-(-backfilled_uj * _SHARE_STEPS // it_uj)
+                  if it_uj else 0)
+    backfilled = min(backfilled, _SHARE_STEPS)
+    return {'measured': _share(_SHARE_STEPS - backfilled),
+            'backfilled': _share(backfilled), 'estimated': _share(0)}
+
+
+def _share(steps: int) -> str:
+    return f'{steps // _SHARE_STEPS}.{steps % _SHARE_STEPS:04d}'
