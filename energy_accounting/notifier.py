@@ -9,13 +9,17 @@ handed in, so that the simulator drives the very same code.
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import dataclasses
+import hashlib
 import importlib.metadata
 import logging
 import pathlib
+import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from oslo_config import cfg
@@ -25,8 +29,11 @@ from stevedore import exception as stevedore_exception
 from energy_accounting import (
     attribution,
     errors,
+    idle,
     meters,
     rpc,
+    samples,
+    ticks,
     units,
     window,
 )
@@ -45,7 +52,11 @@ PACKAGE_MAX_UW = 600 * units.UJ_PER_J
 HELD_WINDOWS = 240
 # Rounds in which the collector may ask for other records than it got.
 MAX_REWINDS = 8
-BACKOFF_SECONDS = (1, 60)
+BACKOFF_NS = (units.NS_PER_S, 60 * units.NS_PER_S)
+# The reason of a gap: held windows were given up.
+SPOOL_FULL = 'spool_full'
+# How long a clean stop goes on sending.
+FINAL_NS = 3 * units.NS_PER_S
 
 
 # --- settings ---------------------------------------------------------------
@@ -194,16 +205,16 @@ class _Closed(NamedTuple):
     """A window that is not on disk yet, with what follows from it."""
 
     draft: window.Draft
-    boot_id: str
     idle_kind: str
     idle_power_uw: int | None
     state: dict[str, Any]
 
 
 class Notifier:
-    """Reads, attributes and spools; one for each host.
+    """Reads, attributes and spools; one for each host, one thread.
 
-    One thread at a time.
+    What is on disk is always a window *and* the baselines it ended with;
+    whatever happens in between, a restart measures from there again.
     """
 
     def __init__(self, settings: Settings, clock: Clock,
@@ -217,45 +228,394 @@ class Notifier:
         self._host = host
         self._spool = spool
         self._policy = policy
+        self._boot_id = host.boot_id()
+        self._limits = ticks.Limits(
+            tick_ns=settings.tick_ns, window_ns=settings.window_ns,
+            max_power_uw=_max_power_uw(settings, meter))
+        self._windows = window.Windows(settings.window_ns)
+        self._baseline: ticks.Baseline | None = None
+        self._idle = idle.IdlePower(configured_uw=settings.idle_power_uw)
+        # The idle power that the open window is attributed with.
+        self._idle_used: tuple[str, int | None] | None = None
+        self._seen: tuple[samples.GuestReading, ...] = ()
+        # Guests' last readings, until a tick has taken them up.
+        self._ended: tuple[samples.GuestReading, ...] = ()
+        self._held: collections.deque[_Closed] = collections.deque()
+        # What is logged once: the last error, and blindness for guests.
+        self._complaint = ''
+        self._blind = False
+        self._resume(spool.last_state())
 
-    def step(self) -> None:
-        """One joint reading and all that follows from it."""
-        raise NotImplementedError
-
-    def flush(self) -> None:
-        """A last reading, and the open window closed before its time."""
-        raise NotImplementedError
+    def _resume(self, state: dict[str, Any] | None) -> None:
+        """Go on from the closing baselines of the last record."""
+        if state is None:
+            return
+        try:
+            if state['v'] != STATE_VERSION:
+                raise errors.InvalidRecord(f'version {state["v"]!r}')
+            self._baseline = ticks.baseline_from_wire(state['baseline'])
+            self._idle = idle.from_wire(
+                state['idle'], self._settings.idle_power_uw)
+            if self._baseline.reading.boot_id == self._boot_id:
+                self._seen = self._baseline.reading.guests
+        except (errors.InvalidRecord, KeyError) as error:
+            LOG.error('the baselines in the spool cannot be used: %s; energy '
+                      'since the last window is not accounted for', error)
 
     def run(self, stop: threading.Event) -> None:
         """Step at each tick of the wall clock until told to stop."""
-        raise NotImplementedError
+        while not stop.is_set():
+            self._guarded(self.step)
+            self._wait(stop)
+        self._guarded(self.flush)
+        if self._held:
+            LOG.error('%d windows could not be spooled; their time is '
+                      'measured again after the restart', len(self._held))
+
+    def step(self) -> None:
+        """One joint reading and all that follows from it."""
+        reading = self._read()
+        self._advance(reading)
+        self._close(self._windows.close_due(reading.wall_ns))
+        self._store()
+
+    def flush(self) -> None:
+        """A last reading, and the open window closed before its time."""
+        try:
+            self.step()
+        finally:
+            if self._baseline is not None:
+                # Up to what is booked and no further: there the next
+                # window begins.
+                self._close(self._windows.flush(
+                    self._baseline.reading.wall_ns))
+            self._store()
+
+    def _wait(self, stop: threading.Event) -> None:
+        """Wait for the next tick; a wait may end a little too early."""
+        settings = self._settings
+        due_ns = next_tick_ns(self._clock.wall_ns(), settings.tick_ns,
+                              settings.window_ns)
+        # More than a tick away: the clock was set back.
+        while 0 < (left_ns := due_ns - self._clock.wall_ns()
+                   ) <= settings.tick_ns:
+            if self._clock.wait(stop, left_ns):
+                return
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """Let no error end the loop; the same one is logged once."""
+        try:
+            action()
+        except Exception as error:
+            complaint = f'{type(error).__name__}: {error}'
+            if complaint != self._complaint:
+                known = isinstance(error, (OSError,
+                                           errors.EnergyAccountingError))
+                LOG.error('a tick could not be completed: %s', complaint,
+                          exc_info=not known)
+            self._complaint = complaint
+        else:
+            if self._complaint:
+                LOG.info('ticks are complete again')
+            self._complaint = ''
+
+    # --- reading ------------------------------------------------------------
+
+    def _read(self) -> samples.HostReading:
+        # What may fail comes first: then nothing has been consumed.
+        host = self._host.read()
+        wall_ns, boottime_ns = self._clock.wall_ns(), self._clock.boottime_ns()
+        zones = self._meter.read()
+        guests: tuple[samples.GuestReading, ...]
+        ended: tuple[samples.GuestReading, ...]
+        parents: Mapping[str, int]
+        try:
+            guests, ended, parents = self._guests.read(boottime_ns)
+        except (OSError, errors.EnergyAccountingError) as error:
+            if not self._blind:
+                LOG.error('guests cannot be read: %s', error)
+            self._blind = True
+            # All of them unreadable: held, then nobody's, never their
+            # neighbours'.
+            guests = tuple(dataclasses.replace(guest, cpu_ns=None)
+                           for guest in self._seen)
+            ended, parents = (), {}
+        else:
+            self._blind = False
+        self._seen = guests
+        self._ended += ended
+        return samples.HostReading(
+            wall_ns=wall_ns, boottime_ns=boottime_ns, boot_id=self._boot_id,
+            zones=zones, busy_ns=host.busy_ns, cpus=host.cpus,
+            memory_mib=host.memory_mib, guests=self._public(guests),
+            ended=self._public(self._ended), parents_cpu_ns=parents,
+            services_cpu_ns=host.services_cpu_ns)
+
+    def _public(self, guests: tuple[samples.GuestReading, ...],
+                ) -> tuple[samples.GuestReading, ...]:
+        if self._settings.user_ids:
+            return guests
+        return tuple(
+            guest if guest.user_id is None
+            else dataclasses.replace(guest, user_id=None)
+            for guest in guests)
+
+    # --- what follows from it -----------------------------------------------
+
+    def _advance(self, reading: samples.HostReading) -> None:
+        if self._baseline is None:
+            self._baseline = ticks.first(reading)
+            self._ended = ()
+            return
+        outcome = ticks.advance(self._baseline, reading, self._limits)
+        tick = outcome.tick
+        if tick is not None:
+            start_ns = self._windows.start_ns
+            self._idle_used = idle.value_at(
+                self._idle, tick.start_ns if start_ns is None else start_ns)
+            split = self._policy(tick, self._idle_used[1],
+                                 self._settings.ratio_millionths)
+            self._windows.add(tick, split)
+        self._windows.note(outcome.gaps, reading.boottime_ns)
+        for gap in outcome.gaps:
+            LOG.warning('gap of %s: %s', gap.zone or 'the host', gap.reason)
+        self._baseline = outcome.baseline
+        self._ended = ()
+
+    def _close(self, draft: window.Draft | None) -> None:
+        """Hold a closed window, with what a restart would need."""
+        if draft is None or self._baseline is None:
+            return
+        kind, power_uw = self._idle_used or idle.value_at(
+            self._idle, draft.start_ns)
+        self._idle_used = None
+        if draft.package_power_uw is not None:
+            self._idle = idle.observe(
+                self._idle, draft.package_power_uw, draft.busy_ns,
+                draft.capacity_ns, draft.start_ns)
+        self._held.append(_Closed(draft, kind, power_uw, {
+            'v': STATE_VERSION,
+            'baseline': ticks.baseline_to_wire(self._baseline),
+            'idle': idle.to_wire(self._idle)}))
+
+    def _store(self) -> None:
+        """Spool what is held; on failure it is held until the next tick."""
+        while self._held:
+            try:
+                with self._spool.exclusive():
+                    record = self._record(self._held[0])
+                    self._spool.append(samples.payload(record),
+                                       self._held[0].state, record.end_ns)
+            except errors.SpoolError:
+                self._shed()
+                raise
+            self._held.popleft()
+            self._spool.purge(record.end_ns)
+
+    def _shed(self) -> None:
+        """Give up the oldest of too many windows, and state the gap."""
+        while len(self._held) > HELD_WINDOWS:
+            draft = self._held.popleft().draft
+            LOG.error('a window of %s cannot be kept in memory any longer: '
+                      'its energy is lost', units.iso(
+                          units.moment(draft.start_ns)))
+            self._windows.note((samples.Gap(
+                None, draft.start_ns, draft.end_ns, SPOOL_FULL),))
+
+    def _record(self, closed: _Closed) -> samples.Window:
+        draft = closed.draft
+        return samples.Window(
+            host=self._settings.host, machine_id=self._spool.machine_id,
+            stream=self._spool.stream, sequence=self._spool.next_sequence,
+            start_ns=draft.start_ns, end_ns=draft.end_ns,
+            boot_id=self._boot_id,
+            boottime_start_ns=draft.boottime_start_ns,
+            boottime_end_ns=draft.boottime_end_ns,
+            policy=self._settings.policy, basis=draft.basis,
+            idle_kind=closed.idle_kind, idle_power_uw=closed.idle_power_uw,
+            cpus=draft.cpus, memory_mib=draft.memory_mib, parts=draft.parts,
+            gaps=draft.gaps, version=self._settings.version)
+
+
+def _max_power_uw(settings: Settings, meter: meters.Meter) -> int:
+    if settings.max_power_uw is not None:
+        return settings.max_power_uw
+    if meter.max_power_uw is not None:
+        return meter.max_power_uw
+    packages = sum(zone.component == samples.PACKAGE
+                   for zone in meter.read())
+    most_uw = PACKAGE_MAX_UW * max(1, packages)
+    LOG.warning('the kernel names no power limit of the packages: %d W are '
+                'taken as the most; set [notifier] max_power_watts',
+                most_uw // units.UJ_PER_J)
+    return most_uw
 
 
 # --- the sender -------------------------------------------------------------
 
 class Sender:
-    """Sends what is spooled, in order, until it is acknowledged."""
+    """Sends what is spooled, in order, until it is acknowledged.
+
+    :param call: hands a batch to the collector and raises
+        :class:`errors.Unavailable` when it cannot.
+    :param chance: a number from 0 to 1, to spread retries.
+    """
 
     def __init__(self, spool: spools.Spool,
                  call: Callable[[Sequence[str]], rpc.Reply],
                  clock: Clock, *, window_ns: int = 60 * units.NS_PER_S,
-                 ) -> None:
+                 chance: Callable[[], float] = random.random) -> None:
         self._spool = spool
         self._call = call
         self._clock = clock
         self._window_ns = window_ns
+        self._chance = chance
+        self._wake = threading.Event()
+        self._next = spool.acknowledged + 1
+        spool.subscribe(self._wake.set)
 
-    def send_pending(self) -> int:
-        """Send all there is; how many records were acknowledged.
+    def send_pending(self, enough: Callable[[], bool] = lambda: False) -> int:
+        """Send all there is; how many records were taken.
 
+        :param enough: asked before each batch.
         :raises errors.Unavailable: when the collector could not take them.
+        :raises errors.SpoolError: when a new stream cannot be begun.
         """
-        raise NotImplementedError
+        taken, rewinds = 0, 0
+        while not enough():
+            batch = self._spool.records(self._next)
+            if not batch:
+                break
+            reply = self._call([record.payload for record in batch])
+            self._report(batch, reply)
+            if reply.expects > self._spool.next_sequence:
+                self._renew(reply.expects)
+                break
+            advance = reply.expects - self._next
+            rewinds += advance < 0
+            if not advance or rewinds > MAX_REWINDS:
+                raise errors.Unavailable(
+                    'the collector takes nothing of stream '
+                    f'{self._spool.stream}: it expects record '
+                    f'{reply.expects} and answered {reply.results[0]!r} to '
+                    'it')
+            if advance < 0:
+                LOG.warning('the collector expects record %d again (its '
+                            'database was restored?): sending from there',
+                            reply.expects)
+            self._next = reply.expects
+            self._spool.acknowledge(reply.expects - 1)
+            taken += max(0, advance)
+        return taken
+
+    def _report(self, batch: Sequence[spools.Record],
+                reply: rpc.Reply) -> None:
+        for record, result in zip(batch, reply.results, strict=True):
+            if result == rpc.QUARANTINED:
+                LOG.error('the collector quarantined record %d of stream %s',
+                          record.first, self._spool.stream)
+        for detail in reply.detail:
+            LOG.warning('the collector says: %s', detail)
+
+    def _renew(self, expects: int) -> None:
+        LOG.error(
+            'the collector has records up to %d of stream %s, this host only '
+            'made %d: the state directory is an old copy, or another machine '
+            'runs under the same name', expects - 1, self._spool.stream,
+            self._spool.newest)
+        self._spool.renew('the collector has more of it than it holds')
+        self._next = 1
+
+    @property
+    def jitter_ns(self) -> int:
+        """How long this host waits after a window edge: always the same.
+
+        Windows end at the same moment everywhere; hosts differ in when
+        they send, over a quarter of the window.
+        """
+        digest = hashlib.sha256(self._spool.stream.encode()).digest()
+        return (int.from_bytes(digest[:8]) * (self._window_ns // 4)) >> 64
 
     def run(self, stop: threading.Event) -> None:
-        """Send as windows arrive, with patience, until told to stop."""
-        raise NotImplementedError
+        """Send as windows arrive, with patience, until told to stop.
+
+        Then tries once more, for :data:`FINAL_NS` at most beyond a call
+        under way; what is not taken stays in the spool.
+        """
+        failures = 0
+        while not stop.is_set():
+            self._wake.clear()
+            if self._spool.newest < self._next:
+                self._clock.wait(self._wake, self._window_ns)
+                continue
+            if not failures and self._clock.wait(stop, self.jitter_ns):
+                break
+            failures = self._attempt(failures, stop.is_set)
+            if failures:
+                self._clock.wait(stop, self._patience_ns(failures))
+        deadline_ns = self._clock.boottime_ns() + FINAL_NS
+        self._attempt(
+            failures, lambda: self._clock.boottime_ns() >= deadline_ns)
+
+    def _attempt(self, failures: int, enough: Callable[[], bool]) -> int:
+        """Send; how often in a row it has failed now."""
+        try:
+            taken = self.send_pending(enough)
+        except errors.EnergyAccountingError as error:
+            LOG.log(logging.DEBUG if failures else logging.WARNING,
+                    'windows wait in the spool (%d): %s',
+                    self._spool.newest - self._next + 1, error)
+            return failures + 1
+        except Exception:
+            # Whatever it is, windows are safe in the spool and the next
+            # attempt may work.
+            LOG.exception('sending failed')
+            return failures + 1
+        if failures:
+            LOG.info('the collector is back: %d windows sent', taken)
+        return 0
+
+    def _patience_ns(self, failures: int) -> int:
+        first_ns, most_ns = BACKOFF_NS
+        delay_ns = min(most_ns, first_ns << min(failures - 1, 32))
+        # Half of it at random, so that hosts do not come back together.
+        return delay_ns // 2 + int(delay_ns // 2 * self._chance())
 
     def wake(self) -> None:
         """Have :meth:`run` look again now (after ``stop`` was set)."""
-        raise NotImplementedError
+        self._wake.set()
+
+
+# --- all of it, from the configuration --------------------------------------
+
+class Parts(NamedTuple):
+    """A notifier on the real machine, with what it holds open."""
+
+    settings: Settings
+    clock: Clock
+    spool: spools.Spool
+    notifier: Notifier
+    close: Callable[[], None]
+
+
+def from_conf(conf: cfg.ConfigOpts) -> Parts:
+    """Everything that reads and spools, as configured.
+
+    :raises errors.ConfigurationError, errors.MeterError,
+        errors.SpoolError: what is missing and what helps.
+    """
+    settings, clock = settings_from_conf(conf), SystemClock()
+    policy = load_policy(settings.policy)
+    from energy_accounting.guests import host as host_figures
+    with contextlib.ExitStack() as stack:
+        host = host_figures.from_conf(conf)
+        meter = meters.load(conf)
+        stack.callback(meter.close)
+        guests = guest_sources.load(conf)
+        stack.callback(guests.close)
+        spool = open_spool(settings, host.machine_id())
+        stack.callback(spool.close)
+        notifier = Notifier(settings, clock, meter, guests, host, spool,
+                            policy)
+        return Parts(settings, clock, spool, notifier,
+                     stack.pop_all().close)

@@ -22,7 +22,8 @@ from energy_accounting import errors
 # oslo.messaging imports oslo.service, whose default is still eventlet, and
 # eventlet's resolver for DNS, which nobody uses: 15 MiB on every hypervisor.
 os.environ.setdefault('EVENTLET_NO_GREENDNS', 'yes')
-backend.init_backend(backend.BackendType.THREADING)
+backend.register_backend_default_hook(
+    lambda: backend.BackendType.THREADING)
 
 import oslo_messaging as messaging  # noqa: E402
 
@@ -61,8 +62,8 @@ class Endpoint(Protocol):
              payloads: list[str]) -> dict[str, Any]: ...
 
 
-def make_transport(conf: cfg.ConfigOpts) -> Any:
-    """The transport of ``transport_url``.
+def make_transport(conf: cfg.ConfigOpts, url: str | None = None) -> Any:
+    """The transport of a URL, or of ``transport_url``.
 
     Make it after a fork, never before.
 
@@ -70,7 +71,8 @@ def make_transport(conf: cfg.ConfigOpts) -> Any:
     """
     try:
         # No exception class of the other side is ever made here.
-        return messaging.get_rpc_transport(conf, allowed_remote_exmods=[])
+        return messaging.get_rpc_transport(conf, url=url,
+                                           allowed_remote_exmods=[])
     except (messaging.InvalidTransportURL, messaging.DriverLoadFailure,
             ValueError) as error:
         raise errors.ConfigurationError(
@@ -105,6 +107,8 @@ class Caller:
         except messaging.MessagingTimeout as error:
             raise errors.Unavailable(
                 'no collector answered in time') from error
+        except errors.Unavailable:
+            raise  # The in-process transport hands exceptions on.
         except Exception as error:  # Drivers raise what they like.
             raise errors.Unavailable(
                 f'the message bus is away: {error}') from error

@@ -318,6 +318,10 @@ class Spool:
         return self._stream
 
     @property
+    def machine_id(self) -> str:
+        return self._machine_id
+
+    @property
     def next_sequence(self) -> int:
         """The number the next record gets."""
         return self._next
