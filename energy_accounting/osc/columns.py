@@ -80,7 +80,7 @@ def cell(name: str, value: Any, formatter: str) -> Any:
         return value
     if isinstance(value, (Mapping, list)):
         return Nested(value)
-    if name.endswith(('_kwh', '_kg', '_kw', '_kg_per_kwh')) or name in (
+    if name.endswith(('_kwh', '_kg', '_kw', '_w')) or name in (
             'pue', 'coverage'):
         return Figure(value)
     return Known(value)

@@ -11,8 +11,12 @@ from osc_lib.command import command
 
 from energy_accounting.osc import columns, common
 
+COLUMNS = ('name', 'state', 'site', 'region', 'boundary',
+           'last_window_start', 'last_window_end', 'lag_seconds',
+           'coverage', 'basis', 'idle_kind', 'idle_power_w', 'policy',
+           'cpus', 'memory_mib', 'version', 'alarm')
 _SHORT = ('name', 'state', 'site', 'last_window_end', 'lag_seconds',
-          'coverage', 'idle_power_watts', 'boundary')
+          'coverage', 'idle_power_w', 'alarm')
 
 
 class ListHost(command.Lister):
@@ -31,10 +35,10 @@ class ListHost(command.Lister):
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
         rows = [row for page in common.api(self).hosts()
                 for row in page.rows]
-        names = tuple(rows[0]) if rows else _SHORT
+        names = tuple(dict.fromkeys((*COLUMNS, *(rows[0] if rows else ()))))
         if (parsed_args.formatter == 'table' and not parsed_args.long
                 and not parsed_args.columns):
-            names = tuple(name for name in _SHORT if name in names)
+            names = _SHORT
         return names, (columns.cells(names, row, parsed_args.formatter)
                        for row in rows)
 
@@ -51,5 +55,5 @@ class ShowHost(command.ShowOne):
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], tuple[Any, ...]]:
         row = common.api(self).host(parsed_args.host)
-        names = tuple(row)
+        names = tuple(dict.fromkeys((*COLUMNS, *row)))
         return names, columns.cells(names, row, parsed_args.formatter)

@@ -44,8 +44,10 @@ class ShowReport(command.Command):
                  'resolution': 'total'}
         whole = query.get('all_projects', False)
         group = 'project' if whole else 'instance'
-        total = next(common.api(self).usage(**query))
-        rows = [row for page in common.api(self).usage(group_by=group, **query)
+        api = common.api(self)
+        # A row for each boundary: they are shown, not blurred.
+        total = next(api.usage(group_by='boundary', **query))
+        rows = [row for page in api.usage(group_by=group, **query)
                 for row in page.rows]
         names = {} if whole else common.server_names(manager)
         heading = common.heading(chosen, parsed_args,
@@ -60,7 +62,7 @@ def report_lines(heading: str, total: Sequence[client.Row],
                  names: Mapping[str, str]) -> Iterator[str]:
     """The lines of a report.
 
-    :param total: no or one row: the sums.
+    :param total: the sums, a row for each boundary they were measured at.
     :param rows: a row for each server or project.
     :param key: the column that says which it is.
     :param names: what people call them, where that is known.
@@ -70,8 +72,9 @@ def report_lines(heading: str, total: Sequence[client.Row],
         yield ''
         yield 'No energy was booked in this period.'
         return
-    yield ''
-    yield from _sums(total[0])
+    for sums in total:
+        yield ''
+        yield from _sums(sums)
     yield ''
     yield from _bars(rows, key, names)
 

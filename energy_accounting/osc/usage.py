@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from osc_lib import exceptions
 from osc_lib.command import command
 
 from energy_accounting import client, units
@@ -42,18 +43,18 @@ class ListUsage(command.Lister):
         common.add_scope_options(parser)
         parser.add_argument(
             '--group-by', metavar='<name>[,<name>...]', action='append',
-            help='A row for each ' + ', '.join(GROUP_COLUMNS) + ', or '
-                 'none for one sum (host, account and user: '
-                 'administrators; default: instance, with --all-projects '
-                 'project)')
+            help='A row for each ' + ', '.join(GROUP_COLUMNS) + ' (host, '
+                 'account and user: administrators; default: instance, '
+                 'with --all-projects project)')
         parser.add_argument(
             '--resolution', metavar='<resolution>',
             choices=units.RESOLUTIONS, default='total',
             help='A row for each ' + ', '.join(units.RESOLUTIONS[1:])
                  + ', or total (default)')
         parser.add_argument(
-            '--sort', metavar='<column>[:<direction>][,...]',
-            help='Sort by columns, asc or desc, e.g. active_kwh:desc')
+            '--sort', metavar='<column>[:<direction>]',
+            help='Sort by start or a column of energy, asc or desc, e.g. '
+                 'it_kwh:desc (default: start:asc)')
         parser.add_argument(
             '--limit', metavar='<number>', type=_positive,
             help='Show at most so many rows (default: all)')
@@ -75,15 +76,18 @@ class ListUsage(command.Lister):
         groups = _groups(parsed_args, scope)
         pages = common.api(self).usage(
             **common.period_query(chosen, parsed_args), **scope,
-            group_by=groups or None, resolution=parsed_args.resolution,
+            group_by=groups, resolution=parsed_args.resolution,
             sort=parsed_args.sort, limit=parsed_args.limit,
             marker=parsed_args.marker)
         rows, last = _collect(pages, parsed_args.limit)
         common.say(self, parsed_args, common.heading(
             chosen, parsed_args, last.envelope.get('complete_until')))
         if last.marker is not None:
+            # The period as well: "now" is another moment by then.
             self.app.stderr.write(
-                f'There are more rows: go on with --marker {last.marker}\n')
+                'There are more rows: go on with '
+                f'--start {units.iso(chosen.start)} '
+                f'--end {units.iso(chosen.end)} --marker {last.marker}\n')
         names = _columns(rows, groups, parsed_args)
         return names, (columns.cells(names, row, parsed_args.formatter)
                        for row in rows)
@@ -104,15 +108,22 @@ class ShowUsage(command.ShowOne):
         manager = self.app.client_manager
         chosen = common.period(parsed_args)
         scope = common.scope_query(manager, parsed_args)
-        # Grouped, so that a server that is not there is no row of zeros.
-        groups = ['instance'] if parsed_args.server else []
+        # Of all projects there is one sum for each boundary: energy that
+        # was measured in different places is not added up.
+        groups = (['instance'] if parsed_args.server else
+                  ['boundary'] if scope.get('all_projects') else ['project'])
         rows, last = _collect(common.api(self).usage(
             **common.period_query(chosen, parsed_args), **scope,
-            group_by=groups or None, resolution='total'), None)
+            group_by=groups, resolution='total'), None)
         if not rows:
-            raise client.Error('there is no energy of '
-                               f'{parsed_args.server or "this scope"} in '
-                               'this period')
+            raise exceptions.CommandError(
+                'no energy was booked for '
+                f'{parsed_args.server or "this scope"} in this period')
+        if len(rows) > 1:
+            raise exceptions.CommandError(
+                f'there is no one sum but {len(rows)}, by '
+                f'{GROUP_COLUMNS[groups[0]]}: see "energy usage list '
+                f'--group-by {groups[0]}"')
         common.say(self, parsed_args, common.heading(
             chosen, parsed_args, last.envelope.get('complete_until')))
         row = {**rows[0], 'complete_until':
@@ -130,10 +141,8 @@ def _positive(text: str) -> int:
 
 def _groups(parsed_args: argparse.Namespace,
             scope: dict[str, Any]) -> list[str]:
-    groups = common.names(parsed_args.group_by)
-    if groups is None:
-        return ['project' if scope.get('all_projects') else 'instance']
-    return [] if groups == ['none'] else groups
+    return common.names(parsed_args.group_by) or [
+        'project' if scope.get('all_projects') else 'instance']
 
 
 def _collect(pages: Iterable[client.Page], limit: int | None,

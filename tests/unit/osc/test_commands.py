@@ -19,6 +19,7 @@ from openstackclient import shell
 from osc_lib import clientmanager
 
 from energy_accounting import units
+from energy_accounting.osc import host
 from tests.unit import web
 
 SERVER = str(uuid.UUID(int=1))
@@ -136,10 +137,6 @@ class UsageListTest(CommandTest):
              asked['sort']))
         self.assertNotIn('all_projects', asked)
 
-    def test_group_by_none_asks_for_one_sum(self):
-        self.energy('usage', 'list', *DAY, '--group-by', 'none')
-        self.assertNotIn('group_by', self.asked())
-
     def test_json_and_csv_carry_the_figures_unrounded(self):
         rows = json.loads(self.energy('usage', 'list', *DAY, '--group-by',
                                       'instance', '-f', 'json'))
@@ -195,7 +192,8 @@ class UsageListTest(CommandTest):
             'energy', 'usage', 'list', *DAY, '--limit', '1', '-f', 'json')
         self.assertEqual(0, status)
         self.assertEqual(1, len(json.loads(out)))
-        self.assertIn('--marker m-2', err)
+        self.assertIn('--start 2026-11-01T00:00:00Z '
+                      '--end 2026-11-02T00:00:00Z --marker m-2', err)
         self.assertEqual(1, len(self.api.requests))
         self.energy('usage', 'list', *DAY, '--limit', '1', '--marker', 'm-2')
         self.assertEqual('m-2', self.asked()['marker'])
@@ -237,6 +235,14 @@ class UsageShowTest(CommandTest):
                                            '--server', SERVER))
 
 
+    def test_sums_of_different_boundaries_are_not_added_up(self):
+        self.answer = lambda request: usage(
+            ROW, {**ROW, 'boundary': 'node'})
+        self.assertIn('--group-by boundary', self.refused(
+            'usage', 'show', *DAY, '--all-projects'))
+        self.assertEqual('boundary', self.asked()['group_by'])
+
+
 class OperatorTest(CommandTest):
 
     def test_balance_keeps_every_microjoule(self):
@@ -255,7 +261,8 @@ class OperatorTest(CommandTest):
         self.assertIn('host=h', table)
 
     def test_hosts(self):
-        row = {'name': 'h1', 'state': 'enrolled', 'basis': ['package-0'],
+        row = {**dict.fromkeys(host.COLUMNS), 'name': 'h1',
+               'state': 'enrolled', 'basis': ['package-0'],
                'coverage': '1', 'lag_seconds': 12}
         self.answer = lambda request: web.Answer(
             {'hosts': [row]} if request.path == '/v1/hosts'
@@ -275,7 +282,7 @@ class ReportTest(CommandTest):
         small = {**ROW, 'instance_id': 'small',
                  'it_kwh': '0.667283945061728'}
         self.answer = lambda request: usage(small, ROW) \
-            if 'group_by' in request.query else usage(ROW)
+            if request.query['group_by'] == 'instance' else usage(ROW)
         text = self.energy('report', 'show', *DAY, '--project', OTHER)
         bars = {line.split()[0]: line.count('█')
                 for line in text.splitlines() if '█' in line}
