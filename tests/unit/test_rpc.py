@@ -6,8 +6,7 @@ from oslo_config import cfg
 from oslo_messaging import conffixture
 from oslotest import base
 
-from energy_accounting import errors
-from energy_accounting import rpc
+from energy_accounting import errors, rpc
 
 URL = 'fake://'
 

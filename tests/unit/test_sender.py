@@ -7,10 +7,7 @@ import threading
 import fixtures
 from oslotest import base
 
-from energy_accounting import errors
-from energy_accounting import notifier
-from energy_accounting import rpc
-from energy_accounting import samples
+from energy_accounting import errors, notifier, rpc, samples
 from energy_accounting import spool as spools
 
 SECOND_NS = 10 ** 9
