@@ -33,14 +33,14 @@ ALLOWED = {
     'ticks': FACTS,
     'attribution': FACTS,
     'idle': FACTS,
-    'window': FACTS,
+    'window': FACTS | {'ticks', 'attribution', 'idle'},
     'spool': FACTS,
     'rpc': FACTS,
     'notifier': NOTIFIER_SIDE,
     'ledger': FACTS,
     'owners': FACTS | {'ledger'},
     'collector': FACTS | {'ledger', 'owners', 'rpc'},
-    'report': BOTTOM,
+    'report': FACTS | {'ledger'},
     # Faces.
     'api': FACTS | {'ledger', 'report'},
     'wsgi': FACTS | {'conf', 'ledger', 'report', 'api'},
@@ -71,13 +71,23 @@ CLIENT_ONLY = {'client': {'keystoneauth1'},
 ALONE = f'{PACKAGE}.ledger.migrations'
 
 
-def imports_of(source: str, module: str) -> set[str]:
+def imports_of(source: str, module: str, *,
+               typing_too: bool = True) -> set[str]:
     """Every module that a module's source imports, wherever it does.
 
     :param module: its dotted name (a package's ``__init__`` without that).
+    :param typing_too: also what is imported for type checkers only.
     """
+    tree = ast.parse(source)
+    nodes = set(ast.walk(tree))
+    if not typing_too:
+        nodes -= {inner for node in nodes if isinstance(node, ast.If)
+                  and ast.unparse(node.test) in {'TYPE_CHECKING',
+                                                 'typing.TYPE_CHECKING'}
+                  for statement in node.body
+                  for inner in ast.walk(statement)}
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes:
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -116,6 +126,10 @@ def faults(source: str, module: str) -> list[str]:
             if allowed is not None and part_of(name) not in {
                     part, '', *allowed}:
                 wrong.append(f'{module} may not import {name}')
+            elif (part in CORE and part_of(name) not in {*CORE, ''}
+                  and name in imports_of(source, module, typing_too=False)):
+                wrong.append(f'{module} is of the core and may import {name} '
+                             'for type checkers only')
         elif part in CORE and (top not in sys.stdlib_module_names
                                or top in IMPURE):
             wrong.append(f'{module} is of the core and may not import {top}')
@@ -188,6 +202,13 @@ class TheRulesBite(testtools.TestCase):
     def test_the_core_may_read_a_clock(self):
         self.assert_fault('may not import time',
                           'from time import monotonic', 'ticks')
+
+    def test_the_core_may_run_what_is_not_of_it(self):
+        source = 'from energy_accounting.ledger import reads'
+        self.assert_fault('for type checkers only', source, 'report.usage')
+        self.assertEqual([], faults(
+            'from typing import TYPE_CHECKING\n'
+            f'if TYPE_CHECKING:\n    {source}', f'{PACKAGE}.report.usage'))
 
     def test_the_cli_may_import_the_database(self):
         self.assert_fault('does not bring sqlalchemy',
