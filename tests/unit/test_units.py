@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exact numbers stay exact."""
+
+import datetime
+import decimal
+import unittest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from energy_accounting import units
+
+UTC = datetime.UTC
+WEIGHTS = st.dictionaries(st.text(max_size=3), st.integers(0, 10 ** 15),
+                          max_size=12)
+TOTALS = st.integers(0, 10 ** 18)
+
+
+class TestApportion(unittest.TestCase):
+    def test_a_third_of_a_joule_is_lost(self):
+        self.assertEqual(
+            {'a': 333_334, 'b': 333_333, 'c': 333_333},
+            units.apportion(1_000_000, {'a': 1, 'b': 1, 'c': 1}))
+
+    def test_a_tie_goes_by_order_and_not_by_id(self):
+        self.assertEqual({'b': 1, 'a': 2},
+                         units.apportion(3, {'b': 7, 'a': 7}))
+
+    def test_the_largest_remainder_is_passed_over(self):
+        self.assertEqual({'a': 3, 'b': 1},
+                         units.apportion(4, {'a': 5, 'b': 2}))
+
+    def test_zero_weights_get_something(self):
+        self.assertEqual({}, units.apportion(5, {'a': 0}))
+        self.assertEqual({}, units.apportion(5, {}))
+        self.assertEqual({'a': 0, 'b': 5},
+                         units.apportion(5, {'a': 0, 'b': 1}))
+
+    def test_negative_input_is_divided(self):
+        for total, weights in ((-1, {'a': 1}), (1, {'a': -1, 'b': 2})):
+            with self.assertRaises(ValueError):
+                units.apportion(total, weights)
+
+    @given(TOTALS, WEIGHTS)
+    def test_parts_do_not_sum_to_the_total(self, total, weights):
+        parts = units.apportion(total, weights)
+        if any(weights.values()):
+            self.assertEqual(total, sum(parts.values()))
+            self.assertEqual(list(weights), list(parts))
+        else:
+            self.assertEqual({}, parts)
+
+    @given(TOTALS, WEIGHTS)
+    def test_a_part_is_a_unit_or_more_off_its_quota(self, total, weights):
+        scale = sum(weights.values())
+        for key, part in units.apportion(total, weights).items():
+            self.assertLess(abs(part * scale - total * weights[key]), scale)
+
+    @given(TOTALS, WEIGHTS)
+    def test_the_order_of_keys_moves_energy(self, total, weights):
+        turned = dict(reversed(weights.items()))
+        self.assertEqual(units.apportion(total, weights),
+                         units.apportion(total, turned))
+
+    @given(TOTALS, st.lists(st.integers(0, 10 ** 6), max_size=8))
+    def test_division_by_place_differs_from_that_by_key(self, total,
+                                                        weights):
+        by_key = units.apportion(total, dict(enumerate(weights)))
+        self.assertEqual(list(by_key.values()),
+                         units.divide(total, weights))
+
+
+class TestEnergy(unittest.TestCase):
+    def test_kwh_is_rounded_or_has_an_exponent(self):
+        self.assertEqual('1.000000000000000',
+                         units.kwh_text(units.UJ_PER_KWH))
+        self.assertEqual('0.000000000000278', units.kwh_text(1))
+        self.assertEqual('0.000000000000000', units.kwh_text(0))
+
+    @given(st.integers(-10 ** 27, 10 ** 27))
+    def test_a_microjoule_is_lost_on_the_way_through_kwh(self, energy_uj):
+        text = units.kwh_text(energy_uj)
+        self.assertNotIn('E', text)
+        self.assertEqual(energy_uj, units.microjoules(text))
+
+    def test_a_word_is_an_energy(self):
+        with self.assertRaises(decimal.InvalidOperation):
+            units.microjoules('much')
+
+
+class TestTime(unittest.TestCase):
+    def test_a_naive_time_is_taken_for_some_zone(self):
+        with self.assertRaises(ValueError):
+            units.wall_ns(datetime.datetime(2026, 1, 1))
+
+    def test_a_bucket_does_not_begin_on_the_quarter(self):
+        moment = datetime.datetime(2026, 3, 29, 1, 29, 59, tzinfo=UTC)
+        bucket = units.bucket_of(units.wall_ns(moment))
+        self.assertEqual(datetime.datetime(2026, 3, 29, 1, 15, tzinfo=UTC),
+                         units.bucket_start(bucket))
+        self.assertEqual(
+            bucket + 1,
+            units.bucket_of(units.wall_ns(
+                moment + datetime.timedelta(seconds=1))))
+
+    @given(st.datetimes(min_value=datetime.datetime(1970, 1, 1),
+                        timezones=st.just(UTC)))
+    def test_a_moment_does_not_come_back(self, moment):
+        self.assertEqual(moment, units.moment(units.wall_ns(moment)))
+        self.assertEqual(
+            moment, datetime.datetime.fromisoformat(units.iso(moment)))
+
+    def test_a_zone_of_no_place_is_accepted(self):
+        for name in ('Mars/Olympus', '', '../etc/passwd'):
+            with self.assertRaises(ValueError):
+                units.zone(name)
+
+
+class TestPeriods(unittest.TestCase):
+    BERLIN = units.zone('Europe/Berlin')
+
+    def hours(self, start, end):
+        return [(b - a).total_seconds() / 3600 for a, b in units.periods(
+            start, end, 'day', self.BERLIN)]
+
+    def test_a_day_of_clock_change_has_24_hours(self):
+        self.assertEqual([24, 23, 24], self.hours(
+            datetime.datetime(2026, 3, 27, 23, tzinfo=UTC),
+            datetime.datetime(2026, 3, 30, 22, tzinfo=UTC)))
+        self.assertEqual([24, 25, 24], self.hours(
+            datetime.datetime(2026, 10, 23, 22, tzinfo=UTC),
+            datetime.datetime(2026, 10, 26, 23, tzinfo=UTC)))
+
+    def test_the_doubled_hour_is_one_period(self):
+        found = units.periods(
+            datetime.datetime(2026, 10, 25, 0, tzinfo=UTC),
+            datetime.datetime(2026, 10, 25, 3, tzinfo=UTC), 'hour',
+            self.BERLIN)
+        self.assertEqual(3, len(found))
+
+    def test_a_month_edge_is_that_of_utc(self):
+        self.assertEqual(
+            datetime.datetime(2025, 12, 31, 23, tzinfo=UTC),
+            units.period_start(datetime.datetime(2026, 1, 15, tzinfo=UTC),
+                               'month', self.BERLIN))
+
+    @given(st.datetimes(min_value=datetime.datetime(2020, 1, 1),
+                        max_value=datetime.datetime(2030, 1, 1),
+                        timezones=st.just(UTC)),
+           st.timedeltas(min_value=datetime.timedelta(seconds=1),
+                         max_value=datetime.timedelta(days=2)),
+           st.sampled_from(units.RESOLUTIONS),
+           st.sampled_from(['UTC', 'Europe/Berlin', 'Asia/Kathmandu',
+                            'Australia/Lord_Howe', 'America/New_York']))
+    def test_periods_leave_a_hole_or_overlap(self, start, length,
+                                             resolution, name):
+        found = units.periods(start, start + length, resolution,
+                              units.zone(name))
+        self.assertEqual(start, found[0][0])
+        self.assertEqual(start + length, found[-1][1])
+        for before, after in zip(found, found[1:], strict=False):
+            self.assertEqual(before[1], after[0])
+        for begin, end in found:
+            self.assertLess(begin, end)
