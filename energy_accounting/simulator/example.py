@@ -81,7 +81,7 @@ MACHINES = (
         idle_mw=92_000, core_mw=5_600, turbo_mw=500,
         package_range_uj=262_143_328_850,
         memory_idle_mw=9_000, memory_core_mw=350,
-        memory_range_uj=65_712_999_613, system_permille=350),
+        memory_range_uj=262_143_328_850, system_permille=350),
     # One package with DRAM; control plane pods beside the guests.
     world.Machine(
         'compute-02', cpus=24, memory_mib=98304, packages=1,

@@ -24,10 +24,12 @@ STEP_MS = 2000
 # How often windows are handed over, in ticks: once an hour.
 _SEND_TICKS = 120
 
-# The notifier of this host is killed in the night and comes back later.
+# The notifier of this host is killed before the edge of a bucket and comes
+# back behind it.
 KILLED_HOST = 0
-KILLED_TICK = 26 * 120 + 17
-DOWN_TICKS = 7
+KILLED_BUCKET = 26 * 4
+KILLED_NS = 150 * units.NS_PER_S
+BACK_NS = 180 * units.NS_PER_S
 
 
 # --- what the notifier sees -------------------------------------------------
@@ -196,10 +198,11 @@ def play(state_path: pathlib.Path, end_ns: int,
 def _live(cloud: world.World, hypervisors: Sequence[_Hypervisor],
           end_ns: int, progress: Callable[[int], object]) -> None:
     tick = 0
+    edge_ns = (units.bucket_of(cloud.wall_ns) + KILLED_BUCKET) * units.BUCKET_NS
     while True:
-        if tick == KILLED_TICK:
+        if cloud.wall_ns == edge_ns - KILLED_NS:
             hypervisors[KILLED_HOST].kill()
-        elif tick == KILLED_TICK + DOWN_TICKS:
+        elif cloud.wall_ns == edge_ns + BACK_NS:
             hypervisors[KILLED_HOST].start()
         for hypervisor in hypervisors:
             if hypervisor.alive:

@@ -5,8 +5,7 @@ import itertools
 
 from oslotest import base
 
-from energy_accounting.simulator import example
-from energy_accounting.simulator import world
+from energy_accounting.simulator import example, world
 
 HOUR_NS = 3600 * world.NS_PER_S
 START_NS = 1_790_000_000 * world.NS_PER_S
