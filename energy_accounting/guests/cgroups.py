@@ -192,10 +192,7 @@ class Services:
 
     def read(self) -> dict[str, int]:
         """CPU time by service; 0 for one without a cgroup so far."""
-        for name, pattern in self._patterns:
-            for directory in self._matches(pattern):
-                if directory not in self._members:
-                    self._members[directory] = _Member(name, _inode(directory))
+        self._look()
         own_ns = dict.fromkeys(self._shown, 0)
         # What is inside is read before what is around it.
         for directory in sorted(self._members, reverse=True):
@@ -211,11 +208,18 @@ class Services:
 
     def of(self, directories: Iterable[pathlib.Path]) -> str | None:
         """The service that a process in these cgroups runs inside."""
+        self._look()
         for directory in directories:
             around = self._around(directory)
             if around is not None:
                 return self._members[around].service
         return None
+
+    def _look(self) -> None:
+        for name, pattern in self._patterns:
+            for directory in self._matches(pattern):
+                if directory not in self._members:
+                    self._members[directory] = _Member(name, _inode(directory))
 
     def _around(self, directory: pathlib.Path) -> pathlib.Path | None:
         for step in (directory, *directory.parents):

@@ -7,6 +7,7 @@ Pure text; where command lines come from is not known here.
 from __future__ import annotations
 
 import decimal
+import itertools
 import math
 import uuid
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ def machine(argv: Sequence[str]) -> Machine | None:
     """
     options: dict[str, dict[str, str]] = {}
     instance_id = None
-    for option, value in zip(argv, argv[1:], strict=False):
+    for option, value in itertools.pairwise(argv):
         if option == '-uuid':
             try:
                 instance_id = str(uuid.UUID(value))
