@@ -229,10 +229,8 @@ def version(database: Database) -> str | None:
 
 def head() -> str:
     """The newest revision this version of the program knows."""
-    newest = alembic.script.ScriptDirectory.from_config(
-        _alembic()).get_current_head()
-    assert newest is not None
-    return newest
+    return alembic.script.ScriptDirectory.from_config(
+        _alembic()).get_current_head() or ''
 
 
 def check_schema(database: Database) -> None:

@@ -203,6 +203,8 @@ class _Call:
     def load(self, records: Sequence[Received]) -> None:
         """Read what the decisions need."""
         table = models.acknowledged
+        # Older digests are purged one day, the last one never.
+        self._digests[self.sequence] = self._stream.digest
         old = [record.sequence for record in records
                if record.sequence <= self.sequence]
         for chunk in _chunks(old):
@@ -229,17 +231,18 @@ class _Call:
             return OUT_OF_ORDER
         if record.sequence <= self.sequence:
             return self._take_old(record)
+        result = BOOKED
         if record.lost:
             self._state_loss(record)
         else:
             reason = self._obstacle(record)
-            if reason is not None:
-                self._quarantine(record, reason)
-                self._advance(record)
-                return QUARANTINED
-            self._add(record)
+            if reason is None and record.window is not None:
+                self._add(record, record.window)
+            else:
+                self._quarantine(record, reason or 'not a window')
+                result = QUARANTINED
         self._advance(record)
-        return BOOKED
+        return result
 
     def _take_old(self, record: Received) -> str:
         """A number that was acknowledged before."""
@@ -260,8 +263,8 @@ class _Call:
     def _obstacle(self, record: Received) -> str | None:
         """Why a record whose turn it is must not be booked."""
         window = record.window
-        if record.problem is not None or window is None:
-            return record.problem or 'not a window'
+        if window is None or record.problem is not None:
+            return record.problem
         if self._host.state != models.ENROLLED:
             return (f'host {record.host} is {self._host.state}: an operator '
                     'must enrol it')
@@ -316,10 +319,8 @@ class _Call:
         return (self._last_end_ns if self._stream_end_ns is None
                 else self._stream_end_ns)
 
-    def _add(self, record: Received) -> None:
+    def _add(self, record: Received, window: samples.Window) -> None:
         """Count a window in; it is its turn and it adds up."""
-        window = record.window
-        assert window is not None
         if self._open_gap is not None:
             self._open_gap['end_ns'] = window.start_ns
             self._open_gap['start_ns'] = min(self._open_gap['start_ns'],
@@ -480,13 +481,13 @@ class _Sums:
             bucket = part.bucket
             for zone, energy_uj in part.zones_uj.items():
                 self._zones[bucket, zone] += energy_uj
-            _increase(self._hosts, bucket, [
+            increase(self._hosts, bucket, [
                 part.measured_ns,
                 part.measured_ns if part.backfilled else 0,
                 part.busy_ns, part.capacity_ns, part.idle_uj])
             self._policies[bucket] = window.policy
             for share in part.shares:
-                _increase(self._accounts, (bucket, share.account),
+                increase(self._accounts, (bucket, share.account),
                           _measures(share, part.backfilled))
 
     def owners(self, owner_of: OwnerOf) -> set[samples.Account]:
@@ -502,7 +503,7 @@ class _Sums:
         rows: dict[tuple[int, int], list[Any]] = {}
         for (bucket, account), numbers in self._accounts.items():
             ids = accounts[self._owned[account]]
-            _increase(rows, (ids.account_id, bucket), numbers)
+            increase(rows, (ids.account_id, bucket), numbers)
         upsert(connection, models.account_buckets, [
             {'account_id': account_id, 'bucket': bucket, 'host_id': host.id,
              **dict(zip(models.MEASURES, numbers, strict=True))}
@@ -526,7 +527,7 @@ class _Sums:
         rows: dict[tuple[int, int], list[Any]] = {}
         for (bucket, account), numbers in self._accounts.items():
             ids = accounts[self._owned[account]]
-            _increase(rows, (ids.project_ref, bucket), numbers)
+            increase(rows, (ids.project_ref, bucket), numbers)
         upsert(connection, models.project_buckets, [
             {'project_ref': project_ref, 'bucket': bucket,
              'site_id': host.site_id, 'boundary': host.boundary,
@@ -547,7 +548,7 @@ def _measures(share: samples.Share, backfilled: bool) -> list[Any]:
             (share.memory_mib_ns + units.NS_PER_S // 2) // units.NS_PER_S]
 
 
-def _increase(rows: dict[Any, list[Any]], key: Any,
+def increase(rows: dict[Any, list[Any]], key: Any,
               numbers: list[Any]) -> None:
     """Add numbers to a row; None and a number is the number."""
     row = rows.get(key)
@@ -612,6 +613,11 @@ def _account_ids(connection: sa.Connection, wanted: set[samples.Account],
             for digest, account in sorted(by_digest.items())])
         look_up(by_digest)
     return found
+
+
+def account_id(connection: sa.Connection, account: samples.Account) -> int:
+    """The id of one account; made when it is missing."""
+    return _account_ids(connection, {account}, {})[account].account_id
 
 
 def project_refs(connection: sa.Connection,

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was learnt about owners and names, as dated facts.
+
+Nothing is ever rewritten: a name that changes is closed and a new one
+begins; learning who owns an account is a new claim.  Where the facts come
+from is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from energy_accounting import samples
+from energy_accounting.ledger import models, writes
+
+PROJECT = 'project'
+DOMAIN = 'domain'
+USER = 'user'
+
+
+class Name(NamedTuple):
+    """What something is called now; projects and users have a domain."""
+
+    name: str
+    domain_id: str | None = None
+
+
+def update_names(connection: sa.Connection, kind: str,
+                 found: Mapping[str, Name], now_ns: int, *,
+                 complete: bool = True) -> int:
+    """Note the names there are; how many facts changed.
+
+    :param found: by id.
+    :param complete: what is not among them is gone; its last name stays
+        known, and is valid up to now.
+    """
+    names = models.names
+    # One at a time, whichever collector it is: the row that is always
+    # there stands for the table.
+    connection.execute(sa.select(models.sites.c.id)
+                       .where(models.sites.c.id == models.DEFAULT_SITE)
+                       .with_for_update())
+    current = {row.uuid: row for row in connection.execute(
+        sa.select(names).where(names.c.kind == kind,
+                               names.c.valid_to_ns.is_(None)))}
+    changed = [uuid for uuid, name in found.items()
+               if uuid not in current or name != (
+                   current[uuid].name, current[uuid].domain_id)]
+    ended = [row.id for uuid, row in current.items()
+             if uuid in changed or (complete and uuid not in found)]
+    if ended:
+        connection.execute(
+            sa.update(names).where(names.c.id == sa.bindparam('ended'))
+            .values(valid_to_ns=now_ns), [{'ended': id} for id in ended])
+    if changed:
+        connection.execute(sa.insert(names), [
+            {'kind': kind, 'uuid': uuid, 'name': found[uuid].name,
+             'domain_id': found[uuid].domain_id, 'valid_from_ns': now_ns}
+            for uuid in changed])
+    return len(ended) + len(changed)
+
+
+def user_ids(connection: sa.Connection) -> set[str]:
+    """The user ids the ledger knows; none unless they were switched on."""
+    accounts, claims = models.accounts, models.claims
+    return {user_id for user_id, in connection.execute(
+        sa.union(
+            sa.select(accounts.c.user_id)
+            .where(accounts.c.user_id.is_not(None)),
+            sa.select(claims.c.user_id)
+            .where(claims.c.user_id.is_not(None))))}
+
+
+def unclaimed(connection: sa.Connection) -> set[str]:
+    """The instances that have an account whose owner nobody knows."""
+    return set(connection.scalars(
+        sa.select(models.accounts.c.instance_id).distinct()
+        .where(_unclaimed())))
+
+
+def claim(connection: sa.Connection, owners: Mapping[str, writes.Owner],
+          now_ns: int) -> int:
+    """State who owns accounts that have no owner; how many were claimed."""
+    accounts = models.accounts
+    rows = connection.execute(
+        sa.select(accounts.c.id, accounts.c.instance_id, accounts.c.flavor,
+                  accounts.c.user_id)
+        .where(_unclaimed()).order_by(accounts.c.id)).all()
+    wanted = {row.id: row for row in rows if row.instance_id in owners}
+    if not wanted:
+        return 0
+    projects = writes.project_refs(connection, {
+        owners[row.instance_id].project_id for row in wanted.values()})
+    # Ours until the end: another collector that learnt the same waits
+    # here, and then finds the claim.
+    still = set(connection.scalars(
+        sa.select(accounts.c.id).where(accounts.c.id.in_(wanted))
+        .order_by(accounts.c.id).with_for_update()))
+    still -= set(connection.scalars(
+        sa.select(models.claims.c.account_id)
+        .where(models.claims.c.account_id.in_(still))))
+    facts = []
+    for account_id in sorted(still):
+        row = wanted[account_id]
+        owner = owners[row.instance_id]
+        facts.append({
+            'account_id': account_id,
+            'project_ref': projects[owner.project_id],
+            'flavor': row.flavor or owner.flavor,
+            'user_id': row.user_id or owner.user_id,
+            'claimed_at_ns': now_ns})
+    if facts:
+        connection.execute(sa.insert(models.claims), facts)
+    return len(facts)
+
+
+def _unclaimed() -> sa.ColumnElement[bool]:
+    accounts, claims = models.accounts, models.claims
+    return sa.and_(
+        accounts.c.project_ref == models.NO_PROJECT,
+        accounts.c.kind == samples.INSTANCE,
+        ~sa.exists().where(claims.c.account_id == accounts.c.id))

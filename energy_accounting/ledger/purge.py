@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drops what was kept long enough, a slice of a table per transaction.
+
+Sums by project outlive rows by instance; user ids outlive nothing.  What is
+held in quarantine stays until somebody decides about it, but without user
+ids.  Deciding how long is the caller's; no clock here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from energy_accounting import errors, samples, units
+from energy_accounting.ledger import engine, models, writes
+
+DAY_NS = 24 * 3600 * units.NS_PER_S
+DAY_BUCKETS = 96
+# Longer than any spool re-sends on its own, and more.
+ACKNOWLEDGED_DAYS = 14
+_ROWS = 1000
+
+
+class Retention(NamedTuple):
+    """Days to keep rows by instance, sums by project, user ids."""
+
+    instance_days: int
+    project_days: int
+    user_days: int
+
+
+def purge(database: engine.Database, retention: Retention,
+          now_ns: int) -> dict[str, int]:
+    """Drop what is older; how many rows went, by table.
+
+    May be stopped and repeated at any time.
+
+    :raises errors.Unavailable: the database is away; what went is gone.
+    """
+    instance_ns = now_ns - retention.instance_days * DAY_NS
+    project_ns = now_ns - retention.project_days * DAY_NS
+    user_ns = now_ns - retention.user_days * DAY_NS
+    acknowledged_ns = now_ns - ACKNOWLEDGED_DAYS * DAY_NS
+    gone: dict[str, int] = {}
+    for table, owner, column, limit, step in (
+            ('account_buckets', 'host_id', 'bucket',
+             units.bucket_of(instance_ns), DAY_BUCKETS),
+            ('project_buckets', 'project_ref', 'bucket',
+             units.bucket_of(project_ns), 30 * DAY_BUCKETS),
+            ('host_buckets', 'host_id', 'bucket',
+             units.bucket_of(project_ns), 30 * DAY_BUCKETS),
+            ('zone_buckets', 'host_id', 'bucket',
+             units.bucket_of(project_ns), DAY_BUCKETS),
+            ('gaps', 'host_id', 'start_ns', project_ns, 30 * DAY_NS),
+            ('acknowledged', 'stream_id', 'received_ns', acknowledged_ns,
+             DAY_NS)):
+        gone[table] = _drop(database, models.metadata.tables[table],
+                            owner, column, limit, step)
+    gone['user_ids'] = _forget_users(database, user_ns)
+    return gone
+
+
+def _drop(database: engine.Database, table: sa.Table, owner: str,
+          column: str, limit: int, step: int) -> int:
+    """Drop rows whose column is below a limit, owner by owner."""
+    owners = {'host_id': models.hosts, 'stream_id': models.streams,
+              'project_ref': models.projects}[owner]
+    gone = 0
+    for owner_id in database.read(
+            lambda connection: connection.scalars(
+                sa.select(owners.c.id).order_by(owners.c.id)).all()):
+        mine = table.c[owner] == owner_id
+        oldest = database.read(
+            lambda connection, mine=mine: connection.scalar(
+                sa.select(sa.func.min(table.c[column])).where(mine)))
+        while oldest is not None and oldest < limit:
+            until = min(oldest + step, limit)
+            gone += database.write(
+                lambda connection, mine=mine, until=until:
+                connection.execute(
+                    sa.delete(table)
+                    .where(mine, table.c[column] < until)).rowcount)
+            oldest = database.read(
+                lambda connection, mine=mine, until=until: connection.scalar(
+                    sa.select(sa.func.min(table.c[column]))
+                    .where(mine, table.c[column] >= until)))
+    return gone
+
+
+# --- user ids ---------------------------------------------------------------
+
+def _forget_users(database: engine.Database, user_ns: int) -> int:
+    """Take user ids off what is older; how many places had one.
+
+    An account that was not used since loses its user id.  Of one that
+    still is, the old rows move to the same account without a user.
+    """
+    bucket = units.bucket_of(user_ns)
+    accounts = models.accounts
+    gone = 0
+    for account_id in database.read(
+            lambda connection: connection.scalars(
+                sa.select(accounts.c.id)
+                .where(accounts.c.user_id.is_not(None))
+                .order_by(accounts.c.id)).all()):
+        while moved := database.write(
+                lambda connection, account_id=account_id:
+                _move_rows(connection, account_id, bucket)):
+            gone += moved
+        gone += database.write(
+            lambda connection, account_id=account_id:
+            _forget_user(connection, account_id, bucket))
+    gone += database.write(lambda connection: connection.execute(
+        sa.update(models.claims)
+        .where(models.claims.c.user_id.is_not(None),
+               models.claims.c.claimed_at_ns < user_ns)
+        .values(user_id=None)).rowcount)
+    gone += database.write(lambda connection: _forget_names(connection,
+                                                            user_ns))
+    return gone + _each_old_record(database, user_ns)
+
+
+def _move_rows(connection: sa.Connection, account_id: int,
+               bucket: int) -> int:
+    """Move some old rows of an account that is still used."""
+    table, accounts = models.account_buckets, models.accounts
+    mine = table.c.account_id == account_id
+    if not _used_since(connection, account_id, bucket):
+        return 0
+    # Locked: a window that came late must not be counted on a row that
+    # is being moved.
+    rows = connection.execute(
+        sa.select(table).where(mine, table.c.bucket < bucket)
+        .order_by(table.c.bucket, table.c.host_id).limit(_ROWS)
+        .with_for_update()).mappings().all()
+    if not rows:
+        return 0
+    account = connection.execute(
+        sa.select(accounts, models.projects.c.project_id)
+        .join(models.projects,
+              models.projects.c.id == accounts.c.project_ref)
+        .where(accounts.c.id == account_id)).one()
+    nobody = writes.account_id(connection, samples.Account(
+        account.kind, account.instance_id, account.project_id or None,
+        account.flavor, None, account.name))
+    _copy_claims(connection, account_id, nobody)
+    writes.upsert(connection, table,
+                  [{**row, 'account_id': nobody} for row in rows],
+                  add=models.MEASURES)
+    connection.execute(
+        sa.delete(table).where(mine, table.c.bucket == sa.bindparam('b'),
+                               table.c.host_id == sa.bindparam('h')),
+        [{'b': row['bucket'], 'h': row['host_id']} for row in rows])
+    return len(rows)
+
+
+def _copy_claims(connection: sa.Connection, source: int,
+                 target: int) -> None:
+    """Give an account the claims of another, unless it has some."""
+    claims = models.claims
+    if connection.execute(sa.select(claims.c.id).where(
+            claims.c.account_id == target)).first() is None:
+        connection.execute(sa.insert(claims).from_select(
+            ['account_id', 'project_ref', 'flavor', 'claimed_at_ns'],
+            sa.select(sa.literal(target), claims.c.project_ref,
+                      claims.c.flavor, claims.c.claimed_at_ns)
+            .where(claims.c.account_id == source)))
+
+
+def _forget_user(connection: sa.Connection, account_id: int,
+                 bucket: int) -> int:
+    """Take the user off an account that is not used any more.
+
+    The row stays: somebody may remember its id.  It cannot be found by
+    what it was any more, so that a user who comes back gets a new one.
+    """
+    if _used_since(connection, account_id, bucket):
+        return 0
+    accounts = models.accounts
+    forgotten = hashlib.sha256(f'forgotten/{account_id}'.encode())
+    return connection.execute(
+        sa.update(accounts).where(accounts.c.id == account_id)
+        .values(user_id=None, digest=forgotten.hexdigest())).rowcount
+
+
+def _used_since(connection: sa.Connection, account_id: int,
+                bucket: int) -> bool:
+    table = models.account_buckets
+    return connection.execute(
+        sa.select(table.c.bucket)
+        .where(table.c.account_id == account_id, table.c.bucket >= bucket)
+        .limit(1)).first() is not None
+
+
+def _forget_names(connection: sa.Connection, user_ns: int) -> int:
+    """Drop names of users that were gone by then."""
+    names = models.names
+    return connection.execute(
+        sa.delete(names).where(names.c.kind == 'user',
+                               names.c.valid_to_ns < user_ns)).rowcount
+
+
+def _each_old_record(database: engine.Database, user_ns: int) -> int:
+    """Take user ids off the windows in quarantine, one at a time."""
+    table = models.quarantine
+    gone = 0
+    for row_id in database.read(
+            lambda connection: connection.scalars(
+                sa.select(table.c.id)
+                .where(table.c.received_ns < user_ns)).all()):
+        gone += database.write(
+            lambda connection, row_id=row_id:
+            _forget_in_record(connection, row_id))
+    return gone
+
+
+def _forget_in_record(connection: sa.Connection, row_id: int) -> int:
+    table = models.quarantine
+    mine = table.c.id == row_id
+    text = connection.scalar(sa.select(table.c.payload).where(mine))
+    anonymous = _without_users(text) if text is not None else None
+    if anonymous is None:
+        return 0
+    return connection.execute(
+        sa.update(table).where(mine).values(payload=anonymous)).rowcount
+
+
+def _without_users(text: str) -> str | None:
+    """A window's text without user ids; None when it has none."""
+    try:
+        window = samples.from_payload(text)
+    except errors.InvalidRecord:
+        return None
+    if not isinstance(window, samples.Window) or not any(
+            share.account.user_id for part in window.parts
+            for share in part.shares):
+        return None
+    return samples.payload(dataclasses.replace(window, parts=tuple(
+        dataclasses.replace(part, shares=_anonymous(part.shares))
+        for part in window.parts)))
+
+
+def _anonymous(shares: tuple[samples.Share, ...],
+               ) -> tuple[samples.Share, ...]:
+    found: dict[samples.Account, list[Any]] = {}
+    for share in shares:
+        writes.increase(found, share.account._replace(user_id=None),
+                        list(share[1:]))
+    return tuple(samples.Share(account, *numbers)
+                 for account, numbers in sorted(
+                     found.items(), key=lambda item: item[0].order))

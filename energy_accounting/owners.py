@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names and owners, from Keystone and Nova.
+
+Asked now and then by one thread of a collector, never while a window is
+booked: booking looks into a dictionary.  Either service may be away for as
+long as it likes.  What was learnt becomes dated facts in the ledger
+(``ledger.identities``).
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+from keystoneauth1 import adapter as ksa_adapter
+from keystoneauth1 import exceptions as ksa_exceptions
+from keystoneauth1 import loading as ksa_loading
+from novaclient import client as nova_client
+from novaclient import exceptions as nova_exceptions
+from oslo_config import cfg
+
+from energy_accounting import errors, units
+from energy_accounting.ledger import engine, identities, writes
+
+LOG = logging.getLogger(__name__)
+
+# From here on a server's own record names its flavor: one listing is all.
+NOVA_MICROVERSION = '2.47'
+HOUR_NS = 3600 * units.NS_PER_S
+# Owners that are in use are read anew after this: a server may be resized.
+MAX_AGE_NS = HOUR_NS
+# How far back servers that are gone are asked for.
+DELETED_NS = 48 * HOUR_NS
+# An instance that Nova does not know is asked for ever more rarely.
+MAX_PATIENCE_NS = 24 * HOUR_NS
+MAX_UNKNOWN = 100_000
+
+
+class Directory(Protocol):
+    """Where names come from."""
+
+    def names(self, kind: str) -> tuple[dict[str, identities.Name], bool]:
+        """Names by id, and whether these are all there are."""
+
+
+class Servers(Protocol):
+    """Where owners come from."""
+
+    def owners(self, deleted_since: datetime.datetime | None,
+               ) -> Iterator[tuple[str, writes.Owner]]:
+        """All servers, or those deleted since then."""
+
+
+class Away(Exception):
+    """A service did not answer, or not as it should."""
+
+
+class Keystone:
+    """Names as Keystone has them."""
+
+    def __init__(self, adapter: ksa_adapter.Adapter) -> None:
+        self._adapter = adapter
+
+    def names(self, kind: str) -> tuple[dict[str, identities.Name], bool]:
+        plural = f'{kind}s'
+        found: dict[str, identities.Name] = {}
+        url: str | None = f'/v3/{plural}'
+        complete = True
+        try:
+            while url:
+                body = self._adapter.get(url).json()
+                for entry in body[plural]:
+                    found[entry['id']] = identities.Name(
+                        entry['name'], entry.get('domain_id'))
+                complete = complete and not body.get('truncated')
+                url = (body.get('links') or {}).get('next')
+        except (ksa_exceptions.ClientException, ValueError, KeyError,
+                TypeError) as error:
+            raise Away(f'{type(error).__name__}: {error}') from error
+        # Nobody can ask without a project or a domain: an empty answer is
+        # no reason to believe that all are gone.
+        return found, complete and bool(found)
+
+
+class Nova:
+    """Owners as Nova has them."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def owners(self, deleted_since: datetime.datetime | None,
+               ) -> Iterator[tuple[str, writes.Owner]]:
+        search: dict[str, Any] = {'all_tenants': 1}
+        if deleted_since is not None:
+            search.update({'deleted': True,
+                           'changes-since': units.iso(deleted_since)})
+        try:
+            for server in self._client.servers.list(search_opts=search,
+                                                    limit=-1):
+                yield server.id, writes.Owner(
+                    server.tenant_id,
+                    server.flavor.get('original_name'), server.user_id)
+        except (nova_exceptions.ClientException,
+                ksa_exceptions.ClientException, AttributeError,
+                TypeError, ValueError) as error:
+            raise Away(f'{type(error).__name__}: {error}') from error
+
+
+class Owners:
+    """Who owns what; :meth:`owner_of` never waits for anybody.
+
+    Several may run at a time, in one process or in many.
+
+    :param keystone: None: names are not learnt.
+    :param nova: None: owners are not learnt.
+    :param clock_ns: the wall clock, nanoseconds since 1970.
+    :param user_ids: whether user ids of owners are kept.
+    """
+
+    def __init__(self, database: engine.Database,
+                 keystone: Directory | None, nova: Servers | None,
+                 clock_ns: Callable[[], int], *, user_ids: bool = False,
+                 interval_seconds: int = 300) -> None:
+        self._database = database
+        self._keystone = keystone
+        self._nova = nova
+        self._clock_ns = clock_ns
+        self._user_ids = user_ids
+        self._interval_seconds = interval_seconds
+        # Replaced as a whole, never changed: readers need no lock.
+        self._owners: Mapping[str, writes.Owner] = {}
+        self._read_at_ns = 0
+        self._used = False
+        self._lock = threading.Lock()
+        # Instances nobody could name: when to ask again, after how long.
+        self._unknown: dict[str, tuple[int, int]] = {}
+        self._silent: set[str] = set()
+
+    def owner_of(self, instance_id: str) -> writes.Owner | None:
+        """The owner of an instance, if it is known by now."""
+        owner = self._owners.get(instance_id)
+        if owner is not None:
+            self._used = True
+        elif self._nova is not None:
+            with self._lock:
+                if len(self._unknown) < MAX_UNKNOWN:
+                    self._unknown.setdefault(instance_id, (0, 0))
+        return owner
+
+    def run(self, stop: threading.Event) -> None:
+        """Refresh now and then until told to stop."""
+        while not stop.is_set():
+            self.refresh()
+            stop.wait(self._interval_seconds)
+
+    def refresh(self) -> None:
+        """Learn what is new.  Raises nothing: what fails is for later."""
+        now_ns = self._clock_ns()
+        if self._keystone is not None:
+            self._try('Keystone', self._refresh_names, now_ns)
+        if self._nova is not None:
+            self._try('Nova', self._refresh_owners, now_ns)
+
+    def _try(self, service: str, refresh: Callable[[int], None],
+             now_ns: int) -> None:
+        try:
+            refresh(now_ns)
+        except (Away, errors.EnergyAccountingError) as error:
+            if service not in self._silent:
+                LOG.warning('%s: names or owners cannot be learnt for now; '
+                            'booking goes on: %s', service, error)
+            self._silent.add(service)
+        else:
+            if service in self._silent:
+                LOG.info('%s answers again', service)
+            self._silent.discard(service)
+
+    # --- names ---
+
+    def _refresh_names(self, now_ns: int) -> None:
+        kinds = [identities.PROJECT, identities.DOMAIN]
+        wanted = self._database.read(identities.user_ids)
+        if wanted:
+            kinds.append(identities.USER)
+        for kind in kinds:
+            found, complete = self._keystone_names(kind)
+            if kind == identities.USER:
+                found = {uuid: name for uuid, name in found.items()
+                         if uuid in wanted}
+            self._database.write(
+                lambda connection, kind=kind, found=found, complete=complete:
+                identities.update_names(connection, kind, found, now_ns,
+                                        complete=complete))
+
+    def _keystone_names(self, kind: str,
+                        ) -> tuple[dict[str, identities.Name], bool]:
+        if self._keystone is None:
+            return {}, False
+        found, complete = self._keystone.names(kind)
+        return {uuid: name for uuid, name in found.items()
+                if len(uuid) <= 255 and len(name.name) <= 255}, complete
+
+    # --- owners ---
+
+    def _refresh_owners(self, now_ns: int) -> None:
+        for instance_id in self._database.read(identities.unclaimed):
+            with self._lock:
+                self._unknown.setdefault(instance_id, (0, 0))
+        with self._lock:
+            due = {instance_id for instance_id, (at_ns, _)
+                   in self._unknown.items() if at_ns <= now_ns}
+        old = self._used and now_ns - self._read_at_ns >= MAX_AGE_NS
+        if due or old:
+            self._ask(due, now_ns)
+        with self._lock:
+            asked = set(self._unknown)
+        owners = {instance_id: owner for instance_id in asked
+                  if (owner := self._owners.get(instance_id)) is not None}
+        if owners:
+            self._database.write(
+                lambda connection: identities.claim(connection, owners,
+                                                    now_ns))
+            with self._lock:
+                for instance_id in owners:
+                    del self._unknown[instance_id]
+
+    def _ask(self, due: set[str], now_ns: int) -> None:
+        """One listing; another one of the deleted if some are missing."""
+        nova = self._nova
+        if nova is None:
+            return
+        found = {instance_id: self._kept(owner)
+                 for instance_id, owner in nova.owners(None)}
+        missing = due - found.keys()
+        if missing:
+            since = units.moment(now_ns - DELETED_NS)
+            found.update(
+                (instance_id, self._kept(owner))
+                for instance_id, owner in nova.owners(since)
+                if instance_id in missing)
+        self._owners = found
+        self._read_at_ns = now_ns
+        self._used = False
+        with self._lock:
+            for instance_id in due - found.keys():
+                _, patience_ns = self._unknown[instance_id]
+                patience_ns = min(
+                    max(2 * patience_ns,
+                        self._interval_seconds * units.NS_PER_S),
+                    MAX_PATIENCE_NS)
+                self._unknown[instance_id] = (now_ns + patience_ns,
+                                              patience_ns)
+
+    def _kept(self, owner: writes.Owner) -> writes.Owner:
+        return owner if self._user_ids else owner._replace(user_id=None)
+
+
+def from_conf(conf: cfg.ConfigOpts, database: engine.Database,
+              clock_ns: Callable[[], int]) -> Owners:
+    """Names and owners as far as there are credentials to ask for them.
+
+    ``[service_auth]`` for Keystone, ``[nova]`` for Nova; a section without
+    ``auth_type`` or ``auth_url`` is one that is not used.
+    """
+    keystone: Directory | None = None
+    nova: Servers | None = None
+    session = _session(conf, 'service_auth')
+    if session is not None:
+        keystone = Keystone(ksa_adapter.Adapter(
+            session, service_type='identity',
+            interface=['internal', 'public']))
+    session = _session(conf, 'nova')
+    if session is not None:
+        options = conf.nova
+        nova = Nova(nova_client.Client(
+            NOVA_MICROVERSION, session=session,
+            service_type=options.service_type or 'compute',
+            region_name=options.region_name,
+            endpoint_override=options.endpoint_override,
+            endpoint_type=options.valid_interfaces
+            or ['internal', 'public']))
+    return Owners(database, keystone, nova, clock_ns,
+                  user_ids=conf.notifier.user_ids,
+                  interval_seconds=conf.collector.owners_refresh_seconds)
+
+
+def _session(conf: cfg.ConfigOpts, group: str) -> Any:
+    try:
+        auth = ksa_loading.load_auth_from_conf_options(conf, group)
+    except ksa_exceptions.ClientException as error:
+        raise errors.ConfigurationError(f'[{group}]: {error}') from error
+    if auth is None:
+        LOG.info('[%s] has no auth_type: nobody is asked there', group)
+        return None
+    return ksa_loading.load_session_from_conf_options(conf, group, auth=auth)

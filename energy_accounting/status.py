@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``energy-accounting-status upgrade check``: is this version ready to run?
+
+Only looks; what it finds wrong is put right with energy-accounting-manage.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from oslo_upgradecheck import upgradecheck
+
+from energy_accounting import conf as configuration
+from energy_accounting import errors
+from energy_accounting.ledger import engine, models
+
+
+class Checks(upgradecheck.UpgradeCommands):
+    """What has to be so before the services are started."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        super().__init__()
+        self._conf = conf
+
+    def _check_schema(self) -> upgradecheck.Result:
+        try:
+            engine.check_schema(engine.Database.from_conf(self._conf))
+        except errors.EnergyAccountingError as error:
+            return upgradecheck.Result(upgradecheck.Code.FAILURE,
+                                       str(error))
+        return upgradecheck.Result(upgradecheck.Code.SUCCESS)
+
+    def _check_quarantine(self) -> upgradecheck.Result:
+        try:
+            held = engine.Database.from_conf(self._conf).read(
+                lambda connection: connection.scalar(
+                    sa.select(sa.func.count())
+                    .select_from(models.quarantine)
+                    .where(models.quarantine.c.state == models.HELD)))
+        except errors.EnergyAccountingError as error:
+            return upgradecheck.Result(
+                upgradecheck.Code.WARNING,
+                f'the quarantine could not be read: {error}')
+        if held:
+            return upgradecheck.Result(
+                upgradecheck.Code.WARNING,
+                f'{held} records are in quarantine and wait for a decision')
+        return upgradecheck.Result(upgradecheck.Code.SUCCESS)
+
+    _upgrade_checks = (
+        ('Database schema', _check_schema),
+        ('Quarantine', _check_quarantine),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the checks; 0 when all is well, 1 for a warning, 2 to stop."""
+    # Not the global object: the check's own sub-commands would stay on it.
+    conf = cfg.ConfigOpts()
+    configuration.register(conf)
+    return upgradecheck.main(
+        conf, project=configuration.NAME, upgrade_command=Checks(conf),
+        argv=list(sys.argv[1:] if argv is None else argv))
+
