@@ -582,7 +582,7 @@ def _details(connection: sa.Connection, query: UsageQuery, sums: _Sums,
                     sa.func.min(policy).label('low'),
                     sa.func.max(policy).label('high')])}
     partial = hosts.measured_ns < WHOLE_NS
-    broken = sa.select(hosts.bucket.distinct().label('bucket')).where(
+    broken = sa.select(hosts.bucket).distinct().where(
         partial, _in_range(hosts.bucket, query)).subquery('broken')
     weight = (_milliseconds(models.account_buckets.c.vcpu_ns)
               * _milliseconds(units.BUCKET_NS - hosts.measured_ns))
@@ -603,7 +603,7 @@ def _policies(connection: sa.Connection, query: UsageQuery) -> list[str]:
     """The policies that the ledger holds for the range."""
     hosts = models.host_buckets.c
     return [name for (name,) in connection.execute(
-        sa.select(hosts.policy.distinct()).where(
+        sa.select(hosts.policy).distinct().where(
             _in_range(hosts.bucket, query)).order_by(hosts.policy))]
 
 

@@ -6,11 +6,12 @@ Nothing but the call of the factory belongs here.
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import threading
 from typing import Any
 
-from energy_accounting import cmd, conf as configuration
+from energy_accounting import conf as configuration
 
 _lock = threading.Lock()
 application: Any = None
@@ -24,8 +25,10 @@ def init_application() -> Any:
     # A WSGI server's own arguments are not ours: the file comes by name.
     path = os.environ.get('OS_ENERGY_ACCOUNTING_CONFIG_FILE')
     conf = configuration.load(
-        [], version=cmd.version(),
+        [], version=importlib.metadata.version(configuration.NAME),
         default_config_files=[path] if path else None)
+    # Servers fork after this: connections of another process are dropped
+    # by oslo.db when they are taken from the pool.
     return app.make_app(conf, engine.Database.from_conf(conf))
 
 
