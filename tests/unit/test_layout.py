@@ -43,14 +43,15 @@ ALLOWED = {
     'report': FACTS | {'ledger'},
     # Faces.
     'api': FACTS | {'ledger', 'report'},
-    'wsgi': FACTS | {'conf', 'ledger', 'report', 'api'},
     'client': {'units'},
     'osc': {'units', 'client'},
     # Beside the way: whole processes and what plays them.
     'simulator': NOTIFIER_SIDE | {'notifier'},
     'manage': FACTS | {'conf', 'ledger'},
     'status': FACTS | {'conf', 'ledger', 'spool'},
+    # The outermost: processes.
     'service': None,
+    'wsgi': None,
     'standalone': None,
     'cmd': None,
     '': set(),
