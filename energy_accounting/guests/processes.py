@@ -199,6 +199,7 @@ class _Guest:
     service: str | None = None
     reads: int = 0
     vhost_ns: int = 0
+    noted_ns: int | None = None
     final_ns: int | None = None
     ended_ns: int | None = None
 
@@ -247,14 +248,16 @@ class Processes:
             procfs_path) else None
 
     def read(self, identities: Mapping[str, Identity] | None = None,
-             ) -> guests.GuestsNow:
+             look: bool = True) -> guests.GuestsNow:
         """All guests now.
 
         :param identities: what is known of them, by instance.
+        :param look: find new ones first.
         """
         known = identities or {}
         with self._lock:
-            self.look()
+            if look:
+                self.look()
             live = []
             for guest in list(self._guests.values()):
                 try:
@@ -272,6 +275,7 @@ class Processes:
             for guest, cpu_ns in live:
                 if guest.ended_ns is None:
                     self._place(guest)
+                    guest.noted_ns = None
                     readings.append(guest.reading(cpu_ns, known.get(
                         guest.machine.instance_id, NOBODY)))
             ended = []
@@ -437,14 +441,29 @@ class Processes:
             if guest.pidfd is None or not _has_ended(guest.pidfd):
                 return
             guest.ended_ns = self._boottime_ns()
+            guest.final_ns = guest.noted_ns
             try:
                 final_ns = guest.cpu.read()
                 if final_ns is not None and _unreaped(guest.pidfd):
                     guest.final_ns = final_ns + self._vhost_ns(guest)
-                    self._ended.append(guest)
             except _Gone:
-                pass
+                LOG.debug('Guest %s was reaped before its last CPU time '
+                          'could be read', guest.machine.instance_id)
+            if guest.final_ns is not None:
+                self._ended.append(guest)
             self._forget(guest)
+
+    def note(self, instance_id: str) -> None:
+        """Keep a guest's CPU time now: it is about to end."""
+        with self._lock:
+            for guest in self._guests.values():
+                if guest.machine.instance_id == instance_id:
+                    try:
+                        cpu_ns = guest.cpu.read()
+                    except _Gone:
+                        continue
+                    if cpu_ns is not None:
+                        guest.noted_ns = cpu_ns + self._vhost_ns(guest)
 
     def _forget(self, guest: _Guest) -> None:
         if self._guests.get(guest.pid) is guest:

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Nova writes into a domain's metadata: owner and flavor.
+
+Pure text.  Every element may be missing: instances keep what an older Nova
+wrote until they are next started anew, and a guest without any of it is a
+guest all the same.  Names are not taken: they go stale; ids stay.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+
+from energy_accounting.guests import processes
+
+NAMESPACE = 'http://openstack.org/xmlns/libvirt/nova/1.1'
+_LONGEST = 255
+
+
+def parse(text: str, *, user_ids: bool = False) -> processes.Identity:
+    """The identity that a ``nova:instance`` element states.
+
+    :param text: the element as libvirt gives it; libvirt parsed it before
+        and writes neither entities nor a document type.
+    :param user_ids: whether the user's id may be taken.
+    """
+    try:
+        # Whoever may define domains is the operator; see above.
+        root = ElementTree.fromstring(text)  # noqa: S314
+    except (ElementTree.ParseError, ValueError):
+        return processes.NOBODY
+    flavor = _find(root, 'flavor')
+    return processes.Identity(
+        project_id=_attribute(_find(root, 'owner', 'project'), 'uuid'),
+        flavor=_attribute(flavor, 'name'),
+        user_id=_attribute(_find(root, 'owner', 'user'), 'uuid')
+        if user_ids else None,
+        vcpus=_number(_find(root, 'flavor', 'vcpus')),
+        memory_mib=_number(_find(root, 'flavor', 'memory')))
+
+
+def _find(root: ElementTree.Element, *names: str,
+          ) -> ElementTree.Element | None:
+    # libvirt gives the element without its namespace, dumpxml with it.
+    return root.find('/'.join(f'{{*}}{name}' for name in names))
+
+
+def _attribute(element: ElementTree.Element | None, name: str) -> str | None:
+    value = '' if element is None else element.get(name, '').strip()
+    return value if 0 < len(value) <= _LONGEST else None
+
+
+def _number(element: ElementTree.Element | None) -> int | None:
+    text = '' if element is None else (element.text or '').strip()
+    if not (text.isascii() and text.isdigit() and len(text) <= 12):
+        return None
+    return int(text) or None
