@@ -75,15 +75,17 @@ class Windows:
 
     def add(self, tick: samples.Tick, split: attribution.Split) -> None:
         """Add a tick to the open window."""
-        start_ns = self._open(tick.start_ns)
         if tick.backfilled:
             begin_ns = max(0, tick.end_ns - tick.duration_ns)
+            # It belongs to the window of its end, unless one is open.
+            self._open(begin_ns, tick.end_ns)
             pieces = _crossed(begin_ns, tick.end_ns)
             if self._first_ns is None or begin_ns < self._first_ns:
                 self._first_ns = begin_ns
             self._last_ns = max(self._last_ns, tick.end_ns)
         else:
-            pieces = {units.bucket_of(start_ns): tick.duration_ns}
+            self._open(tick.start_ns, tick.start_ns + 1)
+            pieces = {units.bucket_of(self._edge_ns - 1): tick.duration_ns}
         if len(pieces) == 1:
             [bucket] = pieces
             self._sums(bucket, tick.backfilled).add(
@@ -109,7 +111,7 @@ class Windows:
             stands that has no tick.
         """
         for gap in gaps:
-            self._open(gap.end_ns)
+            self._open(gap.end_ns, gap.end_ns + 1)
             for place, before in enumerate(self._gaps):
                 if ((before.zone, before.reason) == (gap.zone, gap.reason)
                         and before.start_ns <= gap.start_ns
@@ -124,10 +126,10 @@ class Windows:
 
     def close_due(self, wall_ns: int) -> Draft | None:
         """The open window, when a reading at this moment closes it."""
-        start_ns = self._open(wall_ns)
+        self._open(wall_ns, wall_ns + 1)
         # Set back by less than a window, the clock soon comes round to the
         # edge by itself.
-        if start_ns - self._window_ns <= wall_ns < self._edge_ns:
+        if self._edge_ns - 2 * self._window_ns <= wall_ns < self._edge_ns:
             return None
         draft = self._draft(self._edge_ns)
         self._start_ns = self._floor(wall_ns)
@@ -140,19 +142,19 @@ class Windows:
         """What there is, at a clean stop."""
         if self._start_ns is None:
             return None
-        draft = self._draft(min(max(wall_ns, self._start_ns), self._edge_ns))
+        draft = self._draft(min(max(wall_ns, self._start_ns + 1),
+                                self._edge_ns))
         self._start_ns = None
         return draft
 
     def _floor(self, wall_ns: int) -> int:
         return wall_ns // self._window_ns * self._window_ns
 
-    def _open(self, wall_ns: int) -> int:
-        """The start of the open window, opened here if there is none."""
+    def _open(self, start_ns: int, end_ns: int) -> None:
+        """Open the window that a time span ends in, unless one is open."""
         if self._start_ns is None:
-            self._start_ns = wall_ns
-            self._edge_ns = self._floor(wall_ns) + self._window_ns
-        return self._start_ns
+            self._start_ns = start_ns
+            self._edge_ns = self._floor(end_ns - 1) + self._window_ns
 
     def _sums(self, bucket: int, backfilled: bool) -> _Sums:
         return self._parts.setdefault((bucket, backfilled), _Sums())
@@ -193,9 +195,8 @@ class Windows:
         """The open window as it is, which is then empty."""
         if not self._parts and not self._gaps:
             return None
-        start_ns = self._open(end_ns)
-        if self._first_ns is not None:
-            start_ns = min(start_ns, self._first_ns)
+        starts = [moment_ns for moment_ns in (self._start_ns, self._first_ns)
+                  if moment_ns is not None]
         basis = tuple(sorted({zone for sums in self._parts.values()
                               for zone in sums.zones_uj}))
         parts = tuple(self._parts[key].part(*key, basis)
@@ -207,7 +208,7 @@ class Windows:
                         // self._duration_ns)
         boottime = self._boottime or (self._boottime_ns, self._boottime_ns)
         draft = Draft(
-            start_ns=start_ns, end_ns=max(end_ns, self._last_ns),
+            start_ns=min(starts), end_ns=max(end_ns, self._last_ns),
             boottime_start_ns=boottime[0], boottime_end_ns=boottime[1],
             parts=parts, gaps=tuple(self._gaps), cpus=self._cpus,
             memory_mib=self._memory_mib, basis=basis,
