@@ -90,10 +90,8 @@ class Collector:
     def _write(self, records: Sequence[writes.Received],
                received_ns: int) -> writes.Booked:
         booked = self._database.write(
-            lambda connection: writes.book(
-                connection, records, received_ns,
-                enrolment=self._enrolment,
-                owner_of=self._owners.owner_of, known=self._accounts))
+            writes.book, records, received_ns, enrolment=self._enrolment,
+            owner_of=self._owners.owner_of, known=self._accounts)
         # Only now is it certain that the ids exist.
         self._accounts.keep(booked.accounts)
         return booked
@@ -216,20 +214,21 @@ def _identified(text: str, problem: str) -> writes.Received | _Unreadable:
     version = body.get('v')
     if type(version) is int and version > samples.WIRE_VERSION:
         raise errors.Unavailable(problem)
-    names = [body.get(name) for name in ('host', 'stream')]
-    number = body.get('sequence')
-    if (not all(isinstance(name, str) and 0 < len(name) <= 255
-                for name in names)
-            or _unclean(*names) is not None
-            or type(number) is not int or not 0 < number < 1 << 63):
-        return _Unreadable(text, problem)
+    host, stream = body.get('host'), body.get('stream')
     machine_id = body.get('machine_id')
-    if (not isinstance(machine_id, str) or len(machine_id) > 255
-            or _unclean(machine_id) is not None):
-        machine_id = ''
-    host, stream = names
-    return writes.Received(text, _digest(text), host, machine_id, stream,
-                           number, number, None, problem)
+    number = body.get('sequence')
+    if not (_is_name(host) and _is_name(stream)
+            and type(number) is int and 0 < number < 1 << 63):
+        return _Unreadable(text, problem)
+    return writes.Received(
+        text, _digest(text), str(host),
+        str(machine_id) if _is_name(machine_id) else '', str(stream),
+        number, number, None, problem)
+
+
+def _is_name(value: Any) -> bool:
+    return (isinstance(value, str) and 0 < len(value) <= 255
+            and _unclean(value) is None)
 
 
 def _digest(text: str) -> str:

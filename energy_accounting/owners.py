@@ -190,10 +190,8 @@ class Owners:
             if kind == identities.USER:
                 found = {uuid: name for uuid, name in found.items()
                          if uuid in wanted}
-            self._database.write(
-                lambda connection, kind=kind, found=found, complete=complete:
-                identities.update_names(connection, kind, found, now_ns,
-                                        complete=complete))
+            self._database.write(identities.update_names, kind, found,
+                                 now_ns, complete=complete)
 
     def _keystone_names(self, kind: str,
                         ) -> tuple[dict[str, identities.Name], bool]:
@@ -220,9 +218,7 @@ class Owners:
         owners = {instance_id: owner for instance_id in asked
                   if (owner := self._owners.get(instance_id)) is not None}
         if owners:
-            self._database.write(
-                lambda connection: identities.claim(connection, owners,
-                                                    now_ns))
+            self._database.write(identities.claim, owners, now_ns)
             with self._lock:
                 for instance_id in owners:
                     del self._unknown[instance_id]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import alembic.command
 import alembic.config
@@ -27,6 +27,7 @@ from sqlalchemy import exc as sa_exc
 
 from energy_accounting import errors
 
+Parameters = ParamSpec('Parameters')
 Result = TypeVar('Result')
 
 MIGRATIONS = pathlib.Path(__file__).parent / 'migrations'
@@ -99,10 +100,13 @@ class Database:
         with self._reader.connect() as connection:
             yield connection
 
-    def write(self, function: Callable[[sa.Connection], Result]) -> Result:
+    def write(self, function: Callable[Concatenate[sa.Connection, Parameters],
+                                       Result],
+              *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         """Run a function in a transaction; all of it again on a conflict.
 
-        The function must do nothing that a rollback does not undo.
+        It gets a connection and then the other arguments, and must do
+        nothing that a rollback does not undo.
 
         :raises errors.Unavailable: the database is away; whether the
             transaction was committed may then be unknown.
@@ -110,7 +114,7 @@ class Database:
         """
         def attempt() -> Result:
             with self.writer() as connection:
-                return function(connection)
+                return function(connection, *args, **kwargs)
 
         retried = db_api.wrap_db_retry(
             retry_interval=_RETRY_SECONDS, max_retries=_RETRIES,
@@ -119,13 +123,15 @@ class Database:
         with unavailable():
             return retried()
 
-    def read(self, function: Callable[[sa.Connection], Result]) -> Result:
+    def read(self, function: Callable[Concatenate[sa.Connection, Parameters],
+                                      Result],
+             *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         """Run a function that only reads.
 
         :raises errors.Unavailable: the database is away.
         """
         with unavailable(), self.reader() as connection:
-            return function(connection)
+            return function(connection, *args, **kwargs)
 
     def close(self) -> None:
         """Give all connections back."""

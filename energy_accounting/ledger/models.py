@@ -15,6 +15,8 @@ keys: each would take a shared lock on a row all writers need.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 NO_PROJECT = 1
@@ -37,8 +39,9 @@ HELD = 'held'
 """A record in quarantine that nobody has decided about."""
 
 # Identifiers are compared byte by byte on every database.
-_TABLE = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4',
-          'mysql_collate': 'utf8mb4_bin'}
+_TABLE: dict[str, Any] = {
+    'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4',
+    'mysql_collate': 'utf8mb4_bin'}
 
 # SQLite numbers rows by itself for INTEGER only.
 _Id = sa.BigInteger().with_variant(sa.Integer(), 'sqlite')

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -69,25 +70,31 @@ def _drop(database: engine.Database, table: sa.Table, owner: str,
     owners = {'host_id': models.hosts, 'stream_id': models.streams,
               'project_ref': models.projects}[owner]
     gone = 0
-    for owner_id in database.read(
-            lambda connection: connection.scalars(
-                sa.select(owners.c.id).order_by(owners.c.id)).all()):
+    for owner_id in database.read(_ids, owners.c.id):
         mine = table.c[owner] == owner_id
-        oldest = database.read(
-            lambda connection, mine=mine: connection.scalar(
-                sa.select(sa.func.min(table.c[column])).where(mine)))
+        oldest = database.read(_lowest, table.c[column], mine)
         while oldest is not None and oldest < limit:
-            until = min(oldest + step, limit)
-            gone += database.write(
-                lambda connection, mine=mine, until=until:
-                connection.execute(
-                    sa.delete(table)
-                    .where(mine, table.c[column] < until)).rowcount)
-            oldest = database.read(
-                lambda connection, mine=mine, until=until: connection.scalar(
-                    sa.select(sa.func.min(table.c[column]))
-                    .where(mine, table.c[column] >= until)))
+            slice_ = sa.and_(mine,
+                             table.c[column] < min(oldest + step, limit))
+            gone += database.write(_run, sa.delete(table).where(slice_))
+            oldest = database.read(_lowest, table.c[column], mine)
     return gone
+
+
+def _ids(connection: sa.Connection, column: sa.Column[int],
+         *conditions: sa.ColumnElement[bool]) -> Sequence[int]:
+    return connection.scalars(
+        sa.select(column).where(*conditions).order_by(column)).all()
+
+
+def _lowest(connection: sa.Connection, column: sa.Column[int],
+            condition: sa.ColumnElement[bool]) -> int | None:
+    return connection.scalar(
+        sa.select(sa.func.min(column)).where(condition))
+
+
+def _run(connection: sa.Connection, statement: sa.Delete | sa.Update) -> int:
+    return connection.execute(statement).rowcount
 
 
 # --- user ids ---------------------------------------------------------------
@@ -99,28 +106,25 @@ def _forget_users(database: engine.Database, user_ns: int) -> int:
     still is, the old rows move to the same account without a user.
     """
     bucket = units.bucket_of(user_ns)
-    accounts = models.accounts
+    accounts, claims, names, quarantine = (
+        models.accounts, models.claims, models.names, models.quarantine)
     gone = 0
-    for account_id in database.read(
-            lambda connection: connection.scalars(
-                sa.select(accounts.c.id)
-                .where(accounts.c.user_id.is_not(None))
-                .order_by(accounts.c.id)).all()):
-        while moved := database.write(
-                lambda connection, account_id=account_id:
-                _move_rows(connection, account_id, bucket)):
+    for account_id in database.read(_ids, accounts.c.id,
+                                    accounts.c.user_id.is_not(None)):
+        while moved := database.write(_move_rows, account_id, bucket):
             gone += moved
-        gone += database.write(
-            lambda connection, account_id=account_id:
-            _forget_user(connection, account_id, bucket))
-    gone += database.write(lambda connection: connection.execute(
-        sa.update(models.claims)
-        .where(models.claims.c.user_id.is_not(None),
-               models.claims.c.claimed_at_ns < user_ns)
-        .values(user_id=None)).rowcount)
-    gone += database.write(lambda connection: _forget_names(connection,
-                                                            user_ns))
-    return gone + _each_old_record(database, user_ns)
+        gone += database.write(_forget_user, account_id, bucket)
+    gone += database.write(
+        _run, sa.update(claims)
+        .where(claims.c.user_id.is_not(None),
+               claims.c.claimed_at_ns < user_ns).values(user_id=None))
+    gone += database.write(
+        _run, sa.delete(names).where(names.c.kind == 'user',
+                                     names.c.valid_to_ns < user_ns))
+    for row_id in database.read(_ids, quarantine.c.id,
+                                quarantine.c.received_ns < user_ns):
+        gone += database.write(_forget_in_record, row_id)
+    return gone
 
 
 def _move_rows(connection: sa.Connection, account_id: int,
@@ -193,28 +197,6 @@ def _used_since(connection: sa.Connection, account_id: int,
         sa.select(table.c.bucket)
         .where(table.c.account_id == account_id, table.c.bucket >= bucket)
         .limit(1)).first() is not None
-
-
-def _forget_names(connection: sa.Connection, user_ns: int) -> int:
-    """Drop names of users that were gone by then."""
-    names = models.names
-    return connection.execute(
-        sa.delete(names).where(names.c.kind == 'user',
-                               names.c.valid_to_ns < user_ns)).rowcount
-
-
-def _each_old_record(database: engine.Database, user_ns: int) -> int:
-    """Take user ids off the windows in quarantine, one at a time."""
-    table = models.quarantine
-    gone = 0
-    for row_id in database.read(
-            lambda connection: connection.scalars(
-                sa.select(table.c.id)
-                .where(table.c.received_ns < user_ns)).all()):
-        gone += database.write(
-            lambda connection, row_id=row_id:
-            _forget_in_record(connection, row_id))
-    return gone
 
 
 def _forget_in_record(connection: sa.Connection, row_id: int) -> int:

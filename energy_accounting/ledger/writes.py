@@ -624,7 +624,8 @@ def project_refs(connection: sa.Connection,
                  project_ids: Iterable[str]) -> dict[str, int]:
     """The surrogate keys of projects; those that are missing are made."""
     table = models.projects
-    wanted, found = set(project_ids), {}
+    wanted = set(project_ids)
+    found: dict[str, int] = {}
 
     def look_up() -> None:
         for chunk in _chunks(sorted(wanted - found.keys())):

@@ -11,8 +11,9 @@ from alembic import op
 revision = '0001'
 down_revision = None
 
-_TABLE = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4',
-          'mysql_collate': 'utf8mb4_bin'}
+_TABLE: dict[str, Any] = {
+    'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4',
+    'mysql_collate': 'utf8mb4_bin'}
 _Id = sa.BigInteger().with_variant(sa.Integer(), 'sqlite')
 
 
