@@ -149,8 +149,10 @@ def _identity(guest: samples.GuestUse) -> tuple[str, ...]:
 
 
 def _by_reservation(energy_uj: int, weights: list[int]) -> list[int]:
-    """Divide by what is reserved; the last place, what is free, gets all
-    where a host has no capacity at all."""
+    """Divide by what is reserved and, in the last place, what is free.
+
+    That place gets all where a host has no capacity at all.
+    """
     return (units.divide(energy_uj, weights)
             or [0] * (len(weights) - 1) + [energy_uj])
 

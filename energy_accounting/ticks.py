@@ -121,7 +121,7 @@ def advance(baseline: Baseline, reading: samples.HostReading,
     hold_guests = within_window and _guest_unreadable(before, reading)
     if in_time and (hold_zones or hold_guests):
         return _hold(baseline, reading)
-    return _book(baseline, reading, zones.energies_uj, limits)
+    return _book(baseline, reading, zones, limits)
 
 
 # --- intervals that are not booked ------------------------------------------
@@ -159,6 +159,7 @@ class _Zones(NamedTuple):
     :ivar missing: zones of the basis that were not readable now.
     :ivar unranged: one of them has no range, so nothing bounds its wait.
     :ivar limit_ns: the time in which no zone of the basis can wrap twice.
+    :ivar too_long: memory zones that may have; they begin anew, alone.
     :ivar reason: why the interval cannot be booked at all, or None.
     """
 
@@ -166,6 +167,7 @@ class _Zones(NamedTuple):
     missing: bool = False
     unranged: bool = False
     limit_ns: int | None = None
+    too_long: tuple[str, ...] = ()
     reason: str | None = None
 
 
@@ -178,6 +180,7 @@ def _compare(before: samples.HostReading, reading: samples.HostReading,
     energies_uj = {}
     missing = unranged = False
     limit_ns = None
+    too_long = []
     reason = None
     for zone in reading.zones:
         previous_uj = counters.get(zone.zone)
@@ -187,6 +190,13 @@ def _compare(before: samples.HostReading, reading: samples.HostReading,
                     else limits.memory_power_uw)
         if zone.range_uj > 0:
             wrap_ns = zone.range_uj * units.NS_PER_S // power_uw
+            if duration_ns >= wrap_ns:
+                # Small as its counter is, memory must not cost the packages
+                # theirs after a short outage.
+                if zone.component == samples.PACKAGE:
+                    return _Zones({}, reason=TOO_LONG)
+                too_long.append(zone.zone)
+                continue
             limit_ns = wrap_ns if limit_ns is None else min(limit_ns, wrap_ns)
         if zone.counter_uj is None:
             missing = True
@@ -200,9 +210,8 @@ def _compare(before: samples.HostReading, reading: samples.HostReading,
             if zone.range_uj <= 0 or not 0 <= energy_uj <= most_uj:
                 reason = RESET
         energies_uj[zone.zone] = energy_uj
-    if limit_ns is not None and duration_ns >= limit_ns:
-        reason = TOO_LONG
-    return _Zones(energies_uj, missing, unranged, limit_ns, reason)
+    return _Zones(energies_uj, missing, unranged, limit_ns, tuple(too_long),
+                  reason)
 
 
 # --- guests -----------------------------------------------------------------
@@ -291,7 +300,8 @@ def _used(was: samples.GuestReading | None, guest: samples.GuestReading,
 # --- the tick ---------------------------------------------------------------
 
 def _book(baseline: Baseline, reading: samples.HostReading,
-          energies_uj: Mapping[str, int], limits: Limits) -> Outcome:
+          zones: _Zones, limits: Limits) -> Outcome:
+    energies_uj = zones.energies_uj
     before = baseline.reading
     duration_ns = reading.boottime_ns - before.boottime_ns
     backfilled = duration_ns > 2 * limits.tick_ns
@@ -300,7 +310,8 @@ def _book(baseline: Baseline, reading: samples.HostReading,
         start_ns = max(0, reading.wall_ns - duration_ns)
     gaps = tuple(
         samples.Gap(zone.zone, min(start_ns, reading.wall_ns),
-                    reading.wall_ns, UNREADABLE)
+                    reading.wall_ns,
+                    TOO_LONG if zone.zone in zones.too_long else UNREADABLE)
         for zone in reading.zones if zone.zone not in energies_uj)
     if not energies_uj:
         return Outcome(None, gaps, dataclasses.replace(

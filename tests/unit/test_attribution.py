@@ -296,7 +296,8 @@ class TestInvariants(unittest.TestCase):
                     abs((one or 0) * factor - (other or 0)), factor)
 
     @given(ticks(), st.integers(0, 10 ** 6))
-    def test_two_halves_are_more_than_a_unit_each_off_the_whole(self, some, part):
+    def test_two_halves_are_not_the_whole_but_for_rounding(self, some,
+                                                           part):
         """Active energy, when power and CPU shares are constant."""
         many = dataclasses.replace(
             some, package_uj=some.package_uj * MILLION, guests=tuple(

@@ -212,6 +212,18 @@ class TestLongInterval(unittest.TestCase):
         self.assertEqual(WALL + 100 * S, longer[0].gaps[0].start_ns)
         self.assertEqual(2, longer[1].tick.package_uj)
 
+    def test_a_small_memory_counter_costs_the_packages_theirs(self):
+        small = 65_712_999_613
+        first, second = play(
+            at(100, [zone(0), zone(5, 'dram-0', small)]),
+            at(360, [zone(700 * J), zone(9, 'dram-0', small)]),
+            at(365, [zone(710 * J), zone(11, 'dram-0', small)]))
+        self.assertEqual({'package-0': 700 * J}, first.tick.zones_uj)
+        self.assertIsNone(first.tick.memory_uj)
+        self.assertEqual([('dram-0', 'too_long')], [
+            (gap.zone, gap.reason) for gap in first.gaps])
+        self.assertEqual(2, second.tick.memory_uj)
+
     def test_guests_ended_meanwhile_are_paid_by_the_others(self):
         parents = {'machine.slice': 0}, {'machine.slice': 30 * S}
         [outcome] = play(
@@ -253,7 +265,7 @@ class TestUnreadableZone(unittest.TestCase):
         return readings, play(*readings, limits=limits)
 
     def test_a_zone_that_stays_away_stops_the_account(self):
-        readings, outcomes = self.absent(1200)
+        _readings, outcomes = self.absent(1200)
         booked = [outcome for outcome in outcomes if outcome.tick]
         first = booked[0].tick
         self.assertEqual({'package-0'}, set(first.zones_uj))
@@ -277,7 +289,7 @@ class TestUnreadableZone(unittest.TestCase):
         self.assertGreaterEqual(first.duration_ns, 60 * S)
 
     def test_a_zone_that_returns_brings_what_nobody_saw(self):
-        readings, outcomes = self.absent(200, range_uj=0)
+        _readings, outcomes = self.absent(200, range_uj=0)
         baseline = outcomes[-1].baseline
         back = ticks.advance(baseline, at(205, [
             zone(1050 * J), zone(900_000 * J, 'package-1', 0)]), LIMITS)
@@ -318,7 +330,7 @@ class TestUnreadableZone(unittest.TestCase):
         self.assertEqual({}, after.tick.lost_cpu_ns)
 
     def test_who_was_seen_while_held_is_forgotten(self):
-        held, after = play(
+        _held, after = play(
             at(100, 0), at(105, [zone(None)],
                            [guest('b', 3 * S, started_ns=102 * S)]),
             at(110, 50, busy_ns=5 * S))
@@ -378,7 +390,7 @@ class TestGuests(unittest.TestCase):
         self.assertEqual((S, 4 * S), (use.cpu_ns, use.vcpu_ns))
 
     def test_an_event_that_comes_late_counts_again(self):
-        first, late = play(
+        _first, late = play(
             at(100, 0, [guest('b', 0)]),
             at(105, 9, busy_ns=S),
             at(110, 18, busy_ns=S,
@@ -489,7 +501,7 @@ class TestUnreadableGuest(unittest.TestCase):
         return readings, play(*readings)
 
     def test_a_moment_in_the_dark_is_taken_from_it(self):
-        readings, outcomes = self.dark(110)
+        _readings, outcomes = self.dark(110)
         self.assertTrue(outcomes[-1].held)
         back = ticks.advance(outcomes[-1].baseline, at(
             115, 150, [guest('a', 6 * S), guest('b', 6 * S)],
@@ -498,13 +510,13 @@ class TestUnreadableGuest(unittest.TestCase):
         self.assertEqual({}, back.tick.lost_cpu_ns)
 
     def test_a_guest_in_the_dark_stops_the_account(self):
-        readings, outcomes = self.dark(300)
+        _readings, outcomes = self.dark(300)
         booked = [outcome.tick for outcome in outcomes[1:] if outcome.tick]
         self.assertLessEqual(booked[0].duration_ns, 65 * S)
         self.assertEqual({5 * S}, {tick.duration_ns for tick in booked[1:]})
 
     def test_a_guest_in_the_dark_is_paid_by_the_others(self):
-        readings, outcomes = self.dark(300)
+        _readings, outcomes = self.dark(300)
         for tick in [outcome.tick for outcome in outcomes[1:]
                      if outcome.tick]:
             part = tick.duration_ns // 5
@@ -517,7 +529,7 @@ class TestUnreadableGuest(unittest.TestCase):
                              tick.lost_memory_mib_ns)
 
     def test_a_guest_back_from_the_dark_brings_what_was_given_away(self):
-        readings, outcomes = self.dark(200)
+        _readings, outcomes = self.dark(200)
         back = ticks.advance(outcomes[-1].baseline, at(
             205, 2000, [guest('a', 42 * S), guest('b', 99 * S)],
             busy_ns=105 * S), LIMITS)
@@ -572,7 +584,7 @@ class TestServices(unittest.TestCase):
         self.assertEqual(5 * S, outcome.tick.host_cpu_ns)
 
     def test_without_a_parent_the_service_keeps_the_dead_guest(self):
-        calm, death = play(
+        _calm, death = play(
             at(100, 0, [guest(cpu_ns=0, service='k8s')],
                services_cpu_ns={'k8s': 0}),
             at(105, 9, [guest(cpu_ns=S, service='k8s')], busy_ns=4 * S,

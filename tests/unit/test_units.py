@@ -3,6 +3,7 @@
 
 import datetime
 import decimal
+import itertools
 import unittest
 
 from hypothesis import given
@@ -158,7 +159,7 @@ class TestPeriods(unittest.TestCase):
                               units.zone(name))
         self.assertEqual(start, found[0][0])
         self.assertEqual(start + length, found[-1][1])
-        for before, after in zip(found, found[1:], strict=False):
+        for before, after in itertools.pairwise(found):
             self.assertEqual(before[1], after[0])
         for begin, end in found:
             self.assertLess(begin, end)
