@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real components together; started by ``tools/run-tests acceptance``."""

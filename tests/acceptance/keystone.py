@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Keystone in a virtual environment of its own, and its contents.
+
+It is installed from the package index into ``EA_TEST_CACHE`` once.  Only
+what the acceptance tests need of an identity service is made in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from typing import Any
+
+from keystoneauth1 import adapter, session
+from keystoneauth1.identity import v3
+
+from tests import servers
+
+PASSWORD = 'secret'
+DOMAIN = 'Default'
+_SERVE = """
+import waitress
+from keystone.wsgi import api
+waitress.serve(api.application, listen='{address}', threads=4)
+"""
+REQUIREMENTS = ('keystone>=27', 'PyMySQL', 'waitress')
+
+
+def installed() -> pathlib.Path:
+    """The bin directory of the environment that has Keystone."""
+    cache = pathlib.Path(os.environ.get('EA_TEST_CACHE')
+                         or pathlib.Path(tempfile.gettempdir())
+                         / f'ea-test-cache-{os.getuid()}')
+    where = cache / 'keystone'
+    ready = where / '.installed'
+    wanted = f'{sys.version} {" ".join(REQUIREMENTS)}'
+    if not ready.exists() or ready.read_text() != wanted:
+        subprocess.run([sys.executable, '-m', 'venv', '--clear', where],
+                       check=True)
+        subprocess.run([where / 'bin/pip', 'install', '-q', *REQUIREMENTS],
+                       check=True)
+        ready.write_text(wanted)
+    return where / 'bin'
+
+
+class Keystone(servers.Server):
+    """Keystone on a free port, served by waitress.
+
+    :param database: an SQLAlchemy URL of an empty database.
+    """
+
+    name = 'keystone'
+
+    def __init__(self, where: pathlib.Path, database: str) -> None:
+        self.database = database
+        super().__init__(where)
+
+    def prepare(self) -> None:
+        self.port = servers.free_port()
+        self.url = f'http://{servers.LOOPBACK}:{self.port}/v3'
+        self.bin = installed()
+        for name in ('fernet', 'credential'):
+            (self.path / name).mkdir(mode=0o700)
+        (self.path / 'keystone.conf').write_text(f"""
+[DEFAULT]
+use_stderr = true
+public_endpoint = http://{servers.LOOPBACK}:{self.port}
+[database]
+connection = {self.database}
+[fernet_tokens]
+key_repository = {self.path}/fernet
+[fernet_receipts]
+key_repository = {self.path}/fernet
+[credential]
+key_repository = {self.path}/credential
+[identity]
+password_hash_rounds = 4
+[oslo_policy]
+enforce_scope = true
+enforce_new_defaults = true
+""")
+        for command in (('fernet_setup',), ('credential_setup',)):
+            self.manage(*command, '--keystone-user', str(os.getuid()),
+                        '--keystone-group', str(os.getgid()))
+        self.manage('db_sync')
+        self.manage('bootstrap', '--bootstrap-password', PASSWORD,
+                    '--bootstrap-region-id', 'one',
+                    '--bootstrap-public-url', self.url)
+
+    def manage(self, *words: str) -> None:
+        self.run(str(self.bin / 'keystone-manage'), '--config-dir',
+                 str(self.path), *words)
+
+    def launch(self) -> None:
+        # Not waitress-serve: Keystone would read its arguments.
+        self.spawn(str(self.bin / 'python'), '-c', _SERVE.format(
+            address=f'{servers.LOOPBACK}:{self.port}'), env={
+                'OS_KEYSTONE_CONFIG_DIR': str(self.path),
+                'PYTHONWARNINGS': 'ignore'})
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(self.url, timeout=30):
+                return True
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def login(self, user: str, project: str) -> dict[str, str]:
+        """What ``openstack`` reads of the environment for a user."""
+        return {'OS_AUTH_URL': self.url, 'OS_USERNAME': user,
+                'OS_PASSWORD': PASSWORD, 'OS_PROJECT_NAME': project,
+                'OS_USER_DOMAIN_NAME': DOMAIN,
+                'OS_PROJECT_DOMAIN_NAME': DOMAIN,
+                'OS_IDENTITY_API_VERSION': '3'}
+
+    def settings(self, user: str) -> str:
+        """The options with which a service signs in."""
+        return (f'auth_type = password\nauth_url = {self.url}\n'
+                f'username = {user}\npassword = {PASSWORD}\n'
+                f'user_domain_name = {DOMAIN}\nproject_name = service\n'
+                f'project_domain_name = {DOMAIN}\n')
+
+
+@dataclasses.dataclass(frozen=True)
+class Cloud:
+    """What was made in a Keystone: ids of projects and users by name."""
+
+    identity: Any
+    projects: dict[str, str]
+    users: dict[str, str]
+    roles: dict[str, str]
+
+    def endpoint(self, kind: str, region: str, url: str) -> None:
+        """Name a service's address in a region of the catalogue."""
+        services = self.call('GET', f'services?type={kind}')['services']
+        service = services[0] if services else self.call(
+            'POST', 'services', {'service': {'type': kind, 'name': kind}},
+        )['service']
+        for interface in ('public', 'internal'):
+            self.call('POST', 'endpoints', {'endpoint': {
+                'service_id': service['id'], 'interface': interface,
+                'region_id': region, 'url': url}})
+
+    def call(self, method: str, path: str,
+             body: dict[str, Any] | None = None) -> Any:
+        answer = self.identity.request(f'/{path}', method, json=body)
+        return answer.json() if answer.content else None
+
+
+def seeded(keystone: Keystone, regions: tuple[str, ...]) -> Cloud:
+    """Two tenants with a reader each, and the service user."""
+    auth = v3.Password(keystone.url, username='admin', password=PASSWORD,
+                       project_name='admin', user_domain_name=DOMAIN,
+                       project_domain_name=DOMAIN)
+    identity = adapter.Adapter(session.Session(auth=auth),
+                               endpoint_override=keystone.url)
+    cloud = Cloud(identity, {}, {}, {})
+    for role in cloud.call('GET', 'roles')['roles']:
+        cloud.roles[role['name']] = role['id']
+    for region in regions[1:]:
+        cloud.call('POST', 'regions', {'region': {'id': region}})
+        cloud.endpoint('identity', region, keystone.url)
+    for project, user, roles in (
+            ('alice', 'alice-reader', ('reader',)),
+            ('bob', 'bob-reader', ('reader',)),
+            ('service', 'energy-accounting', ('service', 'admin'))):
+        made = cloud.call('POST', 'projects', {'project': {
+            'name': project, 'domain_id': 'default'}})['project']
+        cloud.projects[project] = made['id']
+        made = cloud.call('POST', 'users', {'user': {
+            'name': user, 'password': PASSWORD, 'domain_id': 'default'}})
+        cloud.users[user] = made['user']['id']
+        for role in roles:
+            if role not in cloud.roles:
+                cloud.roles[role] = cloud.call('POST', 'roles', {
+                    'role': {'name': role}})['role']['id']
+            cloud.call('PUT', f'projects/{cloud.projects[project]}/users/'
+                              f'{cloud.users[user]}/roles/'
+                              f'{cloud.roles[role]}')
+    return cloud
