@@ -73,10 +73,12 @@ def _bucket(given: Mapping[str, str], name: str) -> int | None:
 
 def zone(given: Mapping[str, str]) -> datetime.tzinfo:
     """The time zone that was asked for, or UTC."""
+    name = given.get('timezone', 'UTC')
     try:
-        return units.zone(given.get('timezone', 'UTC'))
-    except ValueError as error:
-        raise errors.InvalidRequest(f'timezone: {error}') from error
+        return units.zone(name)
+    except ValueError:
+        refuse('timezone', f'{name[:64]!r} is not in the IANA time zone '
+               'database', 'give a name such as Europe/Berlin')
 
 
 def buckets(given: Mapping[str, str], now: datetime.datetime) -> Range:

@@ -7,7 +7,7 @@ Pure: integers in, texts out.  No query, no clock, no rounding of energy.
 from __future__ import annotations
 
 import decimal
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TYPE_CHECKING
 
 from energy_accounting import units
@@ -24,13 +24,18 @@ _SHARE_STEPS = 10_000
 MIXED = 'mixed'
 
 
-def rows(query: reads.UsageQuery, keys: Sequence[str],
-         sums: Iterable[reads.LedgerSum]) -> list[dict[str, Any]]:
-    """Rows as the API, the CLI and every export show them.
+def body(query: reads.UsageQuery, names: Mapping[str, str],
+         sums: Iterable[reads.LedgerSum], complete_ns: int | None,
+         ) -> dict[str, Any]:
+    """Rows as the API, the CLI and every export show them, and how far
+    the ledger is complete.
 
-    :param keys: the names of the group keys, as the sums have them.
+    :param names: the name a group's key has in a row.
     """
-    return [row(query, keys, one) for one in sums]
+    keys = [names[group] for group in query.group_by]
+    return {'usage': [row(query, keys, one) for one in sums],
+            'complete_until': None if complete_ns is None
+            else units.iso(units.moment(complete_ns))}
 
 
 def row(query: reads.UsageQuery, keys: Sequence[str],
