@@ -414,9 +414,13 @@ def _processor(baseline: Baseline, reading: samples.HostReading,
                 place = 'host', None
             doubts[place] = min(trouble, doubts.get(place, trouble))
 
-    for parent, delta_ns in parents.items():
+    # Inner ones first (a path sorts before what is below it): what is
+    # explained there is explained in the cgroups around it.
+    for parent in sorted(parents, reverse=True):
+        delta_ns = parents[parent]
         name = f'parent:{parent}'
-        rest_ns = max(0, delta_ns - by_parent.get(parent, 0))
+        known_ns = by_parent.get(parent, 0)
+        rest_ns = max(0, delta_ns - known_ns)
         usual_ns = _usual(means, name, duration_ns)
         noise_ns = (duration_ns + delta_ns) // _NOISE_DIVISOR
         reason = doubts.get(('parent', parent))
@@ -427,11 +431,13 @@ def _processor(baseline: Baseline, reading: samples.HostReading,
             # A guest may begin and end unseen.  But a parent that usually
             # has time of its own holds more than guests.
             if rest_ns <= noise_ns or usual_ns > noise_ns:
-                continue
+                rest_ns = 0
             reason = ENDED
         lost[reason] = lost.get(reason, 0) + rest_ns
         service = around.get(parent)
         by_service[service] = by_service.get(service, 0) + rest_ns
+        outer = _enclosing(parent, parents)
+        by_parent[outer] = by_parent.get(outer, 0) + known_ns + rest_ns
 
     services_ns = {}
     for service, delta_ns in services.items():
@@ -450,6 +456,15 @@ def _processor(baseline: Baseline, reading: samples.HostReading,
         services_ns, host_ns,
         {reason: cpu_ns for reason, cpu_ns in sorted(lost.items()) if cpu_ns},
         {name: mean for name, mean in means.items() if name in current})
+
+
+def _enclosing(cgroup: str, others: Mapping[str, int]) -> str | None:
+    """The nearest of the other cgroups around one, by their paths."""
+    while '/' in cgroup:
+        cgroup = cgroup.rpartition('/')[0]
+        if cgroup in others:
+            return cgroup
+    return None
 
 
 def _deltas(before: Mapping[str, int], now: Mapping[str, int],

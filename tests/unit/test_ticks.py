@@ -320,11 +320,12 @@ class TestUnreadableZone(unittest.TestCase):
 
     def test_what_ended_while_held_is_forgotten(self):
         dead = guest('b', 3 * S, ended_ns=104 * S)
-        held, after = play(
+        held, still, after = play(
             at(100, 0, [guest('b', S)]),
             at(105, [zone(None)], ended=(dead,)),
-            at(110, 50, busy_ns=2 * S))
-        self.assertTrue(held.held)
+            at(110, [zone(None)]),
+            at(115, 50, busy_ns=2 * S))
+        self.assertTrue(held.held and still.held)
         self.assertEqual({'b': 2 * S}, uses(after.tick))
         self.assertEqual(4 * S * 2, after.tick.guests[0].vcpu_ns)
         self.assertEqual({}, after.tick.lost_cpu_ns)
@@ -462,6 +463,22 @@ class TestEndedWithoutReading(unittest.TestCase):
                parents_cpu_ns={'machine.slice': 10 * S}))
         self.assertEqual({'ended': 3 * S}, outcome.tick.lost_cpu_ns)
         self.assertEqual(S, outcome.tick.host_cpu_ns)
+
+    def test_a_cgroup_inside_another_makes_dead_guests_twice(self):
+        def reading(place, names):
+            return at(
+                100 + 5 * place, 9 * place,
+                [guest(name, place * S, parent=parent)
+                 for name, parent in (('a', '/m'), ('b', '/m/x'),
+                                      ('c', '/m/x/y')) if name in names],
+                busy_ns=4 * place * S,
+                parents_cpu_ns={'/m': 3 * place * S, '/m/x/y': place * S,
+                                '/m/x': 2 * place * S})
+        calm, death = play(reading(0, 'abc'), reading(1, 'abc'),
+                           reading(2, 'ab'))
+        self.assertEqual({}, calm.tick.lost_cpu_ns)
+        self.assertEqual({'ended': S}, death.tick.lost_cpu_ns)
+        self.assertEqual(S, death.tick.host_cpu_ns)
 
     def test_noise_between_files_makes_dead_guests(self):
         [outcome] = play(
