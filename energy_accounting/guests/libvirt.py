@@ -66,13 +66,16 @@ class LibvirtGuests:
         self._changed: set[str] = set()
         self._identities: dict[str, processes.Identity] = {}
         self._lives: dict[str, str] = {}
+        # The life of each domain that the daemon was asked about.
+        self._told: dict[str, str] = {}
         self._unseen: dict[str, _Unseen] = {}
         self._forgotten: set[str] = set()
         self._retry_ns = 0
         self._stop = False
         self._lost = threading.Event()
-        self._wanted = threading.Event()
-        self._rested = threading.Event()
+        # Looks at the daemon by number: asked for, done, given up waiting.
+        self._asked = self._done = self._hung = 0
+        self._turn = threading.Condition()
         self._open()
         self._thread = threading.Thread(target=self._run, daemon=True,
                                         name='libvirt-guests')
@@ -97,8 +100,9 @@ class LibvirtGuests:
         return now._replace(guests=now.guests + beside)
 
     def close(self) -> None:
-        self._stop = True
-        self._wanted.set()
+        with self._turn:
+            self._stop = True
+            self._turn.notify_all()
         self._thread.join(_PATIENCE_SECONDS)
         self._processes.close()
 
@@ -115,13 +119,21 @@ class LibvirtGuests:
     def _ask(self, seconds: float) -> bool:
         """Have the thread look; whether it has done so.
 
-        When it is still at an earlier look, the daemon hangs: no waiting.
+        No waiting while it is still at a look that was waited for in vain:
+        the daemon hangs.
         """
-        if self._wanted.is_set():
+        with self._turn:
+            self._asked += 1
+            number = self._asked
+            self._turn.notify_all()
+            if self._done < self._hung:
+                return False
+            if self._turn.wait_for(lambda: self._done >= number, seconds):
+                return True
+            self._hung = number
+            LOG.warning('libvirt does not answer: guests are read through '
+                        'procfs meanwhile')
             return False
-        self._rested.clear()
-        self._wanted.set()
-        return self._rested.wait(seconds)
 
     def _forget(self, present: set[str]) -> None:
         """Drop who was absent at this reading and the one before."""
@@ -138,7 +150,10 @@ class LibvirtGuests:
 
     def _run(self) -> None:
         while True:
-            self._wanted.wait()
+            with self._turn:
+                self._turn.wait_for(
+                    lambda: self._stop or self._asked > self._done)
+                number = self._asked
             if self._stop:
                 break
             try:
@@ -149,12 +164,9 @@ class LibvirtGuests:
                 self._lose(error)
             except Exception:
                 LOG.exception('libvirt could not be asked')
-            self._wanted.clear()
-            self._rested.set()
-            with self._lock:
-                # Heard of while looking: once more, without being asked.
-                if self._changed and not self._lost.is_set():
-                    self._wanted.set()
+            with self._turn:
+                self._done = number
+                self._turn.notify_all()
         self._drop()
 
     def _open(self) -> None:
@@ -182,7 +194,7 @@ class LibvirtGuests:
             LOG.info('libvirt is back')
         self._lost.clear()
         # Whatever changed while nobody listened.
-        self._lives = {}
+        self._told = {}
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
@@ -212,6 +224,14 @@ class LibvirtGuests:
         """
         with self._lock:
             changed, self._changed = self._changed, set()
+        try:
+            self._learn(changed)
+        except self._binding.libvirtError:
+            with self._lock:
+                self._changed |= changed
+            raise
+
+    def _learn(self, changed: set[str]) -> None:
         domains = {str(uuid.UUID(bytes=domain.UUID())): domain
                    for domain in self._connection.listAllDomains(
                        self._binding.VIR_CONNECT_LIST_DOMAINS_ACTIVE)}
@@ -223,12 +243,14 @@ class LibvirtGuests:
             self._processes.look(again=True)
             lives = self._processes.instances()
         identities = dict(self._identities)
+        told = {}
         for instance_id, domain in domains.items():
-            life = lives.get(instance_id, f'libvirt-{domain.ID()}')
-            if (instance_id not in identities or instance_id in changed
-                    or self._lives.get(instance_id) not in (None, life)
-                    or not self._lives):
+            told[instance_id] = lives.get(instance_id,
+                                          f'libvirt-{domain.ID()}')
+            if (instance_id in changed
+                    or self._told.get(instance_id) != told[instance_id]):
                 identity = self._identity(domain)
+                # A domain on its way out has no metadata any more.
                 if identity is not None:
                     identities[instance_id] = identity
         unseen = {instance_id: found
@@ -239,9 +261,10 @@ class LibvirtGuests:
             self._identities = identities
             self._unseen = unseen
             self._lives = lives
+        self._told = told
 
     def _identity(self, domain: Any) -> processes.Identity | None:
-        """What Nova says of a domain; None: could not be asked now."""
+        """What Nova says of a domain; None: nothing (any more)."""
         binding = self._binding
         try:
             text = domain.metadata(binding.VIR_DOMAIN_METADATA_ELEMENT,
@@ -249,8 +272,9 @@ class LibvirtGuests:
         except binding.libvirtError as error:
             if error.get_error_code() in (
                     binding.VIR_ERR_NO_DOMAIN_METADATA,
-                    binding.VIR_ERR_NO_DOMAIN):
-                return processes.NOBODY
+                    binding.VIR_ERR_NO_DOMAIN,
+                    binding.VIR_ERR_OPERATION_INVALID):
+                return None
             raise
         return metadata.parse(text, user_ids=self._user_ids)
 
@@ -289,7 +313,9 @@ class LibvirtGuests:
     def _note(self, instance_id: str) -> None:
         with self._lock:
             self._changed.add(instance_id)
-        self._wanted.set()
+        with self._turn:
+            self._asked += 1
+            self._turn.notify_all()
 
 
 def _reading(domain: _Unseen, identities: dict[str, processes.Identity],
