@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 
 NO_PROJECT = 1
 """``projects.id`` of the row with an empty project id: services,
@@ -45,6 +46,7 @@ _TABLE: dict[str, Any] = {
 
 # SQLite numbers rows by itself for INTEGER only.
 _Id = sa.BigInteger().with_variant(sa.Integer(), 'sqlite')
+_LongText = sa.Text().with_variant(mysql.LONGTEXT(), 'mysql', 'mariadb')
 
 metadata = sa.MetaData(naming_convention={
     'ix': 'ix_%(table_name)s_%(column_0_N_name)s',
@@ -288,7 +290,7 @@ quarantine = sa.Table(
     _number('end_ns', null=True),
     _number('energy_uj'),
     sa.Column('reason', sa.Text(), nullable=False),
-    sa.Column('payload', sa.Text(2**32 - 1), nullable=False),
+    sa.Column('payload', _LongText, nullable=False),
     _text('state', size=16),
     # Short enough for the longest key of InnoDB.
     sa.UniqueConstraint('host_name', 'stream', 'sequence', 'digest'),

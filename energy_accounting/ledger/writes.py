@@ -208,18 +208,22 @@ class _Call:
         old = [record.sequence for record in records
                if record.sequence <= self.sequence]
         for chunk in _chunks(old):
-            self._digests.update(self._connection.execute(
-                sa.select(table.c.sequence, table.c.digest)
-                .where(table.c.stream_id == self._stream.id,
-                       table.c.sequence.in_(chunk))).tuples().all())
+            self._digests.update(
+                (row.sequence, row.digest)
+                for row in self._connection.execute(
+                    sa.select(table.c.sequence, table.c.digest)
+                    .where(table.c.stream_id == self._stream.id,
+                           table.c.sequence.in_(chunk))))
         boots = models.boots
         boot_ids = sorted({record.window.boot_id for record in records
                            if record.window is not None})
         for chunk in _chunks(boot_ids):
-            self._boots.update(self._connection.execute(
-                sa.select(boots.c.boot_id, boots.c.boottime_end_ns)
-                .where(boots.c.host_id == self._host.id,
-                       boots.c.boot_id.in_(chunk))).tuples().all())
+            self._boots.update(
+                (row.boot_id, row.boottime_end_ns)
+                for row in self._connection.execute(
+                    sa.select(boots.c.boot_id, boots.c.boottime_end_ns)
+                    .where(boots.c.host_id == self._host.id,
+                           boots.c.boot_id.in_(chunk))))
 
     def explain(self, record: Received, reason: str) -> None:
         self.detail.append(f'{record.stream}/{record.sequence}: {reason}')
@@ -629,9 +633,10 @@ def project_refs(connection: sa.Connection,
 
     def look_up() -> None:
         for chunk in _chunks(sorted(wanted - found.keys())):
-            found.update(connection.execute(
-                sa.select(table.c.project_id, table.c.id)
-                .where(table.c.project_id.in_(chunk))).tuples().all())
+            found.update(
+                (row.project_id, row.id) for row in connection.execute(
+                    sa.select(table.c.project_id, table.c.id)
+                    .where(table.c.project_id.in_(chunk))))
 
     look_up()
     insert_missing(connection, table, [
@@ -662,7 +667,7 @@ def upsert(connection: sa.Connection, table: sa.Table,
         key = [column.name for column in table.primary_key]
         ordered = sorted(rows, key=lambda row: [row[name] for name in key])
         connection.execute(
-            _upsert(connection.dialect.name, table, tuple(add),
+            upsert_of(connection.dialect.name, table, tuple(add),
                     tuple(replace)), ordered)
 
 
@@ -670,11 +675,11 @@ def insert_missing(connection: sa.Connection, table: sa.Table,
                    rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert the rows that no unique key holds already."""
     if rows:
-        connection.execute(_insert_missing(connection.dialect.name, table),
+        connection.execute(insert_missing_of(connection.dialect.name, table),
                            list(rows))
 
 
-def _upsert(dialect: str, table: sa.Table, add: tuple[str, ...],
+def upsert_of(dialect: str, table: sa.Table, add: tuple[str, ...],
             replace: tuple[str, ...]) -> sa.Insert:
     if dialect in ('mysql', 'mariadb'):
         insert = mysql.insert(table)
@@ -698,7 +703,7 @@ def _changes(table: sa.Table, new: Any, add: tuple[str, ...],
     return changes
 
 
-def _insert_missing(dialect: str, table: sa.Table) -> sa.Insert:
+def insert_missing_of(dialect: str, table: sa.Table) -> sa.Insert:
     if dialect in ('mysql', 'mariadb'):
         # Not INSERT IGNORE, which ignores more than duplicates.
         return mysql.insert(table).on_duplicate_key_update(id=table.c.id)

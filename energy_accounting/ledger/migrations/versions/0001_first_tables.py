@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 revision = '0001'
 down_revision = None
@@ -15,6 +16,7 @@ _TABLE: dict[str, Any] = {
     'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4',
     'mysql_collate': 'utf8mb4_bin'}
 _Id = sa.BigInteger().with_variant(sa.Integer(), 'sqlite')
+_LongText = sa.Text().with_variant(mysql.LONGTEXT(), 'mysql', 'mariadb')
 
 
 def _id() -> sa.Column[int]:
@@ -133,7 +135,7 @@ def upgrade() -> None:
             _number('received_ns'), _number('start_ns', null=True),
             _number('end_ns', null=True), _number('energy_uj'),
             sa.Column('reason', sa.Text(), nullable=False),
-            sa.Column('payload', sa.Text(2**32 - 1), nullable=False),
+            sa.Column('payload', _LongText, nullable=False),
             _text('state', size=16),
             unique=('host_name', 'stream', 'sequence', 'digest'),
             indexes=(('state', 'start_ns'),))

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pathlib
+import tempfile
+import unittest
+from typing import Any
+
+import alembic.autogenerate
+import alembic.migration
+import alembic.script
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from energy_accounting import errors
+from energy_accounting.ledger import engine, models, writes
+from tests.functional import base
+
+
+class MigrationsCase(unittest.TestCase):
+    """The same on each database; subclasses say which."""
+
+    __test__ = False
+
+    def url(self) -> str:
+        raise NotImplementedError
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.database = engine.Database(self.url())
+        self.addCleanup(self.database.close)
+
+    def test_the_migrations_make_the_tables_of_the_models(self) -> None:
+        engine.sync(self.database)
+        with self.database.reader() as connection:
+            context = alembic.migration.MigrationContext.configure(
+                connection, opts={'compare_type': True,
+                                  'compare_server_default': True})
+            self.assertEqual([], alembic.autogenerate.compare_metadata(
+                context, models.metadata))
+
+    def test_syncing_twice_is_syncing_once(self) -> None:
+        self.assertIsNone(engine.version(self.database))
+        engine.sync(self.database)
+        engine.sync(self.database)
+        self.assertEqual(engine.head(), engine.version(self.database))
+        engine.check_schema(self.database)
+
+    def test_an_empty_database_is_no_ledger(self) -> None:
+        with self.assertRaisesRegex(errors.ConfigurationError, 'db sync'):
+            engine.check_schema(self.database)
+
+    def test_the_rows_everything_refers_to_are_there(self) -> None:
+        engine.sync(self.database)
+        with self.database.reader() as connection:
+            self.assertEqual(
+                [(models.DEFAULT_SITE, 'default', None)],
+                list(connection.execute(sa.select(models.sites)).all()))
+            self.assertEqual(
+                [(models.NO_PROJECT, '')],
+                list(connection.execute(sa.select(models.projects)).all()))
+        self.assertEqual({'a', 'b'}, set(self.database.write(
+            writes.project_refs, {'a', 'b'})))
+
+
+class TestSQLite(MigrationsCase):
+    __test__ = True
+
+    def url(self) -> str:
+        where = tempfile.TemporaryDirectory()
+        self.addCleanup(where.cleanup)
+        return f'sqlite:///{where.name}/100% ours.db'
+
+
+class TestMariaDB(MigrationsCase):
+    __test__ = True
+
+    def url(self) -> str:
+        return base.mysql_url(self)
+
+    def test_every_text_is_utf8_and_compared_byte_by_byte(self) -> None:
+        engine.sync(self.database)
+        with self.database.reader() as connection:
+            found = connection.exec_driver_sql(
+                'SELECT DISTINCT collation_name FROM'
+                ' information_schema.columns WHERE table_schema = DATABASE()'
+                " AND table_name <> 'alembic_version'"
+                ' AND collation_name IS NOT NULL').all()
+        self.assertEqual([('utf8mb4_bin',)], list(found))
+
+    def test_names_may_have_any_character(self) -> None:
+        engine.sync(self.database)
+        with self.database.writer() as connection:
+            connection.execute(sa.insert(models.sites).values(
+                name='Rechenzentrum \N{HIGH VOLTAGE SIGN}\N{GRINNING FACE}'))
+
+    def test_transactions_read_what_is_committed(self) -> None:
+        for open_transaction in (self.database.reader,
+                                 self.database.writer):
+            with open_transaction() as connection:
+                self.assertEqual('READ-COMMITTED', connection.exec_driver_sql(
+                    'SELECT @@transaction_isolation' if _is_mysql(connection)
+                    else 'SELECT @@tx_isolation').scalar())
+
+
+def _is_mysql(connection: sa.Connection) -> bool:
+    return not getattr(connection.dialect, 'is_mariadb', False)
+
+
+class TestRevisions(unittest.TestCase):
+    def test_there_is_one_line_of_revisions(self) -> None:
+        script = alembic.script.ScriptDirectory(str(engine.MIGRATIONS))
+        self.assertEqual(1, len(script.get_heads()))
+        self.assertEqual(1, len(script.get_bases()))
+
+    def test_no_revision_knows_the_package(self) -> None:
+        for path in pathlib.Path(engine.MIGRATIONS).rglob('*.py'):
+            with self.subTest(path=path.name):
+                self.assertNotRegex(path.read_text(),
+                                    r'(from|import) energy_accounting')
+
+
+class TestPostgreSQL(unittest.TestCase):
+    """Nothing that it cannot do: every statement compiles for it."""
+
+    def compiled(self, statement: Any) -> str:
+        return str(statement.compile(dialect=postgresql.dialect()))
+
+    def test_tables_and_upserts_compile(self) -> None:
+        for table in models.metadata.sorted_tables:
+            with self.subTest(table=table.name):
+                self.assertIn(table.name, self.compiled(
+                    sa.schema.CreateTable(table)))
+        self.assertIn('ON CONFLICT', self.compiled(writes.upsert_of(
+            'postgresql', models.account_buckets, models.MEASURES, ())))
+        self.assertIn('ON CONFLICT', self.compiled(
+            writes.insert_missing_of('postgresql', models.projects)))
