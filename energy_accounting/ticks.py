@@ -317,6 +317,7 @@ def _book(baseline: Baseline, reading: samples.HostReading,
         return Outcome(None, gaps, dataclasses.replace(
             first(reading), means=baseline.means))
     lives = list(_lives(baseline, reading))
+    nameless = [life for life in lives if not life.named]
     processor = _processor(baseline, reading, lives)
     components = {zone.zone: zone.component for zone in reading.zones}
     memory = [energy_uj for zone, energy_uj in energies_uj.items()
@@ -332,12 +333,12 @@ def _book(baseline: Baseline, reading: samples.HostReading,
         guests=_uses(lives), services_cpu_ns=processor.services_cpu_ns,
         host_cpu_ns=processor.host_cpu_ns,
         lost_cpu_ns=processor.lost_cpu_ns, backfilled=backfilled,
-        lost_vcpu_ns=_sums((life.trouble or ENDED,
-                            life.guest.vcpus * life.lived_ns)
-                           for life in lives if not life.named),
-        lost_memory_mib_ns=_sums((life.trouble or ENDED,
-                                  life.guest.memory_mib * life.lived_ns)
-                                 for life in lives if not life.named))
+        lost_vcpu_ns=_sums(
+            (life.trouble or ENDED, life.guest.vcpus * life.lived_ns)
+            for life in nameless),
+        lost_memory_mib_ns=_sums(
+            (life.trouble or ENDED, life.guest.memory_mib * life.lived_ns)
+            for life in nameless))
     return Outcome(tick, gaps, dataclasses.replace(
         first(reading), means=processor.means))
 

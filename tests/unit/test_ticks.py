@@ -456,6 +456,19 @@ class TestEndedWithoutReading(unittest.TestCase):
         self.assertEqual(0, outcome.tick.host_cpu_ns)
         self.assertEqual({'ended': 5 * S}, outcome.tick.lost_cpu_ns)
 
+    def test_a_mean_of_long_ago_outweighs_the_last_hours(self):
+        limits = ticks.Limits(60 * S, 60 * S, 600 * W)
+        busy, readings = 0, []
+        for place in range(240):
+            busy += S if place < 120 else 9 * S
+            readings.append(at(100 + 60 * place, place, [guest('b', 0)],
+                               busy_ns=busy))
+        death = play(*readings, at(100 + 60 * 240, 240,
+                                   busy_ns=busy + 20 * S),
+                     limits=limits)[-1]
+        self.assertGreater(death.tick.host_cpu_ns, 7 * S)
+        self.assertLess(death.tick.host_cpu_ns, 9 * S)
+
     def test_a_guest_nobody_ever_saw_is_in_the_hosts_share(self):
         [outcome] = play(
             at(100, 0, parents_cpu_ns={'machine.slice': 7 * S}),
