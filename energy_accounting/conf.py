@@ -13,7 +13,6 @@ import os
 import socket
 from collections.abc import Sequence
 
-from keystoneauth1 import loading as ksa_loading
 from oslo_config import cfg
 
 from energy_accounting import errors, units
@@ -152,6 +151,7 @@ _GROUPS = {
 
 def _keystoneauth_opts(group: str) -> list[cfg.Opt]:
     """What keystoneauth reads in a group, for the sample file."""
+    from keystoneauth1 import loading as ksa_loading
     return list(itertools.chain(
         ksa_loading.get_auth_common_conf_options(),
         ksa_loading.get_auth_plugin_conf_options('v3password'),
@@ -167,10 +167,17 @@ def list_opts() -> list[tuple[str | None, Sequence[cfg.Opt]]]:
             ('nova', _keystoneauth_opts('nova'))]
 
 
-def register(conf: cfg.ConfigOpts) -> None:
-    """Make our options known to a configuration object."""
+def register(conf: cfg.ConfigOpts, *, credentials: bool = True) -> None:
+    """Make our options known to a configuration object.
+
+    :param credentials: False where no cloud credential is ever used: on a
+        hypervisor keystoneauth costs 10 MiB for nothing.
+    """
     for group, options in _GROUPS.items():
         conf.register_opts(options, group=group)
+    if not credentials:
+        return
+    from keystoneauth1 import loading as ksa_loading
     for group in (service_auth_group, nova_group):
         conf.register_group(group)
         ksa_loading.register_auth_conf_options(conf, group.name)
@@ -180,14 +187,14 @@ def register(conf: cfg.ConfigOpts) -> None:
 
 def load(argv: Sequence[str], *, version: str,
          default_config_files: Sequence[str] | None = None,
-         ) -> cfg.ConfigOpts:
+         credentials: bool = True) -> cfg.ConfigOpts:
     """The configuration of this process, registered, parsed and logged to.
 
     oslo.messaging registers options on oslo.config's global object alone,
     so that one is used; whoever needs it gets it as an argument.
     """
     conf = cfg.CONF
-    register(conf)
+    register(conf, credentials=credentials)
     conf(list(argv), project=NAME, version=version,
          default_config_files=default_config_files)
     return conf

@@ -40,6 +40,7 @@ from energy_accounting import (
 from energy_accounting import conf as configuration
 from energy_accounting import guests as guest_sources
 from energy_accounting import spool as spools
+from energy_accounting.guests import host as host_figures
 
 LOG = logging.getLogger(__name__)
 
@@ -606,7 +607,6 @@ def from_conf(conf: cfg.ConfigOpts) -> Parts:
     """
     settings, clock = settings_from_conf(conf), SystemClock()
     policy = load_policy(settings.policy)
-    from energy_accounting.guests import host as host_figures
     with contextlib.ExitStack() as stack:
         host = host_figures.from_conf(conf)
         meter = meters.load(conf)

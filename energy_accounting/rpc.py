@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -25,7 +26,9 @@ os.environ.setdefault('EVENTLET_NO_GREENDNS', 'yes')
 backend.register_backend_default_hook(
     lambda: backend.BackendType.THREADING)
 
-import oslo_messaging as messaging  # noqa: E402
+with warnings.catch_warnings():
+    warnings.filterwarnings('ignore', message=r'\s*Eventlet is deprecated')
+    import oslo_messaging as messaging
 
 LOG = logging.getLogger(__name__)
 

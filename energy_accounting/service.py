@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The long-running processes: how they are started, supervised, stopped.
+
+The notifier is one process with two threads, to be small on every
+hypervisor; its init system starts it again.  The collector is a master
+that only watches (cotyledon) and workers that make whatever has threads or
+connections after the fork.  What is done stands in ``notifier`` and
+``collector``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any, NoReturn
+
+import cotyledon
+from cotyledon import oslo_config_glue
+from oslo_config import cfg
+
+from energy_accounting import conf as configuration
+from energy_accounting import errors
+
+LOG = logging.getLogger(__name__)
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# A call under way is not waited for longer than this at a stop.
+SENDER_STOP_SECONDS = 5
+
+# sysexits.h EX_CONFIG: a worker that cannot work the way it is configured;
+# to start another one would change nothing.
+REFUSED = 78
+# Calls one collector worker works on at a time; more wait in the broker.
+COLLECTOR_THREADS = 4
+
+
+# --- the notifier -----------------------------------------------------------
+
+def serve_notifier(conf: cfg.ConfigOpts) -> None:
+    """Run the notifier until it is told to stop.
+
+    :raises errors.EnergyAccountingError: it cannot start.
+    """
+    from energy_accounting import notifier, rpc
+    # Before there are threads, so that they leave the signals to us.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    parts = notifier.from_conf(conf)
+    try:
+        caller = rpc.Caller(rpc.make_transport(conf))
+        sender = notifier.Sender(parts.spool, caller.book, parts.clock,
+                                 window_ns=parts.settings.window_ns)
+        LOG.info('notifier of host %s, stream %s', parts.settings.host,
+                 parts.spool.stream)
+        ticking = _Thread('ticks', parts.notifier.run)
+        sending = _Thread('sender', sender.run)
+        number = signal.sigwait(STOP_SIGNALS)
+        LOG.info('stopping on %s', signal.Signals(number).name)
+        # The last window is on disk before the sender is told.
+        ticking.stop.set()
+        ticking.join()
+        sending.stop.set()
+        sender.wake()
+        sending.join(SENDER_STOP_SECONDS)
+        if sending.is_alive():
+            LOG.warning('the collector does not answer: the last windows '
+                        'stay in the spool')
+    finally:
+        parts.close()
+    logging.shutdown()
+    # Threads of the message bus may still wait for a broker; there is
+    # nothing left to lose.
+    os._exit(0)
+
+
+class _Thread(threading.Thread):
+    """A running thread; a failure of it ends the process."""
+
+    def __init__(self, name: str, body: Any) -> None:
+        super().__init__(name=name, daemon=True)
+        self.stop = threading.Event()
+        self._body = body
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._body(self.stop)
+        except BaseException:
+            LOG.exception('%s: this must not happen', self.name)
+            os._exit(1)
+
+
+# --- the collector ----------------------------------------------------------
+
+def serve_collector(conf: cfg.ConfigOpts) -> None:
+    """Run the collector's workers until SIGTERM."""
+    manager = cotyledon.ServiceManager()
+    oslo_config_glue.setup(manager, conf)
+    manager.register_hooks(on_dead_worker=_on_dead_worker)
+    manager.add(CollectorService, workers=conf.collector.workers,
+                args=(conf,))
+    manager.run()
+
+
+def _on_dead_worker(service_id: Any, worker_id: int, exit_code: int) -> None:
+    if exit_code == REFUSED:
+        # The worker has said why.  Others see their master go, and stop.
+        os._exit(1)
+
+
+def _refuse(error: errors.EnergyAccountingError) -> NoReturn:
+    print(f'{os.path.basename(sys.argv[0])}: {error}', file=sys.stderr,
+          flush=True)
+    sys.exit(REFUSED)
+
+
+class CollectorService(cotyledon.Service):
+    """One worker: an RPC server with its own connections."""
+
+    name = 'collector'
+
+    def __init__(self, worker_id: int, conf: cfg.ConfigOpts) -> None:
+        super().__init__(worker_id)
+        self._conf = conf
+        self._stop = threading.Event()
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        """Book what comes until told to stop."""
+        from energy_accounting import collector, owners, rpc
+        from energy_accounting.ledger import engine
+        conf = self._conf
+        try:
+            host = configuration.host_name(conf)
+            database = engine.Database.from_conf(conf)
+            people = owners.from_conf(conf, database, time.time_ns)
+            transport = rpc.make_transport(conf)
+        except errors.ConfigurationError as error:
+            _refuse(error)
+        server = rpc.make_server(transport, host, collector.Collector(
+            database, people, time.time_ns, conf.collector.enrolment))
+        asking = threading.Thread(target=people.run, args=(self._stop,),
+                                  name='owners', daemon=True)
+        asking.start()
+        # Waits for the broker, as long as it takes.
+        server.start(override_pool_size=COLLECTOR_THREADS)
+        LOG.info('collector worker %d listens', self.worker_id)
+        self._stop.wait()
+        # A call that is running is finished and answered.
+        server.stop()
+        server.wait()
+        transport.cleanup()
+        database.close()
+        self._stopped.set()
+
+    def terminate(self) -> None:
+        """Stop listening; returns when the running calls are answered."""
+        self._stop.set()
+        self._stopped.wait()
