@@ -46,6 +46,11 @@ _ENGINE_OPTIONS = (
     'retry_interval', 'sqlite_synchronous')
 
 
+def register(conf: cfg.ConfigOpts) -> None:
+    """Make oslo.db's own options known to a configuration object."""
+    conf.register_opts(db_options.database_opts, 'database')
+
+
 class Database:
     """Connections to one ledger; safe to share between threads.
 
@@ -75,7 +80,7 @@ class Database:
         :raises errors.ConfigurationError: no or no usable connection.
         :raises errors.Unavailable: the server does not answer.
         """
-        conf.register_opts(db_options.database_opts, 'database')
+        register(conf)
         options = conf.database
         if not options.connection:
             raise errors.ConfigurationError(

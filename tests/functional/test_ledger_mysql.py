@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import threading
 import unittest
 from collections.abc import Callable, Sequence
@@ -96,8 +97,7 @@ class TestManyWriters(MariaDBCase):
         for start in range(0, 10, 5):
             sent = records.payloads(*windows[start:start + 5])
             answers = self.at_once(*(
-                lambda one=one, sent=sent: one.book({}, sent)
-                for one in tries))
+                functools.partial(one.book, {}, sent) for one in tries))
             self.assertEqual([start + 6] * WRITERS,
                              [answer['expects'] for answer in answers])
             self.assertEqual(
@@ -115,8 +115,7 @@ class TestManyWriters(MariaDBCase):
                                                    f'project-{guest}'))
                     for guest in range(host, 20)],
                 host=f'host-{host}', machine_id=f'machine-{host}'))
-            jobs.append(lambda one=self.collector(), sent=sent:
-                        one.book({}, sent))
+            jobs.append(functools.partial(self.collector().book, {}, sent))
         for answer in self.at_once(*jobs):
             self.assertEqual(['booked'], answer['results'])
         self.assertEqual(20, len(sums.rows(self.database, models.accounts)))
@@ -124,9 +123,8 @@ class TestManyWriters(MariaDBCase):
 
     def test_two_streams_of_a_host_at_once_do_not_overlap(self) -> None:
         answers = self.at_once(*(
-            lambda one=self.collector(), number=number: one.book(
-                {}, records.payloads(records.window(
-                    1, stream=f'stream-{number}')))
+            functools.partial(self.collector().book, {}, records.payloads(
+                records.window(1, stream=f'stream-{number}')))
             for number in range(WRITERS)))
         self.assertEqual(
             ['booked'] + ['quarantined'] * (WRITERS - 1),
