@@ -65,7 +65,8 @@ class LibvirtGuests:
         self._lock = threading.Lock()
         self._changed: set[str] = set()
         self._identities: dict[str, processes.Identity] = {}
-        self._lives: dict[str, str] = {}
+        # Generations of processes: as of the last look, the last reading.
+        self._learnt = self._generation = -1
         # The life of each domain that the daemon was asked about.
         self._told: dict[str, str] = {}
         self._unseen: dict[str, _Unseen] = {}
@@ -92,6 +93,9 @@ class LibvirtGuests:
             identities = self._identities
             unseen = list(self._unseen.values())
         now = self._processes.read(identities, look=False)
+        if not unseen and self._generation == self._processes.generation:
+            return now
+        self._generation = self._processes.generation
         seen = {guest.instance_id for guest in (*now.guests, *now.ended)}
         beside = tuple(
             _reading(domain, identities, fresh and not self._lost.is_set())
@@ -114,7 +118,7 @@ class LibvirtGuests:
             self._retry_ns = boottime_ns + _RETRY_NS
             return True
         return bool(self._unseen or self._changed
-                    or self._processes.instances() != self._lives)
+                    or self._processes.generation != self._learnt)
 
     def _ask(self, seconds: float) -> bool:
         """Have the thread look; whether it has done so.
@@ -136,7 +140,7 @@ class LibvirtGuests:
             return False
 
     def _forget(self, present: set[str]) -> None:
-        """Drop who was absent at this reading and the one before."""
+        """Drop who was absent this time and the time before."""
         with self._lock:
             absent = self._identities.keys() - present
             gone = absent & self._forgotten
@@ -237,10 +241,12 @@ class LibvirtGuests:
                        self._binding.VIR_CONNECT_LIST_DOMAINS_ACTIVE)}
         if changed:
             self._processes.look()
+        learnt = self._processes.generation
         lives = self._processes.instances()
         if changed & (domains.keys() - lives.keys()):
             # It may have been looked at before it became QEMU.
             self._processes.look(again=True)
+            learnt = self._processes.generation
             lives = self._processes.instances()
         identities = dict(self._identities)
         told = {}
@@ -260,7 +266,7 @@ class LibvirtGuests:
         with self._lock:
             self._identities = identities
             self._unseen = unseen
-            self._lives = lives
+            self._learnt = learnt
         self._told = told
 
     def _identity(self, domain: Any) -> processes.Identity | None:

@@ -19,6 +19,7 @@ Owners are not known here.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import os
 import pathlib
@@ -68,6 +69,7 @@ class _Stat(NamedTuple):
 
     comm: str
     state: str
+    ppid: int
     flags: int
     jiffies: int
     start: int
@@ -84,7 +86,8 @@ def _stat(procfs_path: pathlib.Path, pid: int) -> _Stat:
     fields = rest.split()
     if not separator or len(fields) < 20:
         raise ValueError(f'/proc/{pid}/stat is {text[:80]!r}')
-    return _Stat(name.partition('(')[2], fields[0], int(fields[6]),
+    return _Stat(name.partition('(')[2], fields[0], int(fields[1]),
+                 int(fields[6]),
                  int(fields[11]) + int(fields[12]), int(fields[19]))
 
 
@@ -224,6 +227,7 @@ class Processes:
     A thread waits for their ends, to read each one's CPU time between its
     end and its reaping.
 
+    :ivar generation: grows with every guest that comes or goes.
     :param boottime_ns: CLOCK_BOOTTIME, to stamp an end with.
     """
 
@@ -236,9 +240,13 @@ class Processes:
         self._services = services
         self._boottime_ns = boottime_ns
         self._lock = threading.RLock()
-        # Names in procfs that are no guest: reads until the next look.
-        self._others: dict[str, int] = {}
+        # Names in procfs that are no guest, and those of them that may soon
+        # be one, with the looks left.
+        self._others: set[str] = set()
+        self._young: dict[str, int] = {}
         self._guests: dict[int, _Guest] = {}
+        self._names: set[str] = set()
+        self.generation = 0
         self._vhosts: dict[int, dict[int, tuple[int, _Cpu]]] = {}
         self._ended: deque[_Guest] = deque()
         self._parents: dict[str, pathlib.Path] = {}
@@ -265,7 +273,7 @@ class Processes:
                 except _Gone:
                     self._forget(guest)
                     continue
-                if cpu_ns is not None:
+                if cpu_ns is not None and self._vhosts:
                     cpu_ns += self._vhost_ns(guest)
                 live.append((guest, cpu_ns))
             if self._watch is not None:
@@ -274,7 +282,10 @@ class Processes:
             readings = []
             for guest, cpu_ns in live:
                 if guest.ended_ns is None:
-                    self._place(guest)
+                    guest.reads += 1
+                    if (guest.reads <= _PLACING_READS
+                            or guest.reads % _ROUND == 0):
+                        self._place(guest)
                     guest.noted_ns = None
                     readings.append(guest.reading(cpu_ns, known.get(
                         guest.machine.instance_id, NOBODY)))
@@ -307,18 +318,21 @@ class Processes:
                           error)
                 return
             self._turn = (self._turn + 1) % _ROUND
-            for name in self._others.keys() - names:
-                del self._others[name]
-            for pid in [pid for pid in self._guests if str(pid) not in names]:
-                self._forget(self._guests[pid])
+            self._others &= names
+            for name in self._names - names:
+                self._forget(self._guests[int(name)])
             unreadable = self._unreadable
-            due = [name for name, left in self._others.items() if left]
-            due += list(self._others)[self._turn::_ROUND]
-            for name in {*(names - self._others.keys()), *due}:
-                if not (name.isascii() and name.isdigit()):
-                    self._others[name] = 0
-                elif int(name) not in self._guests:
+            due = names - self._others - self._names
+            due.update(self._young)
+            due.update(itertools.islice(self._others, self._turn, None,
+                                        _ROUND))
+            for name in due:
+                if name not in names:
+                    self._young.pop(name, None)
+                elif name.isascii() and name.isdigit():
                     self._examine(name)
+                else:
+                    self._others.add(name)
             if self._unreadable > unreadable:
                 LOG.warning('The command lines of %d processes could not be '
                             'read so far: a guest among them is not seen',
@@ -337,8 +351,13 @@ class Processes:
 
     def _examine(self, name: str) -> None:
         """Look at a process: a guest, a guest's helper, or neither."""
-        self._others[name] = max(0, self._others.get(
-            name, _YOUNG_READS + 1) - 1)
+        if name not in self._others:
+            self._others.add(name)
+            self._young[name] = _YOUNG_READS
+        elif self._young.get(name, 0) > 1:
+            self._young[name] -= 1
+        else:
+            self._young.pop(name, None)
         pid = int(name)
         pidfd = None
         try:
@@ -350,9 +369,13 @@ class Processes:
             stat = _stat(self._procfs_path, pid)
             if self._machine(pid) != found or stat.state in 'ZX':
                 raise ProcessLookupError
+            above = self._guests.get(stat.ppid)
+            if above is not None and above.machine == found:
+                # QEMU's child, about to become a helper.
+                raise ProcessLookupError
         except (FileNotFoundError, ProcessLookupError):
             # Gone meanwhile, or another by now: the next look tells.
-            self._others.pop(name)
+            self._others.discard(name)
             if pidfd is not None:
                 os.close(pidfd)
             return
@@ -362,13 +385,16 @@ class Processes:
             if pidfd is not None:
                 os.close(pidfd)
             return
-        del self._others[name]
+        self._others.discard(name)
+        self._young.pop(name, None)
         guest = _Guest(
             pid, stat.start, found,
             _Clock(pid) if self._watch is not None
             else _Files(self._procfs_path, pid, stat.start),
             f'{pid}-{stat.start}', stat.start * host.JIFFY_NS, pidfd)
         self._guests[pid] = guest
+        self._names.add(name)
+        self.generation += 1
         self._place(guest)
         if self._watch is not None:
             self._watch.add(guest)
@@ -409,9 +435,6 @@ class Processes:
 
     def _place(self, guest: _Guest) -> None:
         """Note the cgroups around a guest, which may still change."""
-        guest.reads += 1
-        if guest.reads > _PLACING_READS and guest.reads % _ROUND:
-            return
         directories = self._cgroups.directories(guest.pid)
         if not directories and guest.parent is not None:
             return
@@ -468,6 +491,8 @@ class Processes:
     def _forget(self, guest: _Guest) -> None:
         if self._guests.get(guest.pid) is guest:
             del self._guests[guest.pid]
+            self._names.discard(str(guest.pid))
+            self.generation += 1
             self._vhosts.pop(guest.pid, None)
         if guest.pidfd is not None:
             if self._watch is not None:
