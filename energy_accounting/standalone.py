@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import functools
 import json
 import logging
 import os
@@ -30,10 +31,19 @@ import tqdm
 import waitress.server
 from oslo_config import cfg
 
-from energy_accounting import cmd, collector, errors, notifier, rpc, samples
+from energy_accounting import (
+    cmd,
+    collector,
+    errors,
+    notifier,
+    owners,
+    rpc,
+    samples,
+    spool,
+)
 from energy_accounting import conf as configuration
 from energy_accounting.api import app
-from energy_accounting.ledger import engine, models
+from energy_accounting.ledger import engine, identities, models
 from energy_accounting.simulator import example, play, verify, world
 
 LOG = logging.getLogger(__name__)
@@ -58,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         '${XDG_STATE_HOME:-~/.local/state}/energy-accounting.')
     parser.add_argument('--config-file', metavar='<file>',
                         help='configuration file (none is needed)')
-    parser.add_argument('--port', metavar='<port>', type=_port, default=PORT,
+    parser.add_argument('--port', metavar='<port>', type=port, default=PORT,
                         help=f'TCP port of the API (default: {PORT})')
     parser.add_argument('--state-path', metavar='<directory>',
                         type=pathlib.Path,
@@ -69,7 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _port(text: str) -> int:
+def port(text: str) -> int:
+    """A TCP port as an argument.
+
+    :raises argparse.ArgumentTypeError: for anything but 1 to 65535.
+    """
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
         raise argparse.ArgumentTypeError(
             f'{text!r} is not a port: give a number from 1 to 65535')
@@ -112,11 +126,11 @@ def _usable(path: pathlib.Path) -> bool:
 
 @contextlib.contextmanager
 def _collecting(conf: cfg.ConfigOpts, database: engine.Database,
-                ) -> Iterator[rpc.Caller]:
+                known: owners.Owners | None) -> Iterator[rpc.Caller]:
     """A collector that listens, and the way to call it."""
     transport = rpc.make_transport(conf, 'fake://')
     server = rpc.make_server(transport, ADDRESS, collector.Collector(
-        database, None, time.time_ns, conf.collector.enrolment))
+        database, known, time.time_ns, conf.collector.enrolment))
     server.start()
     try:
         yield rpc.Caller(transport)
@@ -127,35 +141,40 @@ def _collecting(conf: cfg.ConfigOpts, database: engine.Database,
 
 
 @contextlib.contextmanager
-def _metering(conf: cfg.ConfigOpts,
-              book: Callable[[Sequence[str]], rpc.Reply],
+def _metering(conf: cfg.ConfigOpts, database: engine.Database,
               failed: threading.Event) -> Iterator[None]:
-    """This machine's notifier and its sender, each in a thread.
+    """This machine's notifier, sender and collector, each in its thread.
 
-    At the end the open window is closed and sent.
+    At the end the open window is closed, sent and booked.
 
     :param failed: set when one of them ends by itself.
     """
     with contextlib.ExitStack() as stack:
         parts = notifier.from_conf(conf)
         stack.callback(parts.close)
-        sender = notifier.Sender(parts.spool, book, parts.clock,
+        known = owners.from_conf(conf, database, time.time_ns)
+        caller = stack.enter_context(_collecting(conf, database, known))
+        sender = notifier.Sender(parts.spool, caller.book, parts.clock,
                                  window_ns=parts.settings.window_ns)
-        stop, sent = threading.Event(), threading.Event()
-        send = _thread('sender', sender.run, sent, failed)
-        stack.callback(send.join)
-        stack.callback(sender.wake)
-        stack.callback(sent.set)
-        tick = _thread('notifier', parts.notifier.run, stop, failed)
-        stack.callback(tick.join)
-        stack.callback(stop.set)
+        # Stopped from the last to the first: no more windows come when the
+        # sender sends for the last time.
+        for name, run, wake in (('owners', known.run, None),
+                                ('sender', sender.run, sender.wake),
+                                ('notifier', parts.notifier.run, None)):
+            stack.enter_context(_thread(name, run, wake, failed))
         yield
 
 
+@contextlib.contextmanager
 def _thread(name: str, run: Callable[[threading.Event], None],
-            stop: threading.Event,
-            failed: threading.Event) -> threading.Thread:
-    """A running thread; the process ends when it does."""
+            wake: Callable[[], None] | None,
+            failed: threading.Event) -> Iterator[None]:
+    """A thread that runs meanwhile; when it ends, so does the process.
+
+    :param wake: have it look at its stop event.
+    """
+    stop = threading.Event()
+
     def body() -> None:
         try:
             run(stop)
@@ -167,7 +186,13 @@ def _thread(name: str, run: Callable[[threading.Event], None],
 
     thread = threading.Thread(target=body, name=name)
     thread.start()
-    return thread
+    try:
+        yield
+    finally:
+        stop.set()
+        if wake is not None:
+            wake()
+        thread.join()
 
 
 # --- the example ------------------------------------------------------------
@@ -226,21 +251,18 @@ def booked(connection: sa.Connection) -> verify.Booked:
 def _tell_names(database: engine.Database, played: play.Played) -> None:
     """What a Keystone would have said."""
     projects = played.cast.projects
-    domains = {project.domain_id: project.domain_name
-               for project in projects}
-    names = [*(('domain', uuid, name, None)
-               for uuid, name in sorted(domains.items())),
-             *(('project', project.project_id, project.name,
-                project.domain_id) for project in projects)]
-
-    def insert(connection: sa.Connection) -> None:
-        connection.execute(sa.insert(models.names), [
-            {'kind': kind, 'uuid': uuid, 'name': name,
-             'domain_id': domain_id, 'valid_from_ns': played.start_ns,
-             'valid_to_ns': None}
-            for kind, uuid, name, domain_id in names])
-
-    database.write(insert)
+    names = {
+        identities.DOMAIN: {
+            project.domain_id: identities.Name(project.domain_name)
+            for project in projects},
+        identities.PROJECT: {
+            project.project_id: identities.Name(project.name,
+                                                project.domain_id)
+            for project in projects}}
+    for kind, found in names.items():
+        database.write(functools.partial(
+            identities.update_names, kind=kind, found=found,
+            now_ns=played.start_ns))
 
 
 @contextlib.contextmanager
@@ -255,7 +277,7 @@ def _progress(seconds: int) -> Iterator[Callable[[int], object]]:
 
 # --- serving ----------------------------------------------------------------
 
-def listen(port: int) -> socket.socket:
+def listen(number: int) -> socket.socket:
     """A socket on the loopback interface.
 
     :raises errors.ConfigurationError: when the port is taken.
@@ -263,42 +285,41 @@ def listen(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((ADDRESS, port))
+        listener.bind((ADDRESS, number))
         # Now, not when all is ready: a second process must not begin.
         listener.listen(128)
     except OSError as error:
         listener.close()
         raise errors.ConfigurationError(
-            f'port {port} of {ADDRESS} cannot be used '
+            f'port {number} of {ADDRESS} cannot be used '
             f'({error.strerror}): choose another one with --port') \
             from error
     return listener
 
 
-def local_only(application: Any, port: int) -> Any:
+def local_only(application: Any, number: int) -> Any:
     """Answers only requests that are addressed to this machine by name.
 
     Without authentication a page in a browser could otherwise read
     everything, under a name of its own that leads to 127.0.0.1.
     """
-    own = {f'{name}:{port}' for name in (ADDRESS, 'localhost')}
+    own = {f'{name}:{number}' for name in (ADDRESS, 'localhost')}
 
     def guarded(environ: dict[str, Any], start_response: Any) -> Any:
         if environ.get('HTTP_HOST') in own:
             return application(environ, start_response)
         start_response('421 Misdirected Request',
                        [('Content-Type', 'text/plain')])
-        return [f'this service is http://{ADDRESS}:{port}\n'.encode()]
+        return [f'this service is http://{ADDRESS}:{number}\n'.encode()]
 
     return guarded
 
 
 def _serve(application: Any, listener: socket.socket) -> None:
     """Answer requests until SIGTERM or SIGINT."""
-    port = listener.getsockname()[1]
     server: Any = waitress.server.create_server(
-        local_only(application, port), sockets=[listener], ident=None,
-        threads=4)
+        local_only(application, listener.getsockname()[1]),
+        sockets=[listener], ident=None, threads=4)
     try:
         server.run()
     finally:
@@ -326,15 +347,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             f'sqlite:///{state_path}/energy-accounting.sqlite')
         stack.callback(database.close)
         engine.sync(database)
-        book = stack.enter_context(_collecting(conf, database)).book
         if arguments.example:
-            with _progress(example.DURATION_SECONDS) as progress:
+            # Three new streams each time: no news.
+            logging.getLogger(spool.__name__).setLevel(logging.WARNING)
+            with (_collecting(conf, database, None) as caller,
+                  _progress(example.DURATION_SECONDS) as progress):
                 verdict = play_example(
-                    database, state_path, time.time_ns(), book,
+                    database, state_path, time.time_ns(), caller.book,
                     fsync=False, progress=progress)
             _say(verdict.text())
         else:
-            stack.enter_context(_metering(conf, book, failed))
+            stack.enter_context(_metering(conf, database, failed))
         application = app.make_app(conf, database, auth=False)
         _say(f'serving http://{ADDRESS}:{arguments.port} without '
              'authentication, to this machine only; state in '
