@@ -39,7 +39,6 @@ PERSONAS: dict[str, dict[str, Any]] = {
     'manager-d2': {'roles': LADDER[:3], 'domain_id': 'd2'},
     'reader-d1': {'roles': LADDER[:1], 'domain_id': 'd1'},
     'admin-system': {'roles': LADDER, 'system': {'all': True}},
-    'admin-unscoped': {'roles': LADDER},
 }
 
 
@@ -80,11 +79,16 @@ def fill(database: engine.Database) -> None:
     ledger.write()
 
 
-def configure() -> cfg.ConfigOpts:
-    """A configuration of its own, without a file."""
+def configure(test: base.BaseTestCase, **sections: str) -> cfg.ConfigOpts:
+    """A configuration of its own, from a file with some sections."""
+    sections.setdefault('keystone_authtoken',
+                        'www_authenticate_uri = http://keystone.example/')
+    (path,) = test.create_tempfiles([('energy', ''.join(
+        f'[{name}]\n{text}\n' for name, text in sections.items()))],
+        '.conf')
     conf = cfg.ConfigOpts()
     configuration.register(conf)
-    conf([], default_config_files=[], default_config_dirs=[])
+    conf([], default_config_files=[path], default_config_dirs=[])
     return conf
 
 
@@ -119,7 +123,7 @@ class ApiCase(base.BaseTestCase):
         self.now = filled.NOW
         self.database = self.new_database()
         fill(self.database)
-        self.conf = configure()
+        self.conf = configure(self)
         if self.auth:
             know_tokens(self)
         self.app = app.make_app(self.conf, self.database, auth=self.auth,

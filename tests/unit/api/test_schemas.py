@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+from oslotest import base
+
+from energy_accounting import errors, units
+from energy_accounting.api import schemas
+from energy_accounting.api.controllers import Resource, Service, root
+
+
+def endpoints(resource: Resource, path: str = '',
+              ) -> Iterator[tuple[str, str]]:
+    """Every method of every path below a resource."""
+    for of_item, tail in ((False, ''), (True, '/{name}')):
+        for method in resource.methods(of_item):
+            yield method, (path + tail) or '/'
+    for name, child in resource.children.items():
+        yield from endpoints(child, f'{path}/{name}')
+
+
+def routes() -> set[tuple[str, str]]:
+    service = Service(None, None,  # type: ignore[arg-type]
+                      lambda: datetime.datetime.now(units.UTC), 1)
+    return {*endpoints(root.Root(service)), ('GET', '/healthcheck')}
+
+
+class EndpointsTest(base.BaseTestCase):
+
+    def test_every_route_has_a_schema_and_every_schema_a_route(
+            self) -> None:
+        self.assertEqual(routes(), set(schemas.ENDPOINTS))
+
+    def test_a_route_without_a_schema_would_be_found(self) -> None:
+        class Child(Resource):
+            def create(self) -> None: ...
+
+        class Parent(Resource):
+            def get_one(self) -> None: ...
+            children = {'child': Child()}
+
+        self.assertEqual({('GET', '/{name}'), ('POST', '/child')},
+                         set(endpoints(Parent())))
+
+    def test_every_schema_is_one_and_lets_nothing_unknown_pass(
+            self) -> None:
+        for (_, path), endpoint in schemas.ENDPOINTS.items():
+            for schema in (endpoint.query, endpoint.response,
+                           *endpoint.path_parameters.values()):
+                jsonschema.Draft202012Validator.check_schema(schema)
+            self.assertIs(False, endpoint.query['additionalProperties'])
+            self._closed(endpoint.response, path)
+
+    def _closed(self, schema: Any, where: str) -> None:
+        if isinstance(schema, dict):
+            if schema.get('type') == 'object':
+                self.assertIn('additionalProperties', schema, where)
+                self.assertIsNot(True, schema['additionalProperties'])
+            for name, value in schema.items():
+                self._closed(value, f'{where}.{name}')
+
+    def test_every_parameter_has_a_remedy(self) -> None:
+        for endpoint in schemas.ENDPOINTS.values():
+            for name, schema in endpoint.query['properties'].items():
+                self.assertTrue(schema['description'], name)
+
+
+class QueryTest(base.BaseTestCase):
+
+    def test_values_are_decoded_once(self) -> None:
+        given = schemas.query('GET', '/v1/usage', {
+            'QUERY_STRING': 'flavor=a%2Bb+c%2525&site=%C3%A4'})
+        self.assertEqual({'flavor': 'a+b c%25', 'site': '\u00e4'}, given)
+
+    def test_a_huge_value_is_not_repeated_in_the_answer(self) -> None:
+        for words in ('site=' + 'x' * 5000, 'x' * 5000 + '=1',
+                      'sort=' + 'x' * 5000):
+            error = self.assertRaises(
+                errors.InvalidRequest, schemas.query, 'GET', '/v1/usage',
+                {'QUERY_STRING': words})
+            self.assertLess(len(str(error)), 600)
