@@ -308,8 +308,8 @@ def _nothing(sysfs_path: pathlib.Path) -> str:
     flat = sysfs_path / 'class/powercap'
     try:
         entries = [flat / entry for entry in os.listdir(flat)]
-    except OSError:
-        return (f'no RAPL: {flat} is not there. Load the kernel module '
+    except OSError as error:
+        return (f'no RAPL: {flat} cannot be listed ({error.strerror}). Load the kernel module '
                 'intel_rapl_msr (AMD too, from Linux 5.11); inside a '
                 "container mount the host's /sys and name it in [notifier] "
                 'sysfs_path. A virtual machine has no RAPL of its own')
