@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+from typing import Any
+
+from oslotest import base
+
+from energy_accounting.ledger import reads
+from energy_accounting.report import balance
+
+
+class SheetTest(base.BaseTestCase):
+
+    def sheet(self, **changes: Any) -> dict[str, Any]:
+        given: dict[str, Any] = {
+            'zones_uj': 100, 'quarantined_uj': 7, 'gaps': (),
+            'booked_uj': {('instance', None): 60, ('service', 'ceph'): 10,
+                          ('unallocated', 'ended'): 20,
+                          ('unallocated', 'idle_capacity'): 10}, **changes}
+        return balance.sheet(reads.Balance(**given))
+
+    def test_what_is_missing_shows_as_the_difference(self) -> None:
+        self.assertEqual('0', self.sheet()['difference_uj'])
+        self.assertEqual('5', self.sheet(zones_uj=105)['difference_uj'])
+        self.assertEqual('-1', self.sheet(zones_uj=99)['difference_uj'])
+
+    def test_quarantine_counts_on_both_sides(self) -> None:
+        sheet = self.sheet()
+        self.assertEqual(('107', '7'), (sheet['measured_uj'],
+                                        sheet['quarantined_uj']))
+
+    def test_reasons_and_services_are_named(self) -> None:
+        sheet = self.sheet()
+        self.assertEqual(
+            {'ended': '20', 'idle_capacity': '10'},
+            {name: both['energy_uj'] for name, both
+             in sheet['unallocated_by_reason'].items()})
+        self.assertEqual({'ceph'}, set(sheet['service_by_name']))
+        self.assertEqual('30', sheet['unallocated_uj'])
+
+    def test_an_open_gap_has_no_end(self) -> None:
+        sheet = self.sheet(gaps=(('h1', 'dram-0', 0, None, 'unreadable'),))
+        self.assertEqual([{'host': 'h1', 'zone': 'dram-0', 'end': None,
+                           'start': '1970-01-01T00:00:00Z',
+                           'reason': 'unreadable'}], sheet['gaps'])
+
+    def test_nothing_measured_is_all_zero(self) -> None:
+        sheet = self.sheet(zones_uj=0, booked_uj={}, quarantined_uj=0)
+        self.assertEqual({'0'}, {value for name, value in sheet.items()
+                                 if name.endswith('_uj')})
