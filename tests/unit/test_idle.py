@@ -78,6 +78,12 @@ class TestIdlePower(unittest.TestCase):
         self.assertEqual((idle.PROVISIONAL, None),
                          idle.value_at(state, MONDAY))
 
+    def test_a_clock_set_back_ends_the_day_before_its_end(self):
+        state = day_of(idle.IdlePower(), [100] * 10)
+        state = idle.observe(state, 5, 1, 100, MONDAY - HOUR)
+        self.assertEqual((idle.PROVISIONAL, None),
+                         idle.value_at(state, MONDAY + DAY))
+
     def test_a_clock_once_far_ahead_stops_all_measuring(self):
         state = day_of(idle.IdlePower(), [100] * 10, MONDAY + 9000 * DAY)
         state = day_of(state, [80] * 10)

@@ -330,6 +330,15 @@ class TestUnreadableZone(unittest.TestCase):
         self.assertEqual(4 * S * 2, after.tick.guests[0].vcpu_ns)
         self.assertEqual({}, after.tick.lost_cpu_ns)
 
+    def test_who_was_seen_while_held_is_counted_twice(self):
+        _held, after = play(
+            at(100, 0, [guest('b', S)]),
+            at(105, [zone(None)], [guest('b', 3 * S)]),
+            at(110, 50, busy_ns=5 * S))
+        self.assertEqual({'b': 2 * S}, uses(after.tick))
+        self.assertEqual({'ended': 3 * S}, after.tick.lost_cpu_ns)
+        self.assertEqual({}, after.tick.lost_vcpu_ns)
+
     def test_who_was_seen_while_held_is_forgotten(self):
         _held, after = play(
             at(100, 0), at(105, [zone(None)],
@@ -398,6 +407,14 @@ class TestGuests(unittest.TestCase):
                ended=(guest('b', 5 * S, ended_ns=104 * S),)))
         self.assertEqual((), late.tick.guests)
         self.assertEqual({}, late.tick.lost_cpu_ns)
+
+    def test_an_event_that_comes_early_counts_again(self):
+        [outcome] = play(
+            at(100, 0, [guest('b', 0)]),
+            at(105, 9, [guest('b', 2 * S)],
+               ended=(guest('b', 2 * S, ended_ns=105 * S),)))
+        [use] = outcome.tick.guests
+        self.assertEqual((2 * S, 2 * 5 * S), (use.cpu_ns, use.vcpu_ns))
 
     def test_a_restarted_guest_has_two_rows_or_loses_a_life(self):
         [outcome] = play(
@@ -468,6 +485,15 @@ class TestEndedWithoutReading(unittest.TestCase):
                      limits=limits)[-1]
         self.assertGreater(death.tick.host_cpu_ns, 7 * S)
         self.assertLess(death.tick.host_cpu_ns, 9 * S)
+
+    def test_cgroups_long_gone_fill_the_memory(self):
+        readings = [at(100 + 5 * place, place, parents_cpu_ns={
+            f'p{number}': place for number in (place, place + 1)},
+            services_cpu_ns={f's{number}': place
+                             for number in (place, place + 1)})
+            for place in range(9)]
+        means = play(*readings)[-1].baseline.means
+        self.assertEqual({'host', 'parent:p8', 'service:s8'}, set(means))
 
     def test_a_guest_nobody_ever_saw_is_in_the_hosts_share(self):
         [outcome] = play(

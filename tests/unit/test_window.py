@@ -219,6 +219,23 @@ class TestBackfilled(unittest.TestCase):
         self.assertEqual([(BUCKET + 1, False)], [
             (part.bucket, part.backfilled) for part in following.parts])
 
+    def test_it_lies_before_its_window(self):
+        """Held over an edge, it starts before the window it ends in."""
+        windows = window.Windows(MINUTE)
+        fill(windows, *every(5, 0, 50))
+        self.assertIsNotNone(windows.close_due(NOON + 60 * S))
+        [draft] = fill(windows, tick(50, 80, backfilled=True),
+                       *every(5, 80, 120))
+        self.assertEqual((NOON + 50 * S, NOON + 120 * S),
+                         (draft.start_ns, draft.end_ns))
+
+    def test_unknown_memory_becomes_zero_when_divided(self):
+        [draft] = fill(window.Windows(MINUTE),
+                       tick(870, 960, backfilled=True))
+        self.assertEqual(2, len(draft.parts))
+        self.assertEqual({None}, {share.memory_uj for part in draft.parts
+                                  for share in part.shares})
+
     def test_after_a_restart_it_is_in_the_window_of_its_end(self):
         windows = window.Windows(MINUTE)
         self.assertEqual([], fill(windows, tick(810, 990, backfilled=True)))
