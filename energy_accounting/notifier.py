@@ -420,8 +420,8 @@ class Notifier:
             LOG.error('a window of %s cannot be kept in memory any longer: '
                       'its energy is lost', units.iso(
                           units.moment(draft.start_ns)))
-            self._windows.note((samples.Gap(
-                None, draft.start_ns, draft.end_ns, SPOOL_FULL),))
+            self._windows.note((*draft.gaps, samples.Gap(
+                None, draft.start_ns, draft.end_ns, SPOOL_FULL)))
 
     def _record(self, closed: _Closed) -> samples.Window:
         draft = closed.draft
