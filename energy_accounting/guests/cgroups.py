@@ -54,9 +54,10 @@ class Cgroups:
             return []
         paths = {}
         for line in text.splitlines():
-            _, controllers, path = line.split(':', 2)
-            for controller in controllers.split(','):
-                paths[controller] = path
+            _, _, rest = line.partition(':')
+            controllers, separator, path = rest.partition(':')
+            if separator:
+                paths.update(dict.fromkeys(controllers.split(','), path))
         found = []
         for hierarchy in self.hierarchies:
             path = paths.get(hierarchy.controller, '/')

@@ -6,9 +6,9 @@ Pure text; where command lines come from is not known here.
 
 from __future__ import annotations
 
-import decimal
 import itertools
 import math
+import re
 import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,6 +18,7 @@ _DEFAULT_VCPUS = 1
 _DEFAULT_MIB = 128
 _TOPOLOGY = ('drawers', 'books', 'sockets', 'dies', 'clusters', 'modules',
              'cores', 'threads')
+_SIZE = re.compile(r'([0-9]{1,18})(?:\.([0-9]{1,18}))?([bkmgtpe]?)\Z')
 _BYTES = {'b': 1, 'k': 1 << 10, 'm': 1 << 20, 'g': 1 << 30, 't': 1 << 40,
           'p': 1 << 50, 'e': 1 << 60}
 
@@ -81,11 +82,9 @@ def _count(text: str | None) -> int:
 
 def _memory_mib(fields: dict[str, str]) -> int:
     """MiB of ``2048``, ``2G``, ``1.5g``, ``size=2097152k``."""
-    text = fields.get('size', fields.get('', '')).lower()
-    unit = 'm'
-    if text[-1:] in _BYTES:
-        text, unit = text[:-1], text[-1]
-    try:
-        return int(decimal.Decimal(text) * _BYTES[unit]) >> 20
-    except (decimal.InvalidOperation, ValueError, OverflowError):
+    match = _SIZE.match(fields.get('size', fields.get('', '')).lower())
+    if not match:
         return _DEFAULT_MIB
+    scale = _BYTES[match[3] or 'm']
+    return (int(match[1]) * scale
+            + int(match[2] or 0) * scale // 10 ** len(match[2] or '')) >> 20

@@ -309,10 +309,11 @@ def _nothing(sysfs_path: pathlib.Path) -> str:
     try:
         entries = [flat / entry for entry in os.listdir(flat)]
     except OSError as error:
-        return (f'no RAPL: {flat} cannot be listed ({error.strerror}). Load the kernel module '
-                'intel_rapl_msr (AMD too, from Linux 5.11); inside a '
-                "container mount the host's /sys and name it in [notifier] "
-                'sysfs_path. A virtual machine has no RAPL of its own')
+        return (f'no RAPL: {flat} cannot be listed ({error.strerror}). '
+                'Load the kernel module intel_rapl_msr (AMD too, from '
+                "Linux 5.11); inside a container mount the host's /sys and "
+                'name it in [notifier] sysfs_path. A virtual machine has no '
+                'RAPL of its own')
     dangling = [path for path in entries if not path.exists()]
     if dangling:
         return (f'no RAPL: {flat} holds links that lead nowhere, because '
