@@ -67,7 +67,7 @@ class Keystone:
     def names(self, kind: str) -> tuple[dict[str, identities.Name], bool]:
         plural = f'{kind}s'
         found: dict[str, identities.Name] = {}
-        url: str | None = f'/v3/{plural}'
+        url: str | None = f'/{plural}'
         complete = True
         try:
             while url:
@@ -267,7 +267,8 @@ def from_conf(conf: cfg.ConfigOpts, database: engine.Database,
     if session is not None:
         keystone = Keystone(ksa_adapter.Adapter(
             session, service_type='identity',
-            interface=['internal', 'public']))
+            interface=['internal', 'public'],
+            min_version='3', max_version='3.latest'))
     session = _session(conf, 'nova')
     if session is not None:
         options = conf.nova

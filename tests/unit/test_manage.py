@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import contextlib
+import io
+import pathlib
+import tempfile
+import unittest
+
+from energy_accounting import collector, errors, manage, status
+from energy_accounting.ledger import engine
+from tests.unit import records
+
+
+class CommandCase(unittest.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        where = tempfile.TemporaryDirectory()
+        self.addCleanup(where.cleanup)
+        self.path = pathlib.Path(where.name)
+        self.url = f'sqlite:///{self.path}/ledger.db'
+        self.conf = self.path / 'test.conf'
+        self.conf.write_text(f'[database]\nconnection = {self.url}\n')
+
+    def manage(self, *words: str) -> str:
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            self.assertEqual(0, manage.main(
+                ['--config-file', str(self.conf), *words]))
+        return said.getvalue()
+
+    def check(self) -> tuple[int, str]:
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            code = status.main(['--config-file', str(self.conf),
+                                'upgrade', 'check'])
+        return code, said.getvalue()
+
+    def test_sync_makes_what_version_shows(self) -> None:
+        self.assertEqual('none\n', self.manage('db', 'version'))
+        self.manage('db', 'sync')
+        self.manage('db', 'sync')
+        self.assertEqual(f'{engine.head()}\n', self.manage('db', 'version'))
+
+    def test_purge_says_what_went(self) -> None:
+        self.manage('db', 'sync')
+        self.assertIn('account_buckets: 0', self.manage('db', 'purge'))
+
+    def test_purge_of_no_ledger_says_what_to_run(self) -> None:
+        with self.assertRaisesRegex(errors.ConfigurationError, 'db sync'):
+            self.manage('db', 'purge')
+
+    def test_a_missing_connection_is_named(self) -> None:
+        self.conf.write_text('')
+        with self.assertRaisesRegex(errors.ConfigurationError,
+                                    r'\[database\] connection'):
+            self.manage('db', 'sync')
+
+    def test_an_unknown_command_is_refused(self) -> None:
+        for words in (['db', 'nonsense'], ['db'], ['nonsense'], []):
+            with (self.subTest(words=words),
+                  contextlib.redirect_stderr(io.StringIO()),
+                  self.assertRaises(SystemExit) as ended):
+                self.manage(*words)
+            self.assertEqual(2, ended.exception.code)
+
+    def test_the_upgrade_check_fails_without_tables(self) -> None:
+        code, said = self.check()
+        self.assertEqual(2, code)
+        self.assertIn('db sync', ' '.join(said.split()))
+
+    def test_the_upgrade_check_is_content_with_a_ledger(self) -> None:
+        self.manage('db', 'sync')
+        self.assertEqual(0, self.check()[0])
+
+    def test_the_upgrade_check_warns_of_held_records(self) -> None:
+        self.manage('db', 'sync')
+        database = engine.Database(self.url)
+        self.addCleanup(database.close)
+        collector.Collector(database, None, lambda: records.START_NS).book(
+            {}, records.payloads(records.window(1, boottime_end_ns=1)))
+        code, said = self.check()
+        self.assertEqual(1, code)
+        self.assertIn('1 records are in quarantine', said)
