@@ -4,7 +4,7 @@
 import dataclasses
 import unittest
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from energy_accounting import attribution, samples
@@ -280,6 +280,7 @@ class TestInvariants(unittest.TestCase):
             2 + 2 * host_uj // base_uj)
 
     @given(ticks(), EACH, st.integers(1, 1000))
+    @example(tick(1, [guest('a', 1)], host_ns=9), attribution.two_part, 20)
     def test_scaled_input_is_not_scaled_output(self, some, policy, factor):
         zones = {zone: uj * factor for zone, uj in some.zones_uj.items()}
         scaled = dataclasses.replace(
@@ -289,6 +290,9 @@ class TestInvariants(unittest.TestCase):
         after = by_name(policy(scaled, 0, MILLION))
         for share in before.shares:
             name = share.account.instance_id or share.account.name
+            # What of the host's share nobody was big enough for may be gone.
+            if share.account.name == 'host':
+                continue
             for one, other in zip((share.active_uj, share.memory_uj),
                                   (after[name].active_uj,
                                    after[name].memory_uj), strict=True):
