@@ -12,14 +12,14 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pecan
+import webob
 from keystonemiddleware import auth_token
 from microversion_parse import middleware as microversion
 from oslo_config import cfg
 from oslo_middleware import cors, healthcheck, http_proxy_to_wsgi, request_id
-import pecan
-import webob
 
 from energy_accounting.api import context, faults, policies, versions
 from energy_accounting.api.controllers import Service, root

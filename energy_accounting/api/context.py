@@ -6,7 +6,7 @@ Without auth_token in front, nothing of a request's headers is believed.
 
 from __future__ import annotations
 
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oslo_context import context as oslo_context
 

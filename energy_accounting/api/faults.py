@@ -13,12 +13,12 @@ import json
 import logging
 import urllib.parse
 from collections.abc import Iterable, Mapping
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from oslo_db import exception as db_errors
 import sqlalchemy as sa
 import webob
 import webob.exc
+from oslo_db import exception as db_errors
 
 from energy_accounting import errors
 
@@ -44,6 +44,8 @@ _CODES = {
     503: ('energy.unavailable', 'A service that is needed to answer is '
           'away; try again later.'),
 }
+_REFUSED = ('energy.request.invalid', 'The request is not what this '
+            'resource takes.')
 _INTERNAL = ('energy.internal', 'The service failed; its log knows why, '
              'under the request id.')
 
@@ -89,7 +91,7 @@ class Guard:
     def _answer(self, environ: Any, request_id: str | None,
                 ) -> webob.Response:
         if not _is_utf8(environ):
-            return response(400, *_CODES[400], request_id)
+            return self._known(400, request_id)
         try:
             answer = webob.Request(environ).get_response(self.application)
         except errors.EnergyAccountingError as error:
@@ -98,28 +100,27 @@ class Guard:
                                 request_id)
             # What is wrong inside is for the log.
             LOG.exception('request failed')
-            return response(error.status,
-                            *_CODES.get(error.status, _INTERNAL), request_id)
+            return self._known(error.status, request_id)
         except (db_errors.DBConnectionError, db_errors.DBDeadlock,
                 sa.exc.TimeoutError):
             LOG.exception('the database is away')
-            return response(503, *_CODES[503], request_id)
+            return self._known(503, request_id)
         except webob.exc.HTTPException as error:
             answer = error
         except Exception:
             LOG.exception('request failed')
-            return response(500, *_INTERNAL, request_id)
+            return self._known(500, request_id)
         if answer.status_int < 400 or _ours(answer):
             return answer
-        return response(
-            answer.status_int,
-            *_CODES.get(answer.status_int, _INTERNAL
-                        if answer.status_int >= 500
-                        else ('energy.request.invalid', answer.title
-                              if isinstance(answer, webob.exc.HTTPException)
-                              else answer.status)),
-            request_id, {name: answer.headers[name] for name in self._KEPT
-                         if name in answer.headers})
+        return self._known(answer.status_int, request_id, {
+            name: answer.headers[name] for name in self._KEPT
+            if name in answer.headers})
+
+    def _known(self, status: int, request_id: str | None,
+               headers: Mapping[str, str] | None = None) -> webob.Response:
+        code, detail = _CODES.get(
+            status, _INTERNAL if status >= 500 else _REFUSED)
+        return response(status, code, detail, request_id, headers)
 
 
 def _is_utf8(environ: Mapping[str, Any]) -> bool:

@@ -9,6 +9,7 @@ and its target, :func:`authorize` answers.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from oslo_config import cfg
 from oslo_context import context as oslo_context
@@ -22,7 +23,7 @@ USAGE_DOMAIN = 'energy:usage:get:domain'
 BALANCE = 'energy:balance:get'
 HOSTS = 'energy:hosts:get'
 
-_USAGE_CALL = {'path': '/v1/usage', 'method': 'GET'}
+_USAGE_CALL: Any = {'path': '/v1/usage', 'method': 'GET'}
 
 
 def list_rules() -> list[policy.RuleDefault]:

@@ -50,6 +50,8 @@ Two readings are never exactly 900 s apart; 45 ms is half a step of the four
 decimal places coverage is stated with.
 """
 
+_Row = Mapping[str, Any] | sa.RowMapping
+
 _DAY_BUCKETS = 96
 _HOUR_BUCKETS = 4
 _MS = 1_000_000
@@ -175,7 +177,7 @@ class _Sums:
             sa.func.sum(term.bitwise_rshift(_BITS)).label(f'{name}_high'),
             sa.func.sum(term.bitwise_and(low)).label(f'{name}_low')]
 
-    def value(self, row: Mapping[str, Any], name: str) -> int | None:
+    def value(self, row: _Row, name: str) -> int | None:
         if not self._halved:
             return None if row[name] is None else int(row[name])
         if row[f'{name}_high'] is None:
@@ -611,7 +613,7 @@ def _by_group(connection: sa.Connection, query: UsageQuery,
               buckets: sa.FromClause, condition: sa.ColumnElement[bool],
               column: sa.ColumnElement[Any],
               figures: Callable[[Any], list[sa.ColumnElement[Any]]],
-              ) -> Iterator[tuple[tuple[Any, ...], Mapping[str, Any]]]:
+              ) -> Iterator[tuple[tuple[Any, ...], _Row]]:
     """Figures over account rows of some buckets, by period and group."""
     source = _accounts(query, _any_claim(connection, query.as_of_ns))
     hosts, rows = models.host_buckets, models.account_buckets
@@ -633,7 +635,7 @@ def _by_group(connection: sa.Connection, query: UsageQuery,
                *(row[GROUPS[name]] for name in query.group_by)), row
 
 
-def _ledger_sum(row: Mapping[str, Any], query: UsageQuery, sums: _Sums,
+def _ledger_sum(row: _Row, query: UsageQuery, sums: _Sums,
                 details: _Details) -> LedgerSum:
     period = int(row['period'])
     keys = tuple(row[GROUPS[name]] for name in query.group_by)
@@ -706,7 +708,7 @@ def balance(connection: sa.Connection, start: int, end: int,
             *of_hosts(zones.c.host_id))).mappings().one()
     named = sa.case((accounts.c.kind == samples.INSTANCE, sa.null()),
                     else_=accounts.c.name).label('name')
-    energy = _it(rows.c)
+    energy = _it({name: rows.c[name] for name in TERMS})
     # By account first: the names are then looked up once for each.
     by_account = sa.select(
         rows.c.account_id, *sums.of('uj', energy)).where(
@@ -829,7 +831,7 @@ def count_hosts(connection: sa.Connection, *, site: str | None = None,
     return connection.execute(chosen).scalar_one()
 
 
-def _host_state(row: Mapping[str, Any], measured_ns: int,
+def _host_state(row: _Row, measured_ns: int,
                 first_bucket: int | None) -> HostState:
     plain = {name: row[name] for name in (
         'name', 'state', 'site', 'region', 'boundary', 'enrolled_at_ns',

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from energy_accounting import samples, units
 
@@ -18,7 +18,7 @@ def sheet(balance: reads.Balance) -> dict[str, Any]:
     and nobody has it.  ``difference`` is what was measured less what was
     booked and what is in quarantine; anything but 0 is a fault.
     """
-    by_kind = {kind: 0 for kind in samples.KINDS}
+    by_kind = dict.fromkeys(samples.KINDS, 0)
     for (kind, _), energy_uj in balance.booked_uj.items():
         by_kind[kind] += energy_uj
     measured = balance.zones_uj + balance.quarantined_uj

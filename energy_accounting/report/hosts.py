@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import decimal
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from energy_accounting import units
 

@@ -12,11 +12,11 @@ import datetime
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from oslo_policy import policy
 import pecan
 import pecan.routing
 import webob
 import webob.exc
+from oslo_policy import policy
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Resource:
                 for (http, item), name in self.METHODS.items()
                 if item == of_item and hasattr(self, name)}
 
-    @pecan.expose()  # type: ignore[untyped-decorator]
+    @pecan.expose()
     def _route(self, path: Sequence[str], request: webob.Request,
                ) -> tuple[Any, list[str]]:
         names = [name for name in path if name]

@@ -21,7 +21,7 @@ class Balance(Resource):
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    @pecan.expose('json')  # type: ignore[untyped-decorator]
+    @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
         service = self._service

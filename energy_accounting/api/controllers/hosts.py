@@ -21,7 +21,7 @@ class Hosts(Resource):
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    @pecan.expose('json')  # type: ignore[untyped-decorator]
+    @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
         service = self._service
@@ -46,7 +46,7 @@ class Hosts(Resource):
         return {'hosts': [report.row(host, now_ns) for host in page],
                 'links': links.following(request, given, marker), **count}
 
-    @pecan.expose('json')  # type: ignore[untyped-decorator]
+    @pecan.expose('json')
     def get_one(self, request: webob.Request, response: webob.Response,
                 name: str, /, **query: str) -> dict[str, Any]:
         service = self._service

@@ -9,8 +9,13 @@ import pecan
 import webob
 
 from energy_accounting.api import schemas, versions
-from energy_accounting.api.controllers import Resource, Service
-from energy_accounting.api.controllers import balance, hosts, usage
+from energy_accounting.api.controllers import (
+    Resource,
+    Service,
+    balance,
+    hosts,
+    usage,
+)
 
 
 class V1(Resource):
@@ -21,7 +26,7 @@ class V1(Resource):
             'balance': balance.Balance(service),
             'hosts': hosts.Hosts(service)}
 
-    @pecan.expose('json')  # type: ignore[untyped-decorator]
+    @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
         schemas.query('GET', '/v1', request.environ)
@@ -33,7 +38,7 @@ class Root(Resource):
     def __init__(self, service: Service) -> None:
         self.children = {'v1': V1(service)}
 
-    @pecan.expose('json')  # type: ignore[untyped-decorator]
+    @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
         schemas.query('GET', '/', request.environ)

@@ -7,9 +7,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from oslo_context import context as oslo_context
 import pecan
 import webob
+from oslo_context import context as oslo_context
 
 from energy_accounting.api import context as contexts
 from energy_accounting.api import links, parameters, policies, schemas
@@ -23,7 +23,7 @@ class Usage(Resource):
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    @pecan.expose('json')  # type: ignore[untyped-decorator]
+    @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
         service = self._service

@@ -133,8 +133,8 @@ class ApiCase(base.BaseTestCase):
         return filled.sqlite(self)
 
     def ask(self, path: str, token: str | None = None, *,
-            method: str = 'GET', headers: dict[str, str] | None = None,
-            **query: str) -> webob.Response:
+            method: str = 'GET', headers: Any = None,
+            **query: Any) -> webob.Response:
         """An answer, whatever it is, in the form its schema says."""
         if query:
             path = f'{path}?{urllib.parse.urlencode(query)}'
@@ -150,14 +150,14 @@ class ApiCase(base.BaseTestCase):
                                 cls=jsonschema.Draft202012Validator)
         return answer
 
-    def get(self, path: str, token: str | None = None, **query: str) -> Any:
+    def get(self, path: str, token: str | None = None, **query: Any) -> Any:
         """The body of an answer that succeeds."""
         answer = self.ask(path, token, **query)
         self.assertEqual(200, answer.status_int, answer.text)
         return answer.json
 
     def refused(self, status: int, path: str, token: str | None = None,
-                **query: str) -> str:
+                **query: Any) -> str:
         """The detail of the error that a request ends with."""
         answer = self.ask(path, token, **query)
         self.assertEqual(status, answer.status_int, answer.text)

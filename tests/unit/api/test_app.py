@@ -35,7 +35,7 @@ class DiscoveryTest(cloud.ApiCase):
                          body['version']['links'][0]['href'])
 
     def test_microversions(self) -> None:
-        for wanted, status in ((None, 200), ('energy-accounting 1.0', 200),
+        for wanted, status in (('', 200), ('energy-accounting 1.0', 200),
                                ('energy-accounting latest', 200),
                                ('compute 2.1', 200),
                                ('energy-accounting 1.1', 406),

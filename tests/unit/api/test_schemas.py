@@ -41,8 +41,10 @@ class EndpointsTest(base.BaseTestCase):
             def create(self) -> None: ...
 
         class Parent(Resource):
+            def __init__(self) -> None:
+                self.children = {'child': Child()}
+
             def get_one(self) -> None: ...
-            children = {'child': Child()}
 
         self.assertEqual({('GET', '/{name}'), ('POST', '/child')},
                          set(endpoints(Parent())))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import itertools
 import random
@@ -90,8 +89,9 @@ class UsageTest(ReadsCase):
 
     def test_sums_over_every_grouping_agree(self) -> None:
         total = _random_ledger(self.ledger, random.Random(4))
-        asked = [(groups, 'total') for groups
-                 in itertools.combinations(reads.GROUPS, 2)]
+        asked: list[tuple[tuple[str, ...], str]] = [
+            (groups, 'total') for groups
+            in itertools.combinations(reads.GROUPS, 2)]
         asked += [((group,), 'day') for group in reads.GROUPS]
         asked += [(('project',), resolution)
                   for resolution in units.RESOLUTIONS]
@@ -103,9 +103,6 @@ class UsageTest(ReadsCase):
 
     def test_both_ways_to_read_say_the_same(self) -> None:
         _random_ledger(self.ledger, random.Random(5))
-        fields = [field.name for field
-                  in dataclasses.fields(reads.LedgerSum)
-                  if field.name not in ('keys', 'position')]
         for groups, resolution, project in itertools.product(
                 (('project',), ('project', 'site'), ('domain',),
                  ('region', 'boundary')), ('total', 'hour'),
@@ -461,7 +458,7 @@ def _random_ledger(ledger: filled.Filled, chance: random.Random) -> int:
                         vcpu_ns=chance.choice([1, 2, 8]) * 900 * 10**9)
             if FIRST <= number < FIRST + 96:
                 total += terms[0] + terms[1] + (memory or 0) + terms[3]
-    broken = collections.Counter()
+    broken: dict[tuple[str, int], int] = {}
     for number in range(FIRST - 4, FIRST + 100, 16):
         broken['h2', number] = chance.randrange(900 * 10**9)
     for (host, number), measured_ns in broken.items():

@@ -12,6 +12,7 @@ from energy_accounting.ledger import reads
 from energy_accounting.report import usage
 from tests.unit.ledger import filled
 
+
 def one(**changes: Any) -> reads.LedgerSum:
     given: dict[str, Any] = {
         'period': 0, 'first': filled.bucket('2026-11-01T00:00:00Z'),
