@@ -271,7 +271,7 @@ class Processes:
                 try:
                     cpu_ns = guest.cpu.read()
                 except _Gone:
-                    self._forget(guest)
+                    self._finish(guest)
                     continue
                 if cpu_ns is not None and self._vhosts:
                     cpu_ns += self._vhost_ns(guest)
@@ -320,7 +320,7 @@ class Processes:
             self._turn = (self._turn + 1) % _ROUND
             self._others &= names
             for name in self._names - names:
-                self._forget(self._guests[int(name)])
+                self._finish(self._guests[int(name)])
             unreadable = self._unreadable
             due = names - self._others - self._names
             due.update(self._young)
@@ -460,8 +460,11 @@ class Processes:
     def _finish(self, guest: _Guest) -> None:
         """A guest's process has ended; it may not be reaped yet."""
         with self._lock:
+            if guest.pidfd is None:
+                self._forget(guest)
+                return
             # A descriptor's number may be another guest's by now.
-            if guest.pidfd is None or not _has_ended(guest.pidfd):
+            if not _has_ended(guest.pidfd):
                 return
             guest.ended_ns = self._boottime_ns()
             guest.final_ns = guest.noted_ns
