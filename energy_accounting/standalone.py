@@ -277,24 +277,31 @@ def _progress(seconds: int) -> Iterator[Callable[[int], object]]:
 
 # --- serving ----------------------------------------------------------------
 
-def listen(number: int) -> socket.socket:
-    """A socket on the loopback interface.
+def reserve(number: int) -> socket.socket:
+    """A socket of the loopback interface that does not listen yet.
 
     :raises errors.ConfigurationError: when the port is taken.
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((ADDRESS, number))
-        # Now, not when all is ready: a second process must not begin.
-        listener.listen(128)
-    except OSError as error:
+        with _taking(number):
+            listener.bind((ADDRESS, number))
+    except BaseException:
         listener.close()
+        raise
+    return listener
+
+
+@contextlib.contextmanager
+def _taking(number: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
         raise errors.ConfigurationError(
             f'port {number} of {ADDRESS} cannot be used '
             f'({error.strerror}): choose another one with --port') \
             from error
-    return listener
 
 
 def local_only(application: Any, number: int) -> Any:
@@ -315,11 +322,16 @@ def local_only(application: Any, number: int) -> Any:
     return guarded
 
 
-def _serve(application: Any, listener: socket.socket) -> None:
+def _serve(application: Any, listener: socket.socket,
+           state_path: pathlib.Path) -> None:
     """Answer requests until SIGTERM or SIGINT."""
-    server: Any = waitress.server.create_server(
-        local_only(application, listener.getsockname()[1]),
-        sockets=[listener], ident=None, threads=4)
+    number = listener.getsockname()[1]
+    with _taking(number):
+        server: Any = waitress.server.create_server(
+            local_only(application, number), sockets=[listener], ident=None,
+            threads=4)
+    _say(f'serving http://{ADDRESS}:{number} without authentication, to this '
+         f'machine only; state in {state_path}; Ctrl-C or SIGTERM ends it')
     try:
         server.run()
     finally:
@@ -340,7 +352,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _heed_signals(failed)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_sole(state_path))
-        listener = stack.enter_context(listen(arguments.port))
+        listener = stack.enter_context(reserve(arguments.port))
         if arguments.example:
             state_path = _emptied(state_path / 'example')
         database = engine.Database(
@@ -358,11 +370,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _say(verdict.text())
         else:
             stack.enter_context(_metering(conf, database, failed))
-        application = app.make_app(conf, database, auth=False)
-        _say(f'serving http://{ADDRESS}:{arguments.port} without '
-             'authentication, to this machine only; state in '
-             f'{state_path}; Ctrl-C or SIGTERM ends it')
-        _serve(application, listener)
+        _serve(app.make_app(conf, database, auth=False), listener,
+               state_path)
     return int(failed.is_set())
 
 
