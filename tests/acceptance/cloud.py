@@ -22,6 +22,10 @@ from tests import servers
 BIN = pathlib.Path(sys.executable).parent
 
 
+# Ends with the tests, even if they are killed.
+DIE_TOGETHER = ('setpriv', '--pdeathsig', 'TERM')
+
+
 class Region(servers.Server):
     """The processes of one region, each with its log in one file.
 
@@ -45,11 +49,11 @@ class Region(servers.Server):
                  str(self.conf), 'db', 'sync')
 
     def launch(self) -> None:
-        self.spawn(str(BIN / 'waitress-serve'),
+        self.spawn(*DIE_TOGETHER, str(BIN / 'waitress-serve'),
                    f'--listen={servers.LOOPBACK}:{self.port}',
                    'energy_accounting.wsgi.api:application',
                    env={'OS_ENERGY_ACCOUNTING_CONFIG_FILE': str(self.conf)})
-        self.spawn(str(BIN / 'energy-accounting-collector'),
+        self.spawn(*DIE_TOGETHER, str(BIN / 'energy-accounting-collector'),
                    '--config-file', str(self.conf))
 
     def answers(self) -> bool:
@@ -62,7 +66,7 @@ class Region(servers.Server):
 
     def meter(self) -> None:
         """Start the notifier."""
-        self.spawn(str(BIN / 'energy-accounting-notifier'),
+        self.spawn(*DIE_TOGETHER, str(BIN / 'energy-accounting-notifier'),
                    '--config-file', str(self.conf))
         self.notifier = self.processes[-1]
 

@@ -21,6 +21,7 @@ from keystoneauth1 import adapter, session
 from keystoneauth1.identity import v3
 
 from tests import servers
+from tests.acceptance import cloud
 
 PASSWORD = 'secret'
 DOMAIN = 'Default'
@@ -99,10 +100,10 @@ enforce_new_defaults = true
 
     def launch(self) -> None:
         # Not waitress-serve: Keystone would read its arguments.
-        self.spawn(str(self.bin / 'python'), '-c', _SERVE.format(
-            address=f'{servers.LOOPBACK}:{self.port}'), env={
-                'OS_KEYSTONE_CONFIG_DIR': str(self.path),
-                'PYTHONWARNINGS': 'ignore'})
+        serve = _SERVE.format(address=f'{servers.LOOPBACK}:{self.port}')
+        self.spawn(*cloud.DIE_TOGETHER, str(self.bin / 'python'), '-c',
+                   serve, env={'OS_KEYSTONE_CONFIG_DIR': str(self.path),
+                               'PYTHONWARNINGS': 'ignore'})
 
     def answers(self) -> bool:
         try:

@@ -184,7 +184,8 @@ class Tree:
         root.mkdir()
         self.log = root / 'truth.jsonl'
         self._process = subprocess.Popen(
-            [sys.executable, __file__, str(root), '--align', str(align)])
+            ['setpriv', '--pdeathsig', 'TERM', sys.executable, __file__,
+             str(root), '--align', str(align)])
         self._await('held', 1)
 
     def go(self) -> dict[str, Any]:
