@@ -72,7 +72,7 @@ def _collector() -> None:
 
 
 def load(argv: Sequence[str],
-         default_config_files: Sequence[str] | None = None, *,
+         default_config_files: list[str] | None = None, *,
          credentials: bool = True) -> cfg.ConfigOpts:
     """The configuration, every option of it checked, and the log set up.
 

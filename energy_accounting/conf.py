@@ -139,7 +139,7 @@ nova_group = cfg.OptGroup(
     'nova', title='Credentials for Nova (owners of guests without '
     'metadata); collector only')
 
-_GROUPS = {
+_GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     None: default_opts,
     'notifier': notifier_opts,
     'rapl': rapl_opts,
@@ -173,8 +173,8 @@ def register(conf: cfg.ConfigOpts, *, credentials: bool = True) -> None:
     :param credentials: False where no cloud credential is ever used: on a
         hypervisor keystoneauth costs 10 MiB for nothing.
     """
-    for group, options in _GROUPS.items():
-        conf.register_opts(options, group=group)
+    for name, options in _GROUPS.items():
+        conf.register_opts(options, group=name)
     if not credentials:
         return
     from keystoneauth1 import loading as ksa_loading
@@ -186,7 +186,7 @@ def register(conf: cfg.ConfigOpts, *, credentials: bool = True) -> None:
 
 
 def load(argv: Sequence[str], *, version: str,
-         default_config_files: Sequence[str] | None = None,
+         default_config_files: list[str] | None = None,
          credentials: bool = True) -> cfg.ConfigOpts:
     """The configuration of this process, registered, parsed and logged to.
 

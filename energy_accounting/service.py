@@ -122,7 +122,7 @@ class CollectorService(cotyledon.Service):
 
     name = 'collector'
 
-    def __init__(self, worker_id: int, conf: cfg.ConfigOpts) -> None:
+    def __init__(self, worker_id: Any, conf: cfg.ConfigOpts) -> None:
         super().__init__(worker_id)
         self._conf = conf
         self._stop = threading.Event()

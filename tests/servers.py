@@ -279,7 +279,7 @@ class RabbitMQ(Server):
 # Everything libvirt would write outside its own directory is laid over in
 # a private mount namespace: no virtlogd, no security driver, no mount
 # namespaces of guests; nothing but libvirtd has to run.
-_LIBVIRT_START = '''
+_LIBVIRT_START = """
 set -e
 for private in /run/libvirt /var/lib/libvirt /var/cache/libvirt \\
         /var/log/libvirt; do
@@ -289,7 +289,7 @@ done
 mount --bind "$1/qemu.conf" /etc/libvirt/qemu.conf
 mount -t tmpfs tmpfs /etc/libvirt/qemu
 exec "$2" -f "$1/libvirtd.conf" -p "$1/pid"
-'''
+"""
 
 
 class Libvirt(Server):

@@ -198,7 +198,8 @@ def play(state_path: pathlib.Path, end_ns: int,
 def _live(cloud: world.World, hypervisors: Sequence[_Hypervisor],
           end_ns: int, progress: Callable[[int], object]) -> None:
     tick = 0
-    edge_ns = (units.bucket_of(cloud.wall_ns) + KILLED_BUCKET) * units.BUCKET_NS
+    bucket = units.bucket_of(cloud.wall_ns) + KILLED_BUCKET
+    edge_ns = bucket * units.BUCKET_NS
     while True:
         if cloud.wall_ns == edge_ns - KILLED_NS:
             hypervisors[KILLED_HOST].kill()

@@ -7,8 +7,8 @@ import pathlib
 import re
 import sys
 
-from packaging import requirements
 import testtools
+from packaging import requirements
 
 import energy_accounting
 

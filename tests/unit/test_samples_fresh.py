@@ -9,9 +9,9 @@ import pathlib
 import re
 
 import fixtures
+import testtools
 from oslo_config import generator as config_generator
 from oslo_policy import generator as policy_generator
-import testtools
 
 ETC = pathlib.Path(__file__).parents[2] / 'etc' / 'energy-accounting'
 CONFIG = ETC / 'energy-accounting.conf.sample'
