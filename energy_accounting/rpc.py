@@ -91,9 +91,11 @@ class Caller:
         target = messaging.Target(exchange=EXCHANGE, topic=TOPIC,
                                   version=VERSION)
         # retry: how often to reconnect before giving up; the sender has
-        # its own patience.
+        # its own patience.  at_least_once: a message that no queue takes
+        # is an error at once, not a wait for an answer.
         self._client = messaging.get_rpc_client(
-            transport, target, timeout=timeout_seconds, retry=1)
+            transport, target, timeout=timeout_seconds, retry=1,
+            transport_options=messaging.TransportOptions(at_least_once=True))
 
     def book(self, payloads: Sequence[str]) -> Reply:
         """Hand records over; they are committed when this returns.
@@ -110,6 +112,8 @@ class Caller:
         except messaging.MessagingTimeout as error:
             raise errors.Unavailable(
                 'no collector answered in time') from error
+        except messaging.MessageUndeliverable as error:
+            raise errors.Unavailable('no collector is listening') from error
         except errors.Unavailable:
             raise  # The in-process transport hands exceptions on.
         except Exception as error:  # Drivers raise what they like.

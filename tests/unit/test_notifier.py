@@ -3,6 +3,7 @@
 
 import collections
 import dataclasses
+import itertools
 import pathlib
 import random
 import resource
@@ -260,7 +261,7 @@ class TestWindows(NotifierCase):
         self.notifier.flush()
         windows = self.windows()
         self.assertGreater(len(windows), 2)
-        for before, after in zip(windows, windows[1:], strict=False):
+        for before, after in itertools.pairwise(windows):
             self.assertEqual(
                 (before.end_ns, before.boottime_end_ns),
                 (after.start_ns, after.boottime_start_ns))
