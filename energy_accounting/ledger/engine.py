@@ -175,7 +175,9 @@ def _engine(url: str, options: dict[str, Any]) -> sa.Engine:
             and 'charset' not in address.query):
         # oslo.db's own default is the three-byte utf8.
         address = address.update_query_dict({'charset': 'utf8mb4'})
-    engine = engines.create_engine(address, sqlite_fk=True, **options)
+    # thread_checkin yields to green threads, of which there are none.
+    engine = engines.create_engine(address, sqlite_fk=True,
+                                   thread_checkin=False, **options)
     if engine.dialect.name == 'sqlite':
         _prepare_sqlite(engine)
     else:

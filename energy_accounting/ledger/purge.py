@@ -139,7 +139,7 @@ def _move_rows(connection: sa.Connection, account_id: int,
     rows = connection.execute(
         sa.select(table).where(mine, table.c.bucket < bucket)
         .order_by(table.c.bucket, table.c.host_id).limit(_ROWS)
-        .with_for_update()).mappings().all()
+        .with_for_update()).all()
     if not rows:
         return 0
     account = connection.execute(
@@ -152,12 +152,12 @@ def _move_rows(connection: sa.Connection, account_id: int,
         account.flavor, None, account.name))
     _copy_claims(connection, account_id, nobody)
     writes.upsert(connection, table,
-                  [{**row, 'account_id': nobody} for row in rows],
+                  [(nobody, *row[1:]) for row in rows],
                   add=models.MEASURES)
     connection.execute(
         sa.delete(table).where(mine, table.c.bucket == sa.bindparam('b'),
                                table.c.host_id == sa.bindparam('h')),
-        [{'b': row['bucket'], 'h': row['host_id']} for row in rows])
+        [{'b': row.bucket, 'h': row.host_id} for row in rows])
     return len(rows)
 
 

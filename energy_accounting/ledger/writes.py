@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ LOST = 'lost'
 NEW_STREAM = 'new_stream'
 
 _SELECT_CHUNK = 500
+_ROWS_A_STATEMENT = 2000
 _REASON_CHARACTERS = 1000
 _BIGINT_MAX = (1 << 63) - 1
 
@@ -413,8 +415,7 @@ class _Call:
         if self._gaps:
             connection.execute(sa.insert(gaps), self._gaps)
         upsert(connection, models.boots, [
-            {'host_id': self._host.id, 'boot_id': boot_id,
-             'boottime_end_ns': self._boots[boot_id]}
+            (self._host.id, boot_id, self._boots[boot_id])
             for boot_id in self._boots_changed],
             replace=('boottime_end_ns',))
         if not self._acknowledged:
@@ -509,19 +510,15 @@ class _Sums:
             ids = accounts[self._owned[account]]
             increase(rows, (ids.account_id, bucket), numbers)
         upsert(connection, models.account_buckets, [
-            {'account_id': account_id, 'bucket': bucket, 'host_id': host.id,
-             **dict(zip(models.MEASURES, numbers, strict=True))}
+            (account_id, bucket, host.id, *numbers)
             for (account_id, bucket), numbers in rows.items()],
             add=models.MEASURES)
         upsert(connection, models.host_buckets, [
-            {'host_id': host.id, 'bucket': bucket,
-             'policy': self._policies[bucket],
-             **dict(zip(_HOST_MEASURES, numbers, strict=True))}
+            (host.id, bucket, *numbers, self._policies[bucket])
             for bucket, numbers in self._hosts.items()],
             add=_HOST_MEASURES, replace=('policy',))
         upsert(connection, models.zone_buckets, [
-            {'host_id': host.id, 'bucket': bucket, 'zone': zone,
-             'energy_uj': energy_uj}
+            (host.id, bucket, zone, energy_uj)
             for (bucket, zone), energy_uj in self._zones.items()],
             add=('energy_uj',))
 
@@ -533,9 +530,7 @@ class _Sums:
             ids = accounts[self._owned[account]]
             increase(rows, (ids.project_ref, bucket), numbers)
         upsert(connection, models.project_buckets, [
-            {'project_ref': project_ref, 'bucket': bucket,
-             'site_id': host.site_id, 'boundary': host.boundary,
-             **dict(zip(models.MEASURES, numbers, strict=True))}
+            (project_ref, bucket, host.site_id, host.boundary, *numbers)
             for (project_ref, bucket), numbers in rows.items()],
             add=models.MEASURES)
 
@@ -646,29 +641,36 @@ def project_refs(connection: sa.Connection,
     return found
 
 
-def _chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    for start in range(0, len(values), _SELECT_CHUNK):
-        yield values[start:start + _SELECT_CHUNK]
+def _chunks(values: Sequence[Any],
+            size: int = _SELECT_CHUNK) -> Iterable[Sequence[Any]]:
+    for start in range(0, len(values), size):
+        yield values[start:start + size]
 
 
 # --- what each database calls it --------------------------------------------
 
 def upsert(connection: sa.Connection, table: sa.Table,
-           rows: Sequence[Mapping[str, Any]], *,
-           add: Sequence[str] = (), replace: Sequence[str] = ()) -> None:
+           rows: Iterable[tuple[Any, ...]], *,
+           add: tuple[str, ...] = (), replace: tuple[str, ...] = ()) -> None:
     """Insert rows, or add to and replace columns of those that are there.
 
     In the order of the primary key, so that writers of the same rows wait
     for each other and do not deadlock.  NULL and a number is the number.
 
-    :param rows: of different primary keys, with every column they set.
+    :param rows: of different primary keys, each with all columns in the
+        order of the table, the primary key first.
     """
-    if rows:
-        key = [column.name for column in table.primary_key]
-        ordered = sorted(rows, key=lambda row: [row[name] for name in key])
+    ordered = sorted(rows)
+    if not ordered:
+        return
+    dialect = connection.dialect.name
+    if dialect in _MYSQL:
+        _upsert_mysql(connection, table, ordered, add, replace)
+    else:
+        names = table.columns.keys()
         connection.execute(
-            upsert_of(connection.dialect.name, table, tuple(add),
-                    tuple(replace)), ordered)
+            upsert_of(dialect, table, add, replace),
+            [dict(zip(names, row, strict=True)) for row in ordered])
 
 
 def insert_missing(connection: sa.Connection, table: sa.Table,
@@ -679,9 +681,51 @@ def insert_missing(connection: sa.Connection, table: sa.Table,
                            list(rows))
 
 
+_MYSQL = ('mysql', 'mariadb')
+
+
+def _upsert_mysql(connection: sa.Connection, table: sa.Table,
+                  rows: Sequence[tuple[Any, ...]], add: tuple[str, ...],
+                  replace: tuple[str, ...]) -> None:
+    """Many rows in one statement, on MariaDB and MySQL alike.
+
+    Drivers quote value by value, which takes longer than all the rest.
+    Numbers need no quotes, so rows of nothing else become text at once.
+    """
+    text = _mysql_upsert(table, add, replace)
+    if not _is_plain(rows):
+        connection.exec_driver_sql(text, list(rows))
+        return
+    head, values, tail = text.partition(
+        f'({", ".join(["%s"] * len(table.columns))})')
+    for chunk in _chunks(rows, _ROWS_A_STATEMENT):
+        # repr() of integers, None and plain words is SQL but for NULL.
+        literals = ', '.join(map(repr, chunk)).replace('None', 'NULL')
+        connection.exec_driver_sql(head + literals + tail)
+
+
+def _is_plain(rows: Iterable[tuple[Any, ...]]) -> bool:
+    """Whether rows are of integers, NULLs and lower-case words only."""
+    return all(
+        type(value) is int or value is None
+        or (type(value) is str and value.isascii() and value.isalpha()
+            and value.islower())
+        for row in rows for value in row)
+
+
+@functools.cache
+def _mysql_upsert(table: sa.Table, add: tuple[str, ...],
+                  replace: tuple[str, ...]) -> str:
+    return str(upsert_of('mysql', table, add, replace).compile(
+        dialect=mysql.dialect(paramstyle='format'),
+        column_keys=table.columns.keys()))
+
+
+@functools.cache
 def upsert_of(dialect: str, table: sa.Table, add: tuple[str, ...],
-            replace: tuple[str, ...]) -> sa.Insert:
-    if dialect in ('mysql', 'mariadb'):
+              replace: tuple[str, ...]) -> sa.Insert:
+    """The statement of :func:`upsert`."""
+    if dialect in _MYSQL:
         insert = mysql.insert(table)
         return insert.on_duplicate_key_update(
             _changes(table, insert.inserted, add, replace))
@@ -703,8 +747,10 @@ def _changes(table: sa.Table, new: Any, add: tuple[str, ...],
     return changes
 
 
+@functools.cache
 def insert_missing_of(dialect: str, table: sa.Table) -> sa.Insert:
-    if dialect in ('mysql', 'mariadb'):
+    """The statement of :func:`insert_missing`."""
+    if dialect in _MYSQL:
         # Not INSERT IGNORE, which ignores more than duplicates.
         return mysql.insert(table).on_duplicate_key_update(id=table.c.id)
     insert = (postgresql.insert(table) if dialect == 'postgresql'

@@ -101,10 +101,10 @@ class TestUpsert(unittest.TestCase):
 
     def add(self, memory_uj: int | None) -> int | None:
         def work(connection: sa.Connection) -> int | None:
-            row = dict.fromkeys(models.MEASURES, 1)
-            writes.upsert(connection, models.account_buckets, [
-                {'account_id': 1, 'bucket': 2, 'host_id': 3, **row,
-                 'memory_uj': memory_uj}], add=models.MEASURES)
+            writes.upsert(
+                connection, models.account_buckets,
+                [(1, 2, 3, 1, 1, memory_uj, 1, None, 1, 1, 1, 1)],
+                add=models.MEASURES)
             return connection.scalar(
                 sa.select(models.account_buckets.c.memory_uj))
         return self.database.write(work)
@@ -125,8 +125,8 @@ class TestUpsert(unittest.TestCase):
                 seen.append(parameters)
         self.database.write(
             writes.upsert, models.boots,
-            [{'host_id': host, 'boot_id': boot, 'boottime_end_ns': 1}
-             for host in (3, 1, 2) for boot in ('b', 'a')],
+            [(host, boot, 1) for host in (3, 1, 2)
+             for boot in ('b', 'a')],
             replace=('boottime_end_ns',))
         rows, = seen
         self.assertEqual(sorted(rows), list(rows))
