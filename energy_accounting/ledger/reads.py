@@ -602,11 +602,25 @@ def _milliseconds(number: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
 
 
 def _policies(connection: sa.Connection, query: UsageQuery) -> list[str]:
-    """The policies that the ledger holds for the range."""
-    hosts = models.host_buckets.c
-    return [name for (name,) in connection.execute(
-        sa.select(hosts.policy).distinct().where(
-            _in_range(hosts.bucket, query)).order_by(hosts.policy))]
+    """The policies that the ledger holds for the range, in order.
+
+    There are few policies and very many rows: two steps down an index for
+    each policy, not a walk over the rows.
+    """
+    policy, bucket = (models.host_buckets.c.policy,
+                      models.host_buckets.c.bucket)
+    found: list[str] = []
+    name = ''
+    while True:
+        after = connection.execute(
+            sa.select(policy).where(policy > name).order_by(
+                policy).limit(1)).scalar()
+        if after is None:
+            return found
+        name = after
+        if connection.execute(sa.select(bucket).where(
+                policy == name, _in_range(bucket, query)).limit(1)).first():
+            found.append(name)
 
 
 def _by_group(connection: sa.Connection, query: UsageQuery,

@@ -120,7 +120,9 @@ def upgrade() -> None:
     _create('host_buckets', _key('host_id'), _key('bucket'),
             _number('measured_ns'), _number('backfilled_ns'),
             _number('busy_ns'), _number('capacity_ns'), _number('idle_uj'),
-            _text('policy'), indexes=(('bucket',),))
+            _text('policy'), indexes=(
+                ('bucket',), ('measured_ns', 'bucket'),
+                ('policy', 'bucket')))
     _create('zone_buckets', _key('host_id'), _key('bucket'),
             sa.Column('zone', sa.String(255), primary_key=True),
             _number('energy_uj'), indexes=(('bucket',),))
