@@ -134,11 +134,12 @@ class AccessLog:
     def __call__(self, environ: Any, start_response: Any,
                  ) -> Iterable[bytes]:
         begun = time.monotonic()
+        # Until it is known who asks, log lines carry the request at least.
+        context.anonymous(environ)
 
         def logged(status: str, headers: Any, exc_info: Any = None) -> Any:
             ACCESS.info(
-                '%s %s "%s %s%s" %s %.3f s',
-                environ.get('openstack.request_id', '-'),
+                '%s "%s %s%s" %s %.3f s',
                 environ.get('REMOTE_ADDR', '-'),
                 environ.get('REQUEST_METHOD', '-'),
                 environ.get('SCRIPT_NAME', ''),

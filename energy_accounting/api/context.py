@@ -2,6 +2,7 @@
 """Who is asking, from the headers that auth_token vouches for.
 
 Without auth_token in front, nothing of a request's headers is believed.
+The newest context of a thread is the one its log lines carry.
 """
 
 from __future__ import annotations
@@ -19,21 +20,20 @@ KEY = 'energy_accounting.context'
 def anonymous(environ: dict[str, Any]) -> oslo_context.RequestContext:
     """Nobody: for paths that need no token."""
     return oslo_context.RequestContext(
-        overwrite=False, request_id=environ.get('openstack.request_id'))
+        request_id=environ.get('openstack.request_id'))
 
 
 def local_admin(environ: dict[str, Any]) -> oslo_context.RequestContext:
     """The caller of the standalone service: its admin, of no project."""
     return oslo_context.RequestContext(
-        overwrite=False, roles=['admin', 'manager', 'member', 'reader'],
+        roles=['admin', 'manager', 'member', 'reader'],
         is_admin_project=True,
         request_id=environ.get('openstack.request_id'))
 
 
 def of_token(environ: dict[str, Any]) -> oslo_context.RequestContext:
     """The owner of the token that auth_token has checked."""
-    return oslo_context.RequestContext.from_environ(environ,
-                                                    overwrite=False)
+    return oslo_context.RequestContext.from_environ(environ)
 
 
 class Context:

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import fixtures
+from oslotest import base
+
+# What a WSGI server does: import, take the name, call it.
+_SERVER = """
+import webob
+from energy_accounting.wsgi import api
+for path in ('/', '/v1/hosts'):
+    forged = {'X-Roles': 'admin', 'X-Identity-Status': 'Confirmed'}
+    answer = webob.Request.blank(path, headers=forged).get_response(
+        api.application)
+    print(path, answer.status_int)
+"""
+
+
+class EntryTest(base.BaseTestCase):
+
+    def test_a_server_gets_an_application_that_wants_a_token(self) -> None:
+        directory = self.useFixture(fixtures.TempDir()).path
+        path = os.path.join(directory, 'energy.conf')
+        with open(path, 'w') as file:
+            file.write(f'[DEFAULT]\nlog_file = {directory}/log\n'
+                       f'[database]\nconnection = sqlite:///{directory}/x\n'
+                       '[keystone_authtoken]\nwww_authenticate_uri = '
+                       'http://keystone.example/\n')
+        done = subprocess.run(
+            [sys.executable, '-W', 'ignore', '-c', _SERVER],
+            env={**os.environ, 'OS_ENERGY_ACCOUNTING_CONFIG_FILE': path},
+            capture_output=True, text=True, check=False)
+        self.assertEqual('/ 200\n/v1/hosts 401\n', done.stdout, done.stderr)
