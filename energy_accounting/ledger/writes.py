@@ -696,7 +696,7 @@ def _upsert_mysql(connection: sa.Connection, table: sa.Table,
     if not _is_plain(rows):
         connection.exec_driver_sql(text, list(rows))
         return
-    head, values, tail = text.partition(
+    head, _, tail = text.partition(
         f'({", ".join(["%s"] * len(table.columns))})')
     for chunk in _chunks(rows, _ROWS_A_STATEMENT):
         # repr() of integers, None and plain words is SQL but for NULL.
