@@ -39,4 +39,5 @@ class ShowBalance(command.ShowOne):
             **query, host=parsed_args.host, site=parsed_args.site)
         common.say(self, parsed_args, common.heading(chosen, parsed_args))
         names = tuple(sheet)
-        return names, columns.cells(names, sheet, parsed_args.formatter)
+        return names, columns.cells(names, sheet, parsed_args.formatter,
+                                    common.zone(parsed_args))

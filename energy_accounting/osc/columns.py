@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import datetime
 import decimal
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cliff import columns
+
+from energy_accounting.osc import times
 
 # Short enough to read, long enough that a small guest's minute is not 0.
 _SIGNIFICANT = decimal.Context(prec=4, rounding=decimal.ROUND_HALF_EVEN)
@@ -47,6 +50,20 @@ class Figure(columns.FormattableColumn[Any]):
         return rounded(self._value)
 
 
+class Moment(columns.FormattableColumn[Any]):
+    """A time: local for people, where the zone is named beside."""
+
+    def __init__(self, value: Any, where: datetime.tzinfo) -> None:
+        super().__init__(value)
+        self._where = where
+
+    def human_readable(self) -> str:
+        if self._value is None:
+            return UNKNOWN
+        return times.spoken(datetime.datetime.fromisoformat(self._value),
+                            self._where)
+
+
 class Known(columns.FormattableColumn[Any]):
     """A value that may be missing."""
 
@@ -66,10 +83,12 @@ class Nested(columns.FormattableColumn[Any]):
         return '\n'.join(_plain(item) for item in self._value)
 
 
-def cell(name: str, value: Any, formatter: str) -> Any:
+def cell(name: str, value: Any, formatter: str,
+         where: datetime.tzinfo | None = None) -> Any:
     """What a command returns for a value of the column ``name``.
 
     :param formatter: name of the output format that was asked for.
+    :param where: the zone that the command names, if it does.
     """
     if formatter in ('csv', 'value'):
         # Plain text has no null: an empty field, never the word None.
@@ -83,13 +102,16 @@ def cell(name: str, value: Any, formatter: str) -> Any:
     if name.endswith(('_kwh', '_kg', '_kw', '_w')) or name in (
             'pue', 'coverage'):
         return Figure(value)
+    if where is not None and name in ('start', 'end', 'complete_until'):
+        return Moment(value, where)
     return Known(value)
 
 
-def cells(names: Iterable[str], row: Mapping[str, Any],
-          formatter: str) -> tuple[Any, ...]:
+def cells(names: Iterable[str], row: Mapping[str, Any], formatter: str,
+          where: datetime.tzinfo | None = None) -> tuple[Any, ...]:
     """A row in the order of the columns."""
-    return tuple(cell(name, row.get(name), formatter) for name in names)
+    return tuple(cell(name, row.get(name), formatter, where)
+                 for name in names)
 
 
 def _plain(value: Any) -> str:

@@ -55,6 +55,11 @@ def add_period_options(parser: argparse.ArgumentParser) -> None:
              'the IANA database, e.g. Europe/Berlin (default: UTC)')
 
 
+def zone(parsed_args: argparse.Namespace) -> datetime.tzinfo:
+    """The time zone that was named; :func:`period` has checked it."""
+    return units.zone(parsed_args.timezone)
+
+
 def period(parsed_args: argparse.Namespace) -> times.Period:
     """The period that the options mean.
 
@@ -83,7 +88,7 @@ def period_query(chosen: times.Period,
 def heading(chosen: times.Period, parsed_args: argparse.Namespace,
             complete_until: str | None = None) -> str:
     """The line that names the period above a table."""
-    where = units.zone(parsed_args.timezone)
+    where = zone(parsed_args)
     line = (f'{times.spoken(chosen.start, where)} until '
             f'{times.spoken(chosen.end, where)} (excluded), '
             f'{parsed_args.timezone}')

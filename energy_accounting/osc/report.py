@@ -15,6 +15,7 @@ from energy_accounting.osc import columns, common
 
 BAR_WIDTH = 24
 
+_NOBODY = 'services, unallocated'
 _TERMS = (
     ('active_kwh', 'active', 'what the servers computed'),
     ('idle_kwh', 'idle', 'what their reservation kept ready'),
@@ -101,8 +102,9 @@ def _bars(rows: Sequence[client.Row], key: str,
     amounts = [(decimal.Decimal(row['it_kwh']), row) for row in rows]
     amounts.sort(key=lambda item: (-item[0], item[1].get(key) or ''))
     most = amounts[0][0]
-    labels = [names.get(row.get(key) or '', row.get(key) or '(no project)')
-              for _amount, row in amounts]
+    owners = [row.get(key) for _amount, row in amounts]
+    labels = [names.get(owner, owner) if owner else _NOBODY
+              for owner in owners]
     width = max(map(len, labels))
     for label, (amount, row) in zip(labels, amounts, strict=True):
         yield (f'  {label:<{width}}{_kwh(row, "it_kwh"):>12} kWh  '

@@ -89,7 +89,8 @@ class ListUsage(command.Lister):
                 f'--start {units.iso(chosen.start)} '
                 f'--end {units.iso(chosen.end)} --marker {last.marker}\n')
         names = _columns(rows, groups, parsed_args)
-        return names, (columns.cells(names, row, parsed_args.formatter)
+        return names, (columns.cells(names, row, parsed_args.formatter,
+                                     common.zone(parsed_args))
                        for row in rows)
 
 
@@ -129,7 +130,8 @@ class ShowUsage(command.ShowOne):
         row = {**rows[0], 'complete_until':
                last.envelope.get('complete_until')}
         names = (*_every_column(rows, groups), 'complete_until')
-        return names, columns.cells(names, row, parsed_args.formatter)
+        return names, columns.cells(names, row, parsed_args.formatter,
+                                    common.zone(parsed_args))
 
 
 def _positive(text: str) -> int:

@@ -159,6 +159,15 @@ class UsageListTest(CommandTest):
         self.assertNotIn('facility_kwh', table)
         self.assertLess(len(lines[0]), 130)
 
+    def test_times_in_a_table_are_those_of_the_zone_it_names(self):
+        table = self.energy('usage', 'list', *DAY, '--resolution', 'day',
+                            '--timezone', 'Europe/Berlin')
+        self.assertIn('| 2026-11-01 01:00 |', table)
+        rows = json.loads(self.energy(
+            'usage', 'list', *DAY, '--resolution', 'day', '--timezone',
+            'Europe/Berlin', '-f', 'json'))
+        self.assertEqual('2026-11-01T00:00:00Z', rows[0]['start'])
+
     def test_a_column_is_found_by_its_api_name_in_any_format(self):
         self.assertEqual('two-part/1\n', self.energy(
             'usage', 'list', *DAY, '-c', 'policy', '-f', 'value'))
