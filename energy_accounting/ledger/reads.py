@@ -203,66 +203,161 @@ class _Sums:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Source:
-    """Rows to sum: what to join, and where each group's key is in it."""
+class _Side:
+    """One side of a booking, its owner or its place.
 
-    tables: sa.FromClause
-    bucket: sa.ColumnElement[int]
-    measures: Mapping[str, sa.ColumnElement[Any]]
-    keys: Mapping[str, sa.ColumnElement[str]]
-    conditions: tuple[sa.ColumnElement[bool], ...] = ()
+    :ivar table: a row for each id: ``id``, ``chosen`` (the least id that
+        has the same keys, the number to group by: numbers are five times
+        as fast as texts) and the keys themselves.
+    :ivar ids: the ids, where a filter leaves few: they let a database go
+        straight to the rows of the range.
+    """
+
+    table: Callable[[str], sa.Subquery]
+    names: tuple[str, ...]
+    ids: tuple[int, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Source:
+    """Rows to sum, and the two sides they are grouped by."""
+
+    rows: sa.FromClause
+    owner_id: sa.ColumnElement[int]
+    place_id: sa.ColumnElement[int]
+    owners: _Side
+    places: _Side
+    boundary: Callable[[sa.FromClause], sa.ColumnElement[str]]
+
+
+# More ids than this are not worth listing.
+_MANY = 5000
 
 
 def _grouped(connection: sa.Connection, query: UsageQuery, sums: _Sums,
              ) -> sa.Subquery:
     """Every row of sums, unordered.
 
-    First by bucket, for the peak, then by period.
+    First by bucket, for the peak, then by period; names come last.
     """
-    claimed = _any_claim(connection, query.as_of_ns)
-    by_project = _answered_by_projects(query)
-    source = (_projects(query, claimed) if by_project
-              else _accounts(query, claimed))
-    # What is grouped by is always a column of its own before: databases
-    # that insist on it then see one and the same expression.
-    raw = _rows(query, source, [
-        *(source.measures[name].label(name) for name in _SUMMED),
-        _it(source.measures).label('it_uj'),
-        source.keys['boundary'].label('of_boundary')])
-    keys = [raw.c[GROUPS[name]] for name in query.group_by]
-    inner: Any = sa.select(
-        raw.c.bucket, *keys,
+    source, corrected = _source(connection, query)
+    boundaries = _boundaries(connection)
+    rows = source.rows
+    raw = _rows(query, source, boundaries, [
+        *(rows.c[name].label(name) for name in _SUMMED),
+        _it({name: rows.c[name] for name in TERMS}).label('it_uj')])
+    numbers = _numbers(query, raw)
+    by_bucket = sa.select(
+        raw.c.bucket, *numbers,
         *(sa.func.sum(raw.c[name]).label(name)
           for name in (*_SUMMED, 'it_uj')),
-        sa.func.min(raw.c.of_boundary).label('boundary_low'),
-        sa.func.max(raw.c.of_boundary).label('boundary_high'),
-    ).group_by(raw.c.bucket, *keys).subquery('by_bucket')
+        sa.func.min(raw.c.boundary_number).label('boundary_low'),
+        sa.func.max(raw.c.boundary_number).label('boundary_high'),
+    ).group_by(raw.c.bucket, *numbers).subquery('by_bucket')
+    # What is grouped by is always a column of its own before: databases
+    # that insist on it then see one and the same expression.
     inner = sa.select(
-        _period(inner.c.bucket, query).label('period'), inner,
-    ).subquery('numbered').c
-    keys = [inner[GROUPS[name]] for name in query.group_by]
+        _period(by_bucket.c.bucket, query).label('period'), by_bucket,
+    ).subquery('numbered')
+    numbers = _numbers(query, inner)
     peak = sa.case(
-        (sa.or_(inner.backfilled_uj == 0,
-                inner.it_uj > inner.backfilled_uj),
-         inner.it_uj - inner.backfilled_uj))
+        (sa.or_(inner.c.backfilled_uj == 0,
+                inner.c.it_uj > inner.c.backfilled_uj),
+         inner.c.it_uj - inner.c.backfilled_uj))
     chosen = sa.select(
-        inner.period, sa.func.min(inner.bucket).label('first'), *keys,
+        inner.c.period, sa.func.min(inner.c.bucket).label('first'), *numbers,
         *(column for name in (*_SUMMED, 'it_uj')
-          for column in sums.of(name, inner[name])),
+          for column in sums.of(name, inner.c[name])),
         sa.func.max(peak).label('peak_uj'),
-        sa.func.min(inner.boundary_low).label('boundary_low'),
-        sa.func.max(inner.boundary_high).label('boundary_high'),
-    ).group_by(inner.period, *keys)
-    if claimed and by_project:
+        _boundary(sa.func.min(inner.c.boundary_low), boundaries).label(
+            'boundary_low'),
+        _boundary(sa.func.max(inner.c.boundary_high), boundaries).label(
+            'boundary_high'),
+    ).group_by(inner.c.period, *numbers)
+    if corrected:
         # All that was booked without a project may have been claimed.
         chosen = chosen.having(sa.or_(
-            *(sa.func.max(inner[name]) != 0
+            *(sa.func.max(inner.c[name]) != 0
               for name in ('it_uj', 'vcpu_ns', 'backfilled_uj'))))
-    return chosen.subquery('grouped')
+    return _named(query, source, boundaries, chosen.subquery('sums'))
 
 
-def _answered_by_projects(query: UsageQuery) -> bool:
-    return _OF_PROJECTS.issuperset({*query.group_by, *query.filters})
+def _source(connection: sa.Connection, query: UsageQuery, *,
+            by_account: bool = False) -> tuple[_Source, bool]:
+    """Where to read, and whether claims had to be set off there."""
+    claimed = _any_claim(connection, query.as_of_ns)
+    if by_account or not _OF_PROJECTS.issuperset(
+            {*query.group_by, *query.filters}):
+        return _accounts(connection, query, claimed), False
+    return _projects(connection, query, claimed), claimed
+
+
+def _rows(query: UsageQuery, source: _Source, boundaries: Sequence[str],
+          columns: Sequence[sa.ColumnElement[Any]],
+          joined: Callable[[sa.FromClause], sa.FromClause] = (
+              lambda tables: tables),
+          conditions: Sequence[sa.ColumnElement[bool]] = (),
+          ) -> sa.Subquery:
+    """The rows that are asked for: bucket, numbers to group by, columns."""
+    owners, places = (source.owners.table('owners'),
+                      source.places.table('places'))
+    tables = source.rows.join(owners, owners.c.id == source.owner_id).join(
+        places, places.c.id == source.place_id)
+    boundary = source.boundary(places)
+    number = sa.case(*((boundary == name, sa.literal(index))
+                       for index, name in enumerate(boundaries)))
+    wanted = [_in_range(source.rows.c.bucket, query), *conditions]
+    if 'boundary' in query.filters:
+        wanted.append(boundary == query.filters['boundary'])
+    for side, column in ((source.owners, source.owner_id),
+                         (source.places, source.place_id)):
+        if side.ids is not None:
+            wanted.append(column.in_(side.ids))
+    return sa.select(
+        source.rows.c.bucket.label('bucket'),
+        owners.c.chosen.label('owner'), places.c.chosen.label('place'),
+        number.label('boundary_number'), *columns,
+    ).select_from(joined(tables)).where(*wanted).subquery('raw')
+
+
+def _numbers(query: UsageQuery, table: sa.FromClause,
+             ) -> list[sa.ColumnElement[int]]:
+    """The columns that stand for the keys while sums are made."""
+    names = ['owner', 'place']
+    if 'boundary' in query.group_by:
+        names.append('boundary_number')
+    return [table.c[name] for name in names]
+
+
+def _named(query: UsageQuery, source: _Source, boundaries: Sequence[str],
+           sums: sa.Subquery) -> sa.Subquery:
+    """Sums with the keys that their numbers stand for."""
+    owners, places = (source.owners.table('owner_names'),
+                      source.places.table('place_names'))
+    keys = []
+    for name in query.group_by:
+        if name == 'boundary':
+            key = _boundary(sums.c.boundary_number, boundaries)
+        else:
+            side = owners if name in source.owners.names else places
+            key = side.c[GROUPS[name]]
+        keys.append(key.label(GROUPS[name]))
+    return sa.select(sums, *keys).join_from(
+        sums, owners, owners.c.id == sums.c.owner).join(
+            places, places.c.id == sums.c.place).subquery('grouped')
+
+
+def _boundaries(connection: sa.Connection) -> list[str]:
+    """Every boundary there is, in order."""
+    return [*connection.execute(
+        sa.select(models.hosts.c.boundary).distinct().order_by(
+            models.hosts.c.boundary)).scalars()] or [models.RAPL]
+
+
+def _boundary(number: sa.ColumnElement[int], boundaries: Sequence[str],
+              ) -> sa.ColumnElement[str]:
+    return sa.case(*((number == index, sa.literal(name))
+                     for index, name in enumerate(boundaries)))
 
 
 def _it(measures: Mapping[str, sa.ColumnElement[Any]],
@@ -273,6 +368,13 @@ def _it(measures: Mapping[str, sa.ColumnElement[Any]],
             + measures['host_uj']
             + sa.func.coalesce(measures['platform_uj'], 0))
 
+
+def _in_range(bucket: sa.ColumnElement[int], query: UsageQuery,
+              ) -> sa.ColumnElement[bool]:
+    return sa.and_(bucket >= query.start, bucket < query.end)
+
+
+# --- where rows come from ---------------------------------------------------
 
 def _any_claim(connection: sa.Connection, as_of_ns: int) -> bool:
     return connection.execute(
@@ -306,27 +408,30 @@ def _domains() -> sa.Subquery:
         names.c.uuid).subquery('domains')
 
 
-def _projects(query: UsageQuery, claimed: bool) -> _Source:
+def _projects(connection: sa.Connection, query: UsageQuery, claimed: bool,
+              ) -> _Source:
     """The sums of projects, corrected by what was claimed later."""
-    booked: sa.FromClause = (
-        _booked_and_claimed(query) if claimed else models.project_buckets)
     projects, sites = models.projects, models.sites
-    tables: sa.FromClause = booked.join(
-        projects, projects.c.id == booked.c.project_ref)
-    keys: dict[str, sa.ColumnElement[str]] = {
-        'project': projects.c.project_id, 'boundary': booked.c.boundary}
-    tables, keys = _with_site(query, tables, keys, booked.c.site_id, sites)
-    tables, keys = _with_domain(query, tables, keys)
-    return _Source(tables, booked.c.bucket,
-                   {name: booked.c[name] for name in _SUMMED}, keys)
+    owners = _side(
+        connection, query, projects.c.id, *_with_domain(
+            query, projects, {'project': projects.c.project_id}))
+    places = _side(connection, query, sites.c.id, sites, _site_keys(sites))
+    booked: sa.FromClause = (
+        _booked_and_claimed(query, owners.ids) if claimed
+        else models.project_buckets)
+    return _Source(booked, booked.c.project_ref, booked.c.site_id, owners,
+                   places, lambda places: booked.c.boundary)
 
 
-def _booked_and_claimed(query: UsageQuery) -> sa.Subquery:
+def _booked_and_claimed(query: UsageQuery, ids: tuple[int, ...] | None,
+                        ) -> sa.Subquery:
     """Sums of projects plus what they claimed, less what was claimed."""
     sums, rows = models.project_buckets, models.account_buckets
     accounts, hosts = models.accounts, models.hosts
     newest = _newest_claims(query.as_of_ns)
-    only = _only_project(query)
+
+    def only(owner: sa.ColumnElement[int]) -> list[sa.ColumnElement[bool]]:
+        return [] if ids is None else [owner.in_(ids)]
 
     def moved(owner: sa.ColumnElement[int], sign: int) -> sa.Select[Any]:
         return sa.select(
@@ -337,33 +442,23 @@ def _booked_and_claimed(query: UsageQuery) -> sa.Subquery:
             newest.join(accounts, accounts.c.id == newest.c.account_id)
             .join(rows, rows.c.account_id == newest.c.account_id)
             .join(hosts, hosts.c.id == rows.c.host_id),
-        ).where(_in_range(rows.c.bucket, query),
-                newest.c.project_ref != accounts.c.project_ref,
-                *([] if only is None else [owner == only]))
+        ).where(_in_range(rows.c.bucket, query), *only(owner),
+                newest.c.project_ref != accounts.c.project_ref)
 
     return sa.union_all(
         sa.select(sums.c.project_ref, sums.c.bucket, sums.c.site_id,
-                  sums.c.boundary,
-                  *(sums.c[name].label(name) for name in _SUMMED),
+                  sums.c.boundary, *(sums.c[name] for name in _SUMMED),
                   ).where(_in_range(sums.c.bucket, query),
-                          *([] if only is None
-                            else [sums.c.project_ref == only])),
+                          *only(sums.c.project_ref)),
         moved(newest.c.project_ref, 1),
         moved(accounts.c.project_ref, -1)).subquery('booked')
 
 
-def _only_project(query: UsageQuery) -> sa.ScalarSelect[int] | None:
-    if 'project' not in query.filters:
-        return None
-    return sa.select(models.projects.c.id).where(
-        models.projects.c.project_id == query.filters['project'],
-    ).scalar_subquery()
-
-
-def _accounts(query: UsageQuery, claimed: bool) -> _Source:
+def _accounts(connection: sa.Connection, query: UsageQuery, claimed: bool,
+              ) -> _Source:
     """The rows of accounts, each with the owner a claim gives it."""
     rows, accounts = models.account_buckets, models.accounts
-    projects, hosts = models.projects, models.hosts
+    projects, hosts, sites = models.projects, models.hosts, models.sites
     owner: sa.ColumnElement[Any] = accounts.c.project_ref
     flavor: sa.ColumnElement[Any] = accounts.c.flavor
     user: sa.ColumnElement[Any] = accounts.c.user_id
@@ -375,89 +470,89 @@ def _accounts(query: UsageQuery, claimed: bool) -> _Source:
         owner = sa.func.coalesce(newest.c.project_ref, owner)
         flavor = sa.func.coalesce(newest.c.flavor, flavor)
         user = sa.func.coalesce(newest.c.user_id, user)
-    tables = tables.join(
-        rows, rows.c.account_id == accounts.c.id).join(
-            hosts, hosts.c.id == rows.c.host_id).join(
-                projects, projects.c.id == owner)
-    keys: dict[str, sa.ColumnElement[str]] = {
-        'project': projects.c.project_id,
-        'instance': sa.func.coalesce(accounts.c.instance_id, ''),
-        'flavor': sa.func.coalesce(flavor, ''),
-        'user': sa.func.coalesce(user, ''),
-        'boundary': hosts.c.boundary, 'host': hosts.c.name,
-        'account': sa.case(
-            (accounts.c.kind == samples.SERVICE,
-             sa.literal('service:').concat(accounts.c.name)),
-            else_=accounts.c.kind)}
-    tables, keys = _with_site(query, tables, keys, hosts.c.site_id,
-                              models.sites)
-    tables, keys = _with_domain(query, tables, keys)
-    return _Source(
-        tables, rows.c.bucket, {name: rows.c[name] for name in _SUMMED},
-        keys, tuple(_candidates(query, accounts, claimed)))
+    tables = tables.join(projects, projects.c.id == owner)
+    owners = _side(connection, query, accounts.c.id, *_with_domain(
+        query, tables, {
+            'project': projects.c.project_id,
+            'instance': sa.func.coalesce(accounts.c.instance_id, ''),
+            'flavor': sa.func.coalesce(flavor, ''),
+            'user': sa.func.coalesce(user, ''),
+            'account': sa.case(
+                (accounts.c.kind == samples.SERVICE,
+                 sa.literal('service:').concat(accounts.c.name)),
+                else_=accounts.c.kind)}),
+        conditions=_candidates(query, accounts, claimed))
+    places = _side(
+        connection, query, hosts.c.id,
+        hosts.join(sites, sites.c.id == hosts.c.site_id),
+        {'host': hosts.c.name, **_site_keys(sites)},
+        columns=[hosts.c.boundary])
+    return _Source(rows, rows.c.account_id, rows.c.host_id, owners, places,
+                   lambda places: places.c.boundary)
+
+
+def _side(connection: sa.Connection, query: UsageQuery,
+          number: sa.ColumnElement[int], tables: sa.FromClause,
+          keys: Mapping[str, sa.ColumnElement[str]],
+          columns: Sequence[sa.ColumnElement[Any]] = (),
+          conditions: Sequence[sa.ColumnElement[bool]] = ()) -> _Side:
+    """A side of the bookings with the filters on its keys applied."""
+    wanted = [*conditions, *(keys[name] == value for name, value
+                             in query.filters.items() if name in keys)]
+    grouped = [keys[name] for name in query.group_by if name in keys]
+
+    def table(name: str) -> sa.Subquery:
+        return sa.select(
+            number.label('id'),
+            sa.func.min(number).over(partition_by=grouped or None).label(
+                'chosen'),
+            *(keys[key].label(GROUPS[key]) for key in query.group_by
+              if key in keys), *columns,
+        ).select_from(tables).where(*wanted).subquery(name)
+
+    ids = None
+    if wanted:
+        found = connection.execute(sa.select(number).select_from(
+            tables).where(*wanted).limit(_MANY + 1)).scalars().all()
+        ids = tuple(found) if len(found) <= _MANY else None
+    return _Side(table, tuple(keys), ids)
 
 
 def _candidates(query: UsageQuery, accounts: sa.FromClause, claimed: bool,
-                ) -> Iterator[sa.ColumnElement[bool]]:
+                ) -> list[sa.ColumnElement[bool]]:
     """Conditions that an index of the accounts answers.
 
-    The exact condition on the owner stands beside them.
+    The exact conditions on the keys stand beside them.
     """
+    found = []
     if 'instance' in query.filters:
-        yield accounts.c.instance_id == query.filters['instance']
-    only = _only_project(query)
-    if only is None:
-        return
-    booked = accounts.c.project_ref == only
-    yield booked if not claimed else sa.or_(booked, accounts.c.id.in_(
-        sa.select(models.claims.c.account_id).where(
-            models.claims.c.project_ref == only)))
+        found.append(accounts.c.instance_id == query.filters['instance'])
+    if 'project' in query.filters:
+        only = sa.select(models.projects.c.id).where(
+            models.projects.c.project_id == query.filters['project'],
+        ).scalar_subquery()
+        booked = accounts.c.project_ref == only
+        found.append(booked if not claimed else sa.or_(
+            booked, accounts.c.id.in_(
+                sa.select(models.claims.c.account_id).where(
+                    models.claims.c.project_ref == only))))
+    return found
 
 
-def _uses(query: UsageQuery, *names: str) -> bool:
-    return bool({*query.group_by, *query.filters}.intersection(names))
-
-
-def _with_site(query: UsageQuery, tables: sa.FromClause,
-               keys: dict[str, sa.ColumnElement[str]],
-               site_id: sa.ColumnElement[int], sites: sa.Table,
-               ) -> tuple[sa.FromClause, dict[str, sa.ColumnElement[str]]]:
-    if not _uses(query, 'site', 'region'):
-        return tables, keys
-    return tables.join(sites, sites.c.id == site_id), {
-        **keys, 'site': sites.c.name,
-        'region': sa.func.coalesce(sites.c.region, '')}
+def _site_keys(sites: sa.FromClause) -> dict[str, sa.ColumnElement[str]]:
+    return {'site': sites.c.name,
+            'region': sa.func.coalesce(sites.c.region, '')}
 
 
 def _with_domain(query: UsageQuery, tables: sa.FromClause,
                  keys: dict[str, sa.ColumnElement[str]],
                  ) -> tuple[sa.FromClause,
                             dict[str, sa.ColumnElement[str]]]:
-    if not _uses(query, 'domain'):
+    if 'domain' not in query.group_by and 'domain' not in query.filters:
         return tables, keys
     domains = _domains()
     return tables.outerjoin(domains, domains.c.uuid == keys['project']), {
         **keys, 'domain': sa.func.coalesce(domains.c.domain_id, '')}
-
-
-def _in_range(bucket: sa.ColumnElement[int], query: UsageQuery,
-              ) -> sa.ColumnElement[bool]:
-    return sa.and_(bucket >= query.start, bucket < query.end)
-
-
-def _rows(query: UsageQuery, source: _Source,
-          columns: Sequence[sa.ColumnElement[Any]],
-          conditions: Sequence[sa.ColumnElement[bool]] = (),
-          ) -> sa.Subquery:
-    """The rows that are asked for: bucket, the groups' keys, columns."""
-    return sa.select(
-        source.bucket.label('bucket'),
-        *(source.keys[name].label(GROUPS[name]) for name in query.group_by),
-        *columns,
-    ).select_from(source.tables).where(
-        _in_range(source.bucket, query), *source.conditions, *conditions,
-        *(source.keys[name] == value
-          for name, value in query.filters.items())).subquery('raw')
 
 
 # --- calendar periods in SQL ------------------------------------------------
@@ -629,22 +724,25 @@ def _by_group(connection: sa.Connection, query: UsageQuery,
               figures: Callable[[Any], list[sa.ColumnElement[Any]]],
               ) -> Iterator[tuple[tuple[Any, ...], _Row]]:
     """Figures over account rows of some buckets, by period and group."""
-    source = _accounts(query, _any_claim(connection, query.as_of_ns))
+    source, _ = _source(connection, query, by_account=True)
+    boundaries = _boundaries(connection)
     hosts, rows = models.host_buckets, models.account_buckets
-    tables = source.tables
-    if buckets is not hosts:
-        tables = tables.join(buckets, buckets.c.bucket == rows.c.bucket)
-    tables = tables.join(hosts, sa.and_(
-        hosts.c.host_id == rows.c.host_id, hosts.c.bucket == rows.c.bucket))
-    raw = _rows(query, dataclasses.replace(source, tables=tables),
-                [column.label('figure')], [condition])
+
+    def joined(tables: sa.FromClause) -> sa.FromClause:
+        if buckets is not hosts:
+            tables = tables.join(buckets, buckets.c.bucket == rows.c.bucket)
+        return tables.join(hosts, sa.and_(
+            hosts.c.host_id == rows.c.host_id,
+            hosts.c.bucket == rows.c.bucket))
+
+    raw = _rows(query, source, boundaries, [column.label('figure')], joined,
+                [condition])
     inner = sa.select(_period(raw.c.bucket, query).label('period'),
-                      raw).subquery('numbered').c
-    groups = [inner.period,
-              *(inner[GROUPS[name]] for name in query.group_by)]
-    for row in connection.execute(
-            sa.select(*groups, *figures(inner.figure)).group_by(*groups),
-            ).mappings():
+                      raw).subquery('numbered')
+    groups = [inner.c.period, *_numbers(query, inner)]
+    found = _named(query, source, boundaries, sa.select(
+        *groups, *figures(inner.c.figure)).group_by(*groups).subquery('sums'))
+    for row in connection.execute(sa.select(found)).mappings():
         yield (int(row['period']),
                *(row[GROUPS[name]] for name in query.group_by)), row
 
