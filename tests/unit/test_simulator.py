@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The example cloud obeys its own physics, whatever the accounting does."""
 
+import ast
+import inspect
 import itertools
 
 from oslotest import base
@@ -89,6 +91,19 @@ class TestPhysics(base.BaseTestCase):
         one = host(*(instance(number, stay(0, 9), vcpus=2)
                      for number in range(3)))
         self.assertRaisesRegex(ValueError, 'overcommitted', one.advance, 1000)
+
+
+class TestIndependence(base.BaseTestCase):
+
+    def test_truth_uses_nothing_that_it_is_held_against(self):
+        for module, allowed in ((world, {'samples'}), (example, {'world'})):
+            tree = ast.parse(inspect.getsource(module))
+            found = {
+                alias.name for node in ast.walk(tree)
+                if isinstance(node, ast.ImportFrom)
+                and (node.module or '').startswith('energy_accounting')
+                for alias in node.names}
+            self.assertEqual(allowed, found, module.__name__)
 
 
 class TestLives(base.BaseTestCase):
