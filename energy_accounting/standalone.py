@@ -376,14 +376,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _heed_signals(failed: threading.Event) -> None:
-    """SIGTERM and SIGINT unwind the main thread, wherever it is."""
+    """What ends a process unwinds the main thread, wherever it is."""
+    heeded = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        # A terminal that closes; nohup says that it is of no account.
+        heeded.append(signal.SIGHUP)
+
     def leave(number: int, frame: Any) -> None:
         # Once: what is done on the way out must not be cut short.
-        for other in (signal.SIGTERM, signal.SIGINT):
+        for other in heeded:
             signal.signal(other, signal.SIG_IGN)
         raise SystemExit(int(failed.is_set()))
 
-    for one in (signal.SIGTERM, signal.SIGINT):
+    for one in heeded:
         signal.signal(one, leave)
 
 

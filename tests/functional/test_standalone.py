@@ -168,13 +168,19 @@ class TestProcess(testtools.TestCase):
         self.assertIn('state', line)
 
     def test_interrupt_in_the_middle_of_the_example_is_a_clean_end(self):
+        self.ended_in_the_middle(signal.SIGINT)
+
+    def test_closed_terminal_is_a_clean_end(self):
+        self.ended_in_the_middle(signal.SIGHUP)
+
+    def ended_in_the_middle(self, number):
         process = self.start('--example')
         deadline = time.monotonic() + 60
         tick = threading.Event()
         spools = self.base / 'state/example/compute-01/spool'
         while not spools.exists() and time.monotonic() < deadline:
             tick.wait(0.05)
-        process.process.send_signal(signal.SIGINT)
+        process.process.send_signal(number)
         status, out, err = process.end()
         self.assertEqual((0, ''), (status, out), err)
         self.assertNotIn('Traceback', err)
