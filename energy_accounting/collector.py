@@ -2,8 +2,8 @@
 """Takes windows from notifiers: judges each record and has it booked.
 
 Judging is here and pure: does the record add up, is it of a sane time.
-Whose turn it is and what becomes rows stands in ``ledger.writes``; how
-records travel stands in ``rpc``.
+Whose turn it is stands in ``ledger.writes``; how records travel stands in
+``rpc``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from energy_accounting import errors, samples, units
-from energy_accounting.ledger import engine, writes
+from energy_accounting.ledger import accounts, engine, received, writes
 
 LOG = logging.getLogger(__name__)
 
@@ -35,13 +35,13 @@ _KNOWN_ACCOUNTS = 100_000
 class OwnerSource(Protocol):
     """Who owns an instance whose record does not say so."""
 
-    def owner_of(self, instance_id: str) -> writes.Owner | None: ...
+    def owner_of(self, instance_id: str) -> accounts.Owner | None: ...
 
 
 class NoOwners:
     """Where there is no Nova to ask."""
 
-    def owner_of(self, instance_id: str) -> writes.Owner | None:
+    def owner_of(self, instance_id: str) -> accounts.Owner | None:
         return None
 
 
@@ -87,16 +87,16 @@ class Collector:
         return {'results': booked.results, 'expects': booked.expects,
                 'detail': booked.detail}
 
-    def _write(self, records: Sequence[writes.Received],
+    def _write(self, records: Sequence[received.Record],
                received_ns: int) -> writes.Booked:
         booked = self._database.write(
             writes.book, records, received_ns, enrolment=self._enrolment,
             owner_of=self._owners.owner_of, known=self._accounts)
         # Only now is it certain that the ids exist.
-        self._accounts.keep(booked.accounts)
+        self._accounts.keep(booked.ids)
         return booked
 
-    def _write_one_by_one(self, records: Sequence[writes.Received],
+    def _write_one_by_one(self, records: Sequence[received.Record],
                           received_ns: int) -> writes.Booked:
         """Find the record that the database itself refuses."""
         whole = writes.Booked([], 0, [], {}, [])
@@ -112,16 +112,16 @@ class Collector:
         return whole
 
 
-class _KnownAccounts(Mapping[samples.Account, writes.AccountId]):
+class _KnownAccounts(Mapping[samples.Account, accounts.AccountId]):
     """The ids of the accounts that were used last; only committed ones."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._lock = threading.Lock()
         self._ids: collections.OrderedDict[
-            samples.Account, writes.AccountId] = collections.OrderedDict()
+            samples.Account, accounts.AccountId] = collections.OrderedDict()
 
-    def __getitem__(self, account: samples.Account) -> writes.AccountId:
+    def __getitem__(self, account: samples.Account) -> accounts.AccountId:
         return self._ids[account]
 
     def __iter__(self) -> Iterator[samples.Account]:
@@ -130,7 +130,7 @@ class _KnownAccounts(Mapping[samples.Account, writes.AccountId]):
     def __len__(self) -> int:
         return len(self._ids)
 
-    def keep(self, ids: Mapping[samples.Account, writes.AccountId]) -> None:
+    def keep(self, ids: Mapping[samples.Account, accounts.AccountId]) -> None:
         with self._lock:
             for account, account_id in ids.items():
                 self._ids[account] = account_id
@@ -142,7 +142,7 @@ class _KnownAccounts(Mapping[samples.Account, writes.AccountId]):
 # --- judging ----------------------------------------------------------------
 
 def read(payloads: Sequence[str],
-         received_ns: int) -> list[writes.Received]:
+         received_ns: int) -> list[received.Record]:
     """The records of a call, each with its problem if it has one.
 
     A text that is not even a record but stands beside readable ones has
@@ -153,18 +153,18 @@ def read(payloads: Sequence[str],
     """
     found = [_read(text, received_ns) for text in payloads]
     named = next(((place, record) for place, record in enumerate(found)
-                  if isinstance(record, writes.Received)), None)
+                  if isinstance(record, received.Record)), None)
     if named is None:
         raise errors.InvalidRecord(
             'no record of the call names its host, stream and sequence: '
             + '; '.join(str(problem) for problem in found[:3]))
     place, neighbour = named
     following = neighbour.sequence - place
-    records: list[writes.Received] = []
+    records: list[received.Record] = []
     for record in found:
         if isinstance(record, _Unreadable):
             number = max(following, 1)
-            record = writes.Received(
+            record = received.Record(
                 record.text, _digest(record.text), neighbour.host,
                 neighbour.machine_id, neighbour.stream, number, number,
                 None, record.problem)
@@ -184,7 +184,7 @@ class _Unreadable:
         return self.problem
 
 
-def _read(text: Any, received_ns: int) -> writes.Received | _Unreadable:
+def _read(text: Any, received_ns: int) -> received.Record | _Unreadable:
     if not isinstance(text, str):
         return _Unreadable(repr(text), 'a record is not a text')
     try:
@@ -197,13 +197,13 @@ def _read(text: Any, received_ns: int) -> writes.Received | _Unreadable:
     window = record if isinstance(record, samples.Window) else None
     last = (record.last if isinstance(record, samples.Lost)
             else record.sequence)
-    return writes.Received(
+    return received.Record(
         text, _digest(text), record.host, record.machine_id, record.stream,
         record.sequence, last, window,
         None if window is None else problem_of(window, received_ns))
 
 
-def _identified(text: str, problem: str) -> writes.Received | _Unreadable:
+def _identified(text: str, problem: str) -> received.Record | _Unreadable:
     """What can still be known of a malformed record."""
     try:
         body = json.loads(text)
@@ -220,7 +220,7 @@ def _identified(text: str, problem: str) -> writes.Received | _Unreadable:
     if not (_is_name(host) and _is_name(stream)
             and type(number) is int and 0 < number < 1 << 63):
         return _Unreadable(text, problem)
-    return writes.Received(
+    return received.Record(
         text, _digest(text), str(host),
         str(machine_id) if _is_name(machine_id) else '', str(stream),
         number, number, None, problem)
@@ -278,10 +278,10 @@ def _problem_of_part(window: samples.Window,
             or any(share.cpu_ns > MAX_CPU_NS or share.vcpu_ns > MAX_CPU_NS
                    for share in part.shares)):
         return f'{name} has more CPU time than any host can have'
-    accounts = {share.account for share in part.shares}
-    if len(accounts) != len(part.shares):
+    named = {share.account for share in part.shares}
+    if len(named) != len(part.shares):
         return f'{name} names an account twice'
-    for account in accounts:
+    for account in named:
         problem = _unclean(*(text for text in account if text is not None))
         if problem is not None:
             return f'{name}: {problem}'

@@ -132,12 +132,12 @@ api_opts = [
                help='The most rows one answer holds.'),
 ]
 
-service_auth_group = cfg.OptGroup(
-    'service_auth', title='Credentials for Keystone (names of projects, '
-    'domains and users); collector only')
-nova_group = cfg.OptGroup(
-    'nova', title='Credentials for Nova (owners of guests without '
-    'metadata); collector only')
+_CREDENTIALS = {
+    'service_auth': 'Credentials for Keystone (names of projects, domains '
+                    'and users); collector only',
+    'nova': 'Credentials for Nova (owners of guests without metadata); '
+            'collector only',
+}
 
 _GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     None: default_opts,
@@ -163,8 +163,7 @@ def _keystoneauth_opts(group: str) -> list[cfg.Opt]:
 def list_opts() -> list[tuple[str | None, Sequence[cfg.Opt]]]:
     """Every option by group, for oslo-config-generator."""
     return [*_GROUPS.items(),
-            ('service_auth', _keystoneauth_opts('service_auth')),
-            ('nova', _keystoneauth_opts('nova'))]
+            *((name, _keystoneauth_opts(name)) for name in _CREDENTIALS)]
 
 
 def register(conf: cfg.ConfigOpts, *, credentials: bool = True) -> None:
@@ -178,11 +177,12 @@ def register(conf: cfg.ConfigOpts, *, credentials: bool = True) -> None:
     if not credentials:
         return
     from keystoneauth1 import loading as ksa_loading
-    for group in (service_auth_group, nova_group):
-        conf.register_group(group)
-        ksa_loading.register_auth_conf_options(conf, group.name)
-        ksa_loading.register_session_conf_options(conf, group.name)
-    ksa_loading.register_adapter_conf_options(conf, nova_group.name)
+    for name, title in _CREDENTIALS.items():
+        # A group keeps what was set in it: each configuration has its own.
+        conf.register_group(cfg.OptGroup(name, title=title))
+        ksa_loading.register_auth_conf_options(conf, name)
+        ksa_loading.register_session_conf_options(conf, name)
+    ksa_loading.register_adapter_conf_options(conf, 'nova')
 
 
 def load(argv: Sequence[str], *, version: str,

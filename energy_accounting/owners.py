@@ -23,7 +23,7 @@ from novaclient import exceptions as nova_exceptions
 from oslo_config import cfg
 
 from energy_accounting import errors, units
-from energy_accounting.ledger import engine, identities, writes
+from energy_accounting.ledger import accounts, engine, identities
 
 LOG = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Servers(Protocol):
     """Where owners come from."""
 
     def owners(self, deleted_since: datetime.datetime | None,
-               ) -> Iterator[tuple[str, writes.Owner]]:
+               ) -> Iterator[tuple[str, accounts.Owner]]:
         """All servers, or those deleted since then."""
 
 
@@ -92,7 +92,7 @@ class Nova:
         self._client = client
 
     def owners(self, deleted_since: datetime.datetime | None,
-               ) -> Iterator[tuple[str, writes.Owner]]:
+               ) -> Iterator[tuple[str, accounts.Owner]]:
         search: dict[str, Any] = {'all_tenants': 1}
         if deleted_since is not None:
             search.update({'deleted': True,
@@ -100,7 +100,7 @@ class Nova:
         try:
             for server in self._client.servers.list(search_opts=search,
                                                     limit=-1):
-                yield server.id, writes.Owner(
+                yield server.id, accounts.Owner(
                     server.tenant_id,
                     server.flavor.get('original_name'), server.user_id)
         except (nova_exceptions.ClientException,
@@ -131,7 +131,7 @@ class Owners:
         self._user_ids = user_ids
         self._interval_seconds = interval_seconds
         # Replaced as a whole, never changed: readers need no lock.
-        self._owners: Mapping[str, writes.Owner] = {}
+        self._owners: Mapping[str, accounts.Owner] = {}
         self._read_at_ns = 0
         self._used = False
         self._lock = threading.Lock()
@@ -139,7 +139,7 @@ class Owners:
         self._unknown: dict[str, tuple[int, int]] = {}
         self._silent: set[str] = set()
 
-    def owner_of(self, instance_id: str) -> writes.Owner | None:
+    def owner_of(self, instance_id: str) -> accounts.Owner | None:
         """The owner of an instance, if it is known by now."""
         owner = self._owners.get(instance_id)
         if owner is not None:
@@ -250,7 +250,7 @@ class Owners:
                 self._unknown[instance_id] = (now_ns + patience_ns,
                                               patience_ns)
 
-    def _kept(self, owner: writes.Owner) -> writes.Owner:
+    def _kept(self, owner: accounts.Owner) -> accounts.Owner:
         return owner if self._user_ids else owner._replace(user_id=None)
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from energy_accounting import samples
-from energy_accounting.ledger import models, writes
+from energy_accounting.ledger import accounts, models
 
 PROJECT = 'project'
 DOMAIN = 'domain'
@@ -65,13 +65,10 @@ def update_names(connection: sa.Connection, kind: str,
 
 def user_ids(connection: sa.Connection) -> set[str]:
     """The user ids the ledger knows; none unless they were switched on."""
-    accounts, claims = models.accounts, models.claims
     return {user_id for user_id, in connection.execute(
-        sa.union(
-            sa.select(accounts.c.user_id)
-            .where(accounts.c.user_id.is_not(None)),
-            sa.select(claims.c.user_id)
-            .where(claims.c.user_id.is_not(None))))}
+        sa.union(*(
+            sa.select(table.c.user_id).where(table.c.user_id.is_not(None))
+            for table in (models.accounts, models.claims))))}
 
 
 def unclaimed(connection: sa.Connection) -> set[str]:
@@ -81,24 +78,24 @@ def unclaimed(connection: sa.Connection) -> set[str]:
         .where(_unclaimed())))
 
 
-def claim(connection: sa.Connection, owners: Mapping[str, writes.Owner],
+def claim(connection: sa.Connection, owners: Mapping[str, accounts.Owner],
           now_ns: int) -> int:
     """State who owns accounts that have no owner; how many were claimed."""
-    accounts = models.accounts
+    table = models.accounts
     rows = connection.execute(
-        sa.select(accounts.c.id, accounts.c.instance_id, accounts.c.flavor,
-                  accounts.c.user_id)
-        .where(_unclaimed()).order_by(accounts.c.id)).all()
+        sa.select(table.c.id, table.c.instance_id, table.c.flavor,
+                  table.c.user_id)
+        .where(_unclaimed()).order_by(table.c.id)).all()
     wanted = {row.id: row for row in rows if row.instance_id in owners}
     if not wanted:
         return 0
-    projects = writes.project_refs(connection, {
+    projects = accounts.project_refs(connection, {
         owners[row.instance_id].project_id for row in wanted.values()})
     # Ours until the end: another collector that learnt the same waits
     # here, and then finds the claim.
     still = set(connection.scalars(
-        sa.select(accounts.c.id).where(accounts.c.id.in_(wanted))
-        .order_by(accounts.c.id).with_for_update()))
+        sa.select(table.c.id).where(table.c.id.in_(wanted))
+        .order_by(table.c.id).with_for_update()))
     still -= set(connection.scalars(
         sa.select(models.claims.c.account_id)
         .where(models.claims.c.account_id.in_(still))))
@@ -118,8 +115,8 @@ def claim(connection: sa.Connection, owners: Mapping[str, writes.Owner],
 
 
 def _unclaimed() -> sa.ColumnElement[bool]:
-    accounts, claims = models.accounts, models.claims
+    table, claims = models.accounts, models.claims
     return sa.and_(
-        accounts.c.project_ref == models.NO_PROJECT,
-        accounts.c.kind == samples.INSTANCE,
-        ~sa.exists().where(claims.c.account_id == accounts.c.id))
+        table.c.project_ref == models.NO_PROJECT,
+        table.c.kind == samples.INSTANCE,
+        ~sa.exists().where(claims.c.account_id == table.c.id))

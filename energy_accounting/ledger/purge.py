@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from energy_accounting import errors, samples, units
-from energy_accounting.ledger import engine, models, writes
+from energy_accounting.ledger import accounts, buckets, bulk, engine, models
 
 DAY_NS = 24 * 3600 * units.NS_PER_S
 DAY_BUCKETS = 96
@@ -106,11 +106,12 @@ def _forget_users(database: engine.Database, user_ns: int) -> int:
     still is, the old rows move to the same account without a user.
     """
     bucket = units.bucket_of(user_ns)
-    accounts, claims, names, quarantine = (
-        models.accounts, models.claims, models.names, models.quarantine)
+    claims, names, quarantine = (
+        models.claims, models.names, models.quarantine)
     gone = 0
-    for account_id in database.read(_ids, accounts.c.id,
-                                    accounts.c.user_id.is_not(None)):
+    for account_id in database.read(
+            _ids, models.accounts.c.id,
+            models.accounts.c.user_id.is_not(None)):
         while moved := database.write(_move_rows, account_id, bucket):
             gone += moved
         gone += database.write(_forget_user, account_id, bucket)
@@ -130,7 +131,7 @@ def _forget_users(database: engine.Database, user_ns: int) -> int:
 def _move_rows(connection: sa.Connection, account_id: int,
                bucket: int) -> int:
     """Move some old rows of an account that is still used."""
-    table, accounts = models.account_buckets, models.accounts
+    table = models.account_buckets
     mine = table.c.account_id == account_id
     if not _used_since(connection, account_id, bucket):
         return 0
@@ -143,17 +144,16 @@ def _move_rows(connection: sa.Connection, account_id: int,
     if not rows:
         return 0
     account = connection.execute(
-        sa.select(accounts, models.projects.c.project_id)
+        sa.select(models.accounts, models.projects.c.project_id)
         .join(models.projects,
-              models.projects.c.id == accounts.c.project_ref)
-        .where(accounts.c.id == account_id)).one()
-    nobody = writes.account_id(connection, samples.Account(
+              models.projects.c.id == models.accounts.c.project_ref)
+        .where(models.accounts.c.id == account_id)).one()
+    nobody = accounts.id_of(connection, samples.Account(
         account.kind, account.instance_id, account.project_id or None,
         account.flavor, None, account.name))
     _copy_claims(connection, account_id, nobody)
-    writes.upsert(connection, table,
-                  [(nobody, *row[1:]) for row in rows],
-                  add=models.MEASURES)
+    bulk.upsert(connection, table, [(nobody, *row[1:]) for row in rows],
+                add=models.MEASURES)
     connection.execute(
         sa.delete(table).where(mine, table.c.bucket == sa.bindparam('b'),
                                table.c.host_id == sa.bindparam('h')),
@@ -183,10 +183,10 @@ def _forget_user(connection: sa.Connection, account_id: int,
     """
     if _used_since(connection, account_id, bucket):
         return 0
-    accounts = models.accounts
+    table = models.accounts
     forgotten = hashlib.sha256(f'forgotten/{account_id}'.encode())
     return connection.execute(
-        sa.update(accounts).where(accounts.c.id == account_id)
+        sa.update(table).where(table.c.id == account_id)
         .values(user_id=None, digest=forgotten.hexdigest())).rowcount
 
 
@@ -229,8 +229,8 @@ def _anonymous(shares: tuple[samples.Share, ...],
                ) -> tuple[samples.Share, ...]:
     found: dict[samples.Account, list[Any]] = {}
     for share in shares:
-        writes.increase(found, share.account._replace(user_id=None),
-                        list(share[1:]))
+        buckets.increase(found, share.account._replace(user_id=None),
+                         share[1:])
     return tuple(samples.Share(account, *numbers)
                  for account, numbers in sorted(
                      found.items(), key=lambda item: item[0].order))

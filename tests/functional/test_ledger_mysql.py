@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from energy_accounting import collector, errors, samples
-from energy_accounting.ledger import engine, models, writes
+from energy_accounting.ledger import accounts, engine, models, quarantine
 from tests.functional import base
 from tests.unit import records
 from tests.unit.ledger import sums
@@ -67,7 +67,7 @@ def _shares(host: int) -> list[samples.Share]:
 
 
 def _emitted(windows: Sequence[samples.Window]) -> int:
-    return sum(writes.claimed_uj(window) for window in windows)
+    return sum(quarantine.claimed_uj(window) for window in windows)
 
 
 class TestManyWriters(MariaDBCase):
@@ -163,7 +163,7 @@ class TestBrokenTransactions(MariaDBCase):
         self.assert_balanced(_emitted([records.window(1, _shares(1))]))
 
     def test_a_deadlock_is_tried_again(self) -> None:
-        self.database.write(writes.project_refs, {'a', 'b'})
+        self.database.write(accounts.project_refs, {'a', 'b'})
         both = threading.Barrier(2)
         tries: list[str] = []
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from energy_accounting import errors
-from energy_accounting.ledger import engine, models, writes
+from energy_accounting.ledger import accounts, bulk, engine, models
 from tests.functional import base
 
 
@@ -60,7 +60,7 @@ class MigrationsCase(unittest.TestCase):
                 [(models.NO_PROJECT, '')],
                 list(connection.execute(sa.select(models.projects)).all()))
         self.assertEqual({'a', 'b'}, set(self.database.write(
-            writes.project_refs, {'a', 'b'})))
+            accounts.project_refs, {'a', 'b'})))
 
 
 class TestSQLite(MigrationsCase):
@@ -131,7 +131,7 @@ class TestPostgreSQL(unittest.TestCase):
             with self.subTest(table=table.name):
                 self.assertIn(table.name, self.compiled(
                     sa.schema.CreateTable(table)))
-        self.assertIn('ON CONFLICT', self.compiled(writes.upsert_of(
+        self.assertIn('ON CONFLICT', self.compiled(bulk.upsert_of(
             'postgresql', models.account_buckets, models.MEASURES, ())))
         self.assertIn('ON CONFLICT', self.compiled(
-            writes.insert_missing_of('postgresql', models.projects)))
+            bulk.insert_missing_of('postgresql', models.projects)))

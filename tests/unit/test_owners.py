@@ -13,25 +13,25 @@ from oslo_config import cfg
 
 from energy_accounting import collector, errors, owners, units
 from energy_accounting import conf as configuration
-from energy_accounting.ledger import engine, identities, models, writes
+from energy_accounting.ledger import accounts, engine, identities, models
 from tests.unit import records, web
 from tests.unit.ledger import sums
 
 MINUTE_NS = records.MINUTE_NS
-OWNER = writes.Owner('project-1', 'm1.tiny', None)
+OWNER = accounts.Owner('project-1', 'm1.tiny', None)
 
 
 class Nova:
     """A list of servers; counts how often it is asked."""
 
     def __init__(self) -> None:
-        self.servers: dict[str, writes.Owner] = {}
-        self.deleted: dict[str, writes.Owner] = {}
+        self.servers: dict[str, accounts.Owner] = {}
+        self.deleted: dict[str, accounts.Owner] = {}
         self.asked: list[datetime.datetime | None] = []
         self.away = False
 
     def owners(self, deleted_since: datetime.datetime | None,
-               ) -> Iterator[tuple[str, writes.Owner]]:
+               ) -> Iterator[tuple[str, accounts.Owner]]:
         self.asked.append(deleted_since)
         if self.away:
             raise owners.Away('503')
@@ -285,7 +285,7 @@ class TestServices(unittest.TestCase):
         one.refresh()
         self.assertEqual({'a', 'b', 'd'}, {
             row.uuid for row in sums.rows(self.database, models.names)})
-        self.assertEqual(writes.Owner('project-of-one', 'm1.tiny', None),
+        self.assertEqual(accounts.Owner('project-of-one', 'm1.tiny', None),
                          one.owner_of('one'))
         listings = [request for request in self.server.requests
                     if request.path == '/nova/servers/detail']

@@ -5,7 +5,7 @@ import unittest
 from typing import Any
 
 from energy_accounting import collector, samples
-from energy_accounting.ledger import identities, models, purge, writes
+from energy_accounting.ledger import accounts, identities, models, purge
 from tests.unit import records
 from tests.unit.ledger import sums
 
@@ -120,7 +120,7 @@ class TestUsers(PurgeCase):
         self.book(0, records.share(unknown))
         self.database.write(
             identities.claim,
-            {records.INSTANCE: writes.Owner('p', None, 'alice')},
+            {records.INSTANCE: accounts.Owner('p', None, 'alice')},
             records.START_NS)
         self.book(50, records.share(unknown))
         self.purge(64)

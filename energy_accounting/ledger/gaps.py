@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Energy nobody can know: the gaps that records state, open and close.
+
+A lost record opens a gap that lasts until the next window of its stream.
+What a gap means for a report is not decided here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from energy_accounting import samples
+from energy_accounting.ledger import models
+
+LOST = 'lost'
+NEW_STREAM = 'new_stream'
+
+
+class Gaps:
+    """The gaps of one stream as a call goes on, until they are written.
+
+    :param lasting: whether one was left open by an earlier call.
+    """
+
+    def __init__(self, host_id: int, stream_id: int, *,
+                 lasting: bool) -> None:
+        self._host_id = host_id
+        self._stream_id = stream_id
+        self._earlier_lasts = lasting
+        self._earlier_end_ns: int | None = None
+        self._stated: list[dict[str, Any]] = []
+        self._open: dict[str, Any] | None = None
+
+    @property
+    def lasting(self) -> bool:
+        """Whether a gap is open now: there is never more than one."""
+        return self._earlier_lasts or self._open is not None
+
+    def state(self, gap: samples.Gap, sequence: int) -> None:
+        """A gap of known length; the number is of what says so."""
+        self._state(sequence, gap.zone, gap.start_ns, gap.end_ns, gap.reason)
+
+    def open(self, start_ns: int, sequence: int) -> None:
+        """From here on is lost, until it is closed."""
+        self._open = self._state(sequence, None, start_ns, None, LOST)
+
+    def close(self, end_ns: int) -> None:
+        """Something is known again."""
+        if self._earlier_lasts:
+            self._earlier_lasts, self._earlier_end_ns = False, end_ns
+        elif self._open is not None:
+            self._open['end_ns'] = end_ns
+            self._open['start_ns'] = min(self._open['start_ns'], end_ns)
+            self._open = None
+
+    def _state(self, sequence: int, zone: str | None, start_ns: int,
+               end_ns: int | None, reason: str) -> dict[str, Any]:
+        row = {'host_id': self._host_id, 'stream_id': self._stream_id,
+               'zone': zone, 'start_ns': start_ns, 'end_ns': end_ns,
+               'reason': reason, 'sequence': sequence}
+        self._stated.append(row)
+        return row
+
+    def write(self, connection: sa.Connection) -> None:
+        table = models.gaps
+        end_ns = self._earlier_end_ns
+        # First what was open before, then what may be open now.
+        if end_ns is not None:
+            connection.execute(
+                sa.update(table)
+                .where(table.c.stream_id == self._stream_id,
+                       table.c.end_ns.is_(None))
+                .values(end_ns=end_ns, start_ns=sa.case(
+                    (table.c.start_ns > end_ns, end_ns),
+                    else_=table.c.start_ns)))
+        if self._stated:
+            connection.execute(sa.insert(table), self._stated)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records that are kept and not booked, each with the reason.
+
+Holding only: why a record must not be booked is judged elsewhere
+(``writes``, collector), and nothing here decides about what is held.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from energy_accounting import samples
+from energy_accounting.ledger import bulk, models, received
+
+_REASON_CHARACTERS = 1000
+_BIGINT_MAX = (1 << 63) - 1
+
+
+class Held:
+    """What one call holds, until it is written."""
+
+    def __init__(self, received_ns: int) -> None:
+        self._received_ns = received_ns
+        self._rows: list[dict[str, Any]] = []
+
+    def hold(self, record: received.Record, reason: str) -> str:
+        """Keep a record; the reason as it is kept."""
+        window = record.window
+        reason = storable(reason)[:_REASON_CHARACTERS]
+        self._rows.append({
+            'host_name': record.host, 'stream': record.stream,
+            'sequence': record.sequence, 'digest': record.digest,
+            'received_ns': self._received_ns,
+            'start_ns': None if window is None else window.start_ns,
+            'end_ns': None if window is None else window.end_ns,
+            'energy_uj': 0 if window is None else claimed_uj(window),
+            'reason': reason, 'payload': storable(record.text),
+            'state': models.HELD})
+        return reason
+
+    def has(self, connection: sa.Connection,
+            record: received.Record) -> bool:
+        """Whether the very same record is held, now or from before."""
+        if any(row['sequence'] == record.sequence
+               and row['digest'] == record.digest for row in self._rows):
+            return True
+        table = models.quarantine
+        return connection.execute(
+            sa.select(table.c.id).where(
+                table.c.host_name == record.host,
+                table.c.stream == record.stream,
+                table.c.sequence == record.sequence,
+                table.c.digest == record.digest)).first() is not None
+
+    def write(self, connection: sa.Connection) -> None:
+        bulk.insert_missing(connection, models.quarantine, self._rows)
+
+
+def claimed_uj(window: samples.Window) -> int:
+    """What a window says the meters saw, as far as a column can hold it."""
+    return min(sum(part.measured_uj for part in window.parts), _BIGINT_MAX)
+
+
+def storable(text: str) -> str:
+    """A text any of the databases takes: no NUL, no lone surrogate."""
+    return (text.encode('utf-8', 'backslashreplace').decode()
+            .replace('\0', '\N{REPLACEMENT CHARACTER}'))
