@@ -115,9 +115,10 @@ def _guarded(extra: str, run: Callable[[], Any]) -> int:
     except Exception as error:
         if type(error).__module__.partition('.')[0] != 'oslo_config':
             raise
-        return _fail(' '.join(str(error).split()))
+        return _fail(str(error))
 
 
 def _fail(message: str) -> int:
-    print(f'{os.path.basename(sys.argv[0])}: {message}', file=sys.stderr)
+    text = ' '.join(message.split())
+    print(f'{os.path.basename(sys.argv[0])}: {text}', file=sys.stderr)
     return 1

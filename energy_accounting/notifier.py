@@ -245,6 +245,7 @@ class Notifier:
         # What is logged once: the last error, and blindness for guests.
         self._complaint = ''
         self._blind = False
+        self._announced = False
         self._resume(spool.last_state())
 
     def _resume(self, state: dict[str, Any] | None) -> None:
@@ -267,6 +268,10 @@ class Notifier:
         """Step at each tick of the wall clock until told to stop."""
         while not stop.is_set():
             self._guarded(self.step)
+            if not self._announced and self._baseline is not None:
+                self._announced = True
+                LOG.info('metering %s; %d guests', ', '.join(
+                    self._meter.basis), len(self._seen))
             self._wait(stop)
         self._guarded(self.flush)
         if self._held:
