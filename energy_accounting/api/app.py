@@ -115,10 +115,10 @@ class Health:
         )(environ, start_response)
 
     def _reads(self) -> bool:
-        from energy_accounting.ledger import reads
+        from energy_accounting.ledger import engine
         try:
             with self._database.reader() as connection:
-                reads.answers(connection)
+                engine.answers(connection)
         except Exception:
             LOG.exception('the database does not answer')
             return False

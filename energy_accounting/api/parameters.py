@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from energy_accounting import errors, units
-from energy_accounting.ledger import reads
+from energy_accounting.ledger import pages, queries
 
 LONGEST = datetime.timedelta(days=3700)
 """A little more than the ten years that sums of projects are kept."""
@@ -114,7 +114,7 @@ def limit(given: Mapping[str, str], maximum: int) -> int:
 
 
 def usage(given: Mapping[str, str], now: datetime.datetime, maximum: int,
-          dialect: str) -> reads.UsageQuery:
+          dialect: str) -> queries.UsageQuery:
     """What ``GET /v1/usage`` asks of the ledger.
 
     A page after the first has the range and ``as_of`` of the first, however
@@ -123,7 +123,7 @@ def usage(given: Mapping[str, str], now: datetime.datetime, maximum: int,
     group_by = tuple(given.get('group_by', 'project').split(','))
     if len(set(group_by)) < len(group_by):
         refuse('group_by', 'a name is given twice', 'give each once')
-    filters = {name: given[name] for name in reads.GROUPS if name in given}
+    filters = {name: given[name] for name in queries.GROUPS if name in given}
     marker = None
     if 'marker' in given:
         marker = _opened(given, filters)
@@ -134,7 +134,7 @@ def usage(given: Mapping[str, str], now: datetime.datetime, maximum: int,
                'give a time that has passed')
     asked = buckets(given, now)
     key, _, direction = given.get('sort', 'start').partition(':')
-    query = reads.UsageQuery(
+    query = queries.UsageQuery(
         start=asked.start, end=asked.end, where=asked.where,
         resolution=given.get('resolution', 'total'), group_by=group_by,
         filters=filters, as_of_ns=units.wall_ns(as_of),
@@ -142,7 +142,7 @@ def usage(given: Mapping[str, str], now: datetime.datetime, maximum: int,
         descending=direction == 'desc')
     if marker is None:
         return query
-    shape = reads.position_shape(query, dialect)
+    shape = pages.position_shape(query, dialect)
     after = marker['after']
     if [type(value) for value in after] != shape:
         _bad_marker()
@@ -151,7 +151,7 @@ def usage(given: Mapping[str, str], now: datetime.datetime, maximum: int,
 
 # --- markers ----------------------------------------------------------------
 
-def usage_marker(given: Mapping[str, str], query: reads.UsageQuery,
+def usage_marker(given: Mapping[str, str], query: queries.UsageQuery,
                  after: Sequence[int | str]) -> str:
     """An opaque text from which :func:`usage` continues behind a row."""
     return _sealed({

@@ -18,7 +18,7 @@ from typing import Any
 import jsonschema
 
 from energy_accounting import errors, units
-from energy_accounting.ledger import models, reads
+from energy_accounting.ledger import models, queries
 
 Schema = dict[str, Any]
 
@@ -113,7 +113,7 @@ _FILTERS = {
     'user': _text('id of a user; operators only'),
 }
 
-_GROUP_NAMES = '|'.join(reads.GROUPS)
+_GROUP_NAMES = '|'.join(queries.GROUPS)
 
 USAGE_QUERY = _query({
     **_RANGE,
@@ -135,10 +135,10 @@ USAGE_QUERY = _query({
         'learnt later is not used; the default is now'),
     'sort': {
         'type': 'string',
-        'pattern': f'^({"|".join(reads.SORTS)})(:(asc|desc))?$',
+        'pattern': f'^({"|".join(queries.SORTS)})(:(asc|desc))?$',
         'description':
             f'KEY, KEY:asc or KEY:desc with KEY one of '
-            f'{", ".join(reads.SORTS)}; the default is start:asc'},
+            f'{", ".join(queries.SORTS)}; the default is start:asc'},
     'limit': _LIMIT,
     'marker': _MARKER,
     'with_count': {**_FLAG, 'description':
@@ -190,7 +190,7 @@ _ENERGY_COLUMNS = ('active_kwh', 'idle_kwh', 'memory_kwh', 'host_kwh',
 
 USAGE_ROW = _object(
     {'start': _TIME, 'end': _TIME,
-     **{key: _null(_NAME) for key in reads.GROUPS.values()},
+     **{key: _null(_NAME) for key in queries.GROUPS.values()},
      **{name: _KWH if name in ('active_kwh', 'idle_kwh', 'host_kwh',
                                'it_kwh') else _null(_KWH)
         for name in _ENERGY_COLUMNS},
@@ -207,7 +207,7 @@ USAGE_ROW = _object(
                          'estimated': _SHARE}),
      'policy': _null(_NAME)},
     # A row has the keys it was grouped by, and no others.
-    optional=tuple(key for key in reads.GROUPS.values()
+    optional=tuple(key for key in queries.GROUPS.values()
                    if key != 'boundary'),
     description='null: not measured, or not known yet')
 

@@ -2,7 +2,7 @@
 """What windows add to the buckets of accounts, projects, hosts and zones.
 
 Whether a window may be added at all is judged before (``writes``); sums are
-asked for in ``reads``.  Each table of buckets is filled here and only here.
+asked for in ``usage``.  Each table of buckets is filled here and only here.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 
 Engines are oslo.db's; what stands here is what booking needs beyond it: READ
 COMMITTED, writers that do not fail on SQLite, whole transactions retried,
-the schema brought to its newest revision.  No query belongs here.
+the schema brought to its newest revision.  No query for what a ledger holds
+belongs here.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from oslo_db.sqlalchemy import engines
 from sqlalchemy import exc as sa_exc
 
 from energy_accounting import errors
+from energy_accounting.ledger import models
 
 Parameters = ParamSpec('Parameters')
 Result = TypeVar('Result')
@@ -167,6 +169,23 @@ def unavailable() -> Iterator[None]:
         raise errors.Unavailable(
             f'the database cannot be used now: {_first_line(error)}') \
             from error
+
+
+def snapshot(connection: sa.Connection) -> None:
+    """Let all that follows see one state of the ledger.
+
+    The first statement of its transaction.  SQLite does so by itself;
+    elsewhere the ledger's engine says READ COMMITTED, under which a sheet
+    of several queries would not balance while windows are booked.
+    """
+    if connection.dialect.name != 'sqlite':
+        connection.exec_driver_sql(
+            'SET TRANSACTION ISOLATION LEVEL REPEATABLE READ')
+
+
+def answers(connection: sa.Connection) -> None:
+    """Touch the ledger; raises what the database raises."""
+    connection.execute(sa.select(models.sites.c.id).limit(1)).all()
 
 
 def _engine(url: str, options: dict[str, Any]) -> sa.Engine:

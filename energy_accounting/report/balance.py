@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from energy_accounting import samples, units
 
 if TYPE_CHECKING:
-    from energy_accounting.ledger import reads
+    from energy_accounting.ledger import balance as ledger
 
 
-def sheet(balance: reads.Balance) -> dict[str, Any]:
+def sheet(balance: ledger.Balance) -> dict[str, Any]:
     """Both sides and their difference, in kWh and in microjoules.
 
     Records in quarantine count on both sides: the meters saw their energy
@@ -45,7 +45,7 @@ def _both(side: str, energy_uj: int) -> dict[str, str]:
             f'{side}_kwh': units.kwh_text(energy_uj)}
 
 
-def _by_name(balance: reads.Balance, wanted: str) -> dict[str, Any]:
+def _by_name(balance: ledger.Balance, wanted: str) -> dict[str, Any]:
     return {name or '': _both('energy', energy_uj)
             for (kind, name), energy_uj in sorted(
                 balance.booked_uj.items(),

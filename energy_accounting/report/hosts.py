@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from energy_accounting import units
 
 if TYPE_CHECKING:
-    from energy_accounting.ledger import reads
+    from energy_accounting.ledger import hosts as ledger
 
 COVERAGE_BUCKETS = 96
 """Coverage of a host is stated over the 24 hours before this quarter."""
@@ -17,7 +17,7 @@ COVERAGE_BUCKETS = 96
 _SHARE_STEPS = 10_000
 
 
-def row(host: reads.HostState, now_ns: int) -> dict[str, Any]:
+def row(host: ledger.HostState, now_ns: int) -> dict[str, Any]:
     """One host; None where no window has said it yet."""
     end_ns = host.last_window_end_ns
     return {
@@ -38,7 +38,7 @@ def row(host: reads.HostState, now_ns: int) -> dict[str, Any]:
     }
 
 
-def coverage(host: reads.HostState, current: int) -> str | None:
+def coverage(host: ledger.HostState, current: int) -> str | None:
     """Measured time / time, over whole buckets before the current one.
 
     A host that is younger than the range is not blamed for the time before

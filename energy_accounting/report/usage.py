@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from energy_accounting import units
 
 if TYPE_CHECKING:
-    from energy_accounting.ledger import reads
+    from energy_accounting.ledger import queries
 
 # 1 kW over a bucket is 9e11 uJ.
 _UJ_PER_KW_BUCKET = 1_000_000_000 * units.BUCKET_SECONDS
@@ -24,8 +24,8 @@ _SHARE_STEPS = 10_000
 MIXED = 'mixed'
 
 
-def body(query: reads.UsageQuery, names: Mapping[str, str],
-         sums: Iterable[reads.LedgerSum], complete_ns: int | None,
+def body(query: queries.UsageQuery, names: Mapping[str, str],
+         sums: Iterable[queries.LedgerSum], complete_ns: int | None,
          ) -> dict[str, Any]:
     """Rows as the API, the CLI and every export show them, and how far
     the ledger is complete.
@@ -38,8 +38,8 @@ def body(query: reads.UsageQuery, names: Mapping[str, str],
             else units.iso(units.moment(complete_ns))}
 
 
-def row(query: reads.UsageQuery, keys: Sequence[str],
-        one: reads.LedgerSum) -> dict[str, Any]:
+def row(query: queries.UsageQuery, keys: Sequence[str],
+        one: queries.LedgerSum) -> dict[str, Any]:
     """One row; None where nothing was measured or is known yet."""
     start, end = _period(query, one.first)
     return {
@@ -63,7 +63,7 @@ def row(query: reads.UsageQuery, keys: Sequence[str],
     }
 
 
-def _period(query: reads.UsageQuery, first: int) -> tuple[Any, Any]:
+def _period(query: queries.UsageQuery, first: int) -> tuple[Any, Any]:
     """The calendar period of a bucket, cut to what was asked for."""
     start = units.bucket_start(query.start)
     end = units.bucket_start(query.end)
@@ -99,7 +99,7 @@ def coverage(vcpu_ns: int, missing_ms2: int) -> str | None:
     ``vcpu_ns``; rounded down, so that 1 means that nothing is missing.
     None where nobody held a vCPU: then there is nothing to weigh.
 
-    :param missing_ms2: see :class:`reads.LedgerSum`.
+    :param missing_ms2: see :class:`queries.LedgerSum`.
     """
     weight = vcpu_ns // _NS_PER_MS * _BUCKET_MS
     if weight == 0:

@@ -5,7 +5,17 @@ from __future__ import annotations
 
 from energy_accounting.ledger import engine
 from tests.functional import base
-from tests.unit.ledger import test_reads as sqlite
+from tests.unit.ledger import (
+    test_balance,
+    test_claims,
+    test_coverage,
+    test_hosts,
+    test_pages,
+    test_periods,
+    test_sources,
+    test_usage,
+    test_wide_sums,
+)
 
 
 class _Mysql:
@@ -18,9 +28,12 @@ class _Mysql:
         return database
 
 
-for _case in (sqlite.UsageTest, sqlite.ClaimTest, sqlite.CalendarTest,
-              sqlite.PeakTest, sqlite.CoverageTest, sqlite.PageTest,
-              sqlite.CompleteTest, sqlite.BalanceTest, sqlite.HostsTest):
+for _case in (test_balance.BalanceTest, test_claims.ClaimTest,
+              test_coverage.CoverageTest, test_hosts.CompleteTest,
+              test_hosts.HostsTest, test_pages.PageTest,
+              test_periods.PeriodsTest, test_sources.SourcesTest,
+              test_usage.UsageTest, test_usage.PeakTest,
+              test_wide_sums.WideSumsTest):
     _name = f'Mysql{_case.__name__}'
     globals()[_name] = type(_name, (_Mysql, _case), {
         '__module__': __name__})

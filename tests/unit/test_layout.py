@@ -205,7 +205,7 @@ class TheRulesBite(testtools.TestCase):
                           'from time import monotonic', 'ticks')
 
     def test_the_core_may_run_what_is_not_of_it(self):
-        source = 'from energy_accounting.ledger import reads'
+        source = 'from energy_accounting.ledger import usage'
         self.assert_fault('for type checkers only', source, 'report.usage')
         self.assertEqual([], faults(
             'from typing import TYPE_CHECKING\n'

@@ -12,7 +12,7 @@ from energy_accounting import units
 from energy_accounting.api import context as contexts
 from energy_accounting.api import parameters, policies, schemas
 from energy_accounting.api.controllers import Resource, Service
-from energy_accounting.ledger import reads
+from energy_accounting.ledger import balance, engine, hosts
 from energy_accounting.report import balance as report
 
 
@@ -30,10 +30,10 @@ class Balance(Resource):
                            policies.BALANCE, {})
         asked = parameters.buckets(given, service.clock())
         with service.database.reader() as connection:
-            reads.snapshot(connection)
-            found = reads.balance(connection, asked.start, asked.end,
-                                  given.get('host'), given.get('site'))
-            complete_ns = reads.complete_until(connection)
+            engine.snapshot(connection)
+            found = balance.read(connection, asked.start, asked.end,
+                                 given.get('host'), given.get('site'))
+            complete_ns = hosts.complete_until(connection)
         return {'balance': {
             'start': units.iso(units.bucket_start(asked.start)),
             'end': units.iso(units.bucket_start(asked.end)),

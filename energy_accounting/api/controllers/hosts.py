@@ -12,7 +12,7 @@ from energy_accounting import errors, units
 from energy_accounting.api import context as contexts
 from energy_accounting.api import links, parameters, policies, schemas
 from energy_accounting.api.controllers import Resource, Service
-from energy_accounting.ledger import reads
+from energy_accounting.ledger import engine, hosts
 from energy_accounting.report import hosts as report
 
 
@@ -33,12 +33,12 @@ class Hosts(Resource):
         now_ns = units.wall_ns(service.clock())
         current = units.bucket_of(now_ns)
         with service.database.reader() as connection:
-            reads.snapshot(connection)
-            found = reads.hosts(
+            engine.snapshot(connection)
+            found = hosts.read(
                 connection, current - report.COVERAGE_BUCKETS, current,
                 after=parameters.after_name(given), limit=limit + 1,
                 **filters)
-            count = ({'count': reads.count_hosts(connection, **filters)}
+            count = ({'count': hosts.count(connection, **filters)}
                      if given.get('with_count') == 'true' else {})
         page = found[:limit]
         marker = (parameters.name_marker(page[-1].name)
@@ -56,8 +56,8 @@ class Hosts(Resource):
         now_ns = units.wall_ns(service.clock())
         current = units.bucket_of(now_ns)
         with service.database.reader() as connection:
-            reads.snapshot(connection)
-            found = reads.hosts(
+            engine.snapshot(connection)
+            found = hosts.read(
                 connection, current - report.COVERAGE_BUCKETS, current,
                 name=name)
         if not found:

@@ -14,7 +14,7 @@ from oslo_context import context as oslo_context
 from energy_accounting.api import context as contexts
 from energy_accounting.api import links, parameters, policies, schemas
 from energy_accounting.api.controllers import Resource, Service
-from energy_accounting.ledger import reads
+from energy_accounting.ledger import engine, hosts, queries, usage
 from energy_accounting.report import usage as report
 
 
@@ -30,19 +30,19 @@ class Usage(Resource):
         given = schemas.query('GET', '/v1/usage', request.environ)
         given |= _scope(service, request.environ[contexts.KEY], given)
         with service.database.reader() as connection:
-            reads.snapshot(connection)
+            engine.snapshot(connection)
             asked = parameters.usage(given, service.clock(),
                                      service.max_limit,
                                      connection.dialect.name)
-            found = reads.usage(connection, dataclasses.replace(
+            found = usage.read(connection, dataclasses.replace(
                 asked, limit=asked.limit + 1))
-            complete_ns = reads.complete_until(connection)
-            count = ({'count': reads.count(connection, asked)}
+            complete_ns = hosts.complete_until(connection)
+            count = ({'count': usage.count(connection, asked)}
                      if given.get('with_count') == 'true' else {})
         page, more = found[:asked.limit], found[asked.limit:]
         marker = (parameters.usage_marker(given, asked, page[-1].position)
                   if more else None)
-        return {**report.body(asked, reads.GROUPS, page, complete_ns),
+        return {**report.body(asked, queries.GROUPS, page, complete_ns),
                 'links': links.following(request, given, marker), **count}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from energy_accounting import units
 from energy_accounting.api import schemas
-from energy_accounting.ledger import reads
+from energy_accounting.ledger import queries
 from tests.unit.api import cloud
 
 USAGE = '/v1/usage'
@@ -225,7 +225,7 @@ class RefusedTest(cloud.ApiCase):
         for name in schemas.USAGE_QUERY['properties']:
             self.check(name, '')
             self.check(name, 'x\ny')
-            if name not in reads.GROUPS:
+            if name not in queries.GROUPS:
                 self.check(name, 'nonsense')
         self.check('colour', 'red')
         self.check('Start', '2026-11-01T00:00:00Z')

@@ -6,7 +6,7 @@ from typing import Any
 
 from oslotest import base
 
-from energy_accounting.ledger import reads
+from energy_accounting.ledger import balance as ledger
 from energy_accounting.report import balance
 
 
@@ -18,7 +18,7 @@ class SheetTest(base.BaseTestCase):
             'booked_uj': {('instance', None): 60, ('service', 'ceph'): 10,
                           ('unallocated', 'ended'): 20,
                           ('unallocated', 'idle_capacity'): 10}, **changes}
-        return balance.sheet(reads.Balance(**given))
+        return balance.sheet(ledger.Balance(**given))
 
     def test_what_is_missing_shows_as_the_difference(self) -> None:
         self.assertEqual('0', self.sheet()['difference_uj'])

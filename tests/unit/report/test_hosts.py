@@ -7,13 +7,13 @@ from typing import Any
 from oslotest import base
 
 from energy_accounting import units
-from energy_accounting.ledger import reads
+from energy_accounting.ledger import hosts as ledger
 from energy_accounting.report import hosts
 
 NOW = 1000 * units.BUCKET_NS + 5 * units.NS_PER_S
 
 
-def host(**changes: Any) -> reads.HostState:
+def host(**changes: Any) -> ledger.HostState:
     given: dict[str, Any] = {
         'name': 'h1', 'state': 'enrolled', 'site': 'default',
         'region': None, 'boundary': 'rapl', 'enrolled_at_ns': 0,
@@ -22,7 +22,7 @@ def host(**changes: Any) -> reads.HostState:
         'idle_power_uw': None, 'cpus': None, 'memory_mib': None,
         'version': None, 'alarm': None, 'measured_ns': 0,
         'first_bucket': None, **changes}
-    return reads.HostState(**given)
+    return ledger.HostState(**given)
 
 
 class HostTest(base.BaseTestCase):

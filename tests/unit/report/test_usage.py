@@ -8,12 +8,12 @@ from typing import Any
 from oslotest import base
 
 from energy_accounting import units
-from energy_accounting.ledger import reads
+from energy_accounting.ledger import queries
 from energy_accounting.report import usage
 from tests.unit.ledger import filled
 
 
-def one(**changes: Any) -> reads.LedgerSum:
+def one(**changes: Any) -> queries.LedgerSum:
     given: dict[str, Any] = {
         'period': 0, 'first': filled.bucket('2026-11-01T00:00:00Z'),
         'keys': ('p1',), 'active_uj': 1, 'idle_uj': 2, 'memory_uj': 3,
@@ -21,12 +21,12 @@ def one(**changes: Any) -> reads.LedgerSum:
         'vcpu_ns': units.BUCKET_NS, 'peak_uj': 10, 'missing_ms2': 0,
         'boundaries': ('rapl', 'rapl'), 'policies': ('p/1', 'p/1'),
         'position': (), **changes}
-    return reads.LedgerSum(**given)
+    return queries.LedgerSum(**given)
 
 
 def query(start: str, end: str, resolution: str, where: str = 'UTC',
-          ) -> reads.UsageQuery:
-    return reads.UsageQuery(
+          ) -> queries.UsageQuery:
+    return queries.UsageQuery(
         start=filled.bucket(start), end=filled.bucket(end),
         resolution=resolution, where=zoneinfo.ZoneInfo(where),
         group_by=('project',), filters={}, as_of_ns=0, limit=1)
@@ -69,7 +69,7 @@ class RowTest(base.BaseTestCase):
 
 class PeriodTest(base.BaseTestCase):
 
-    def period(self, asked: reads.UsageQuery, first: str,
+    def period(self, asked: queries.UsageQuery, first: str,
                ) -> tuple[str, str]:
         row = usage.row(asked, ['project_id'],
                         one(first=filled.bucket(first)))

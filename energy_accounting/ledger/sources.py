@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the rows of a usage query come from, and what their keys are.
+
+``project_buckets`` where the grouping and the filters allow it, so that a
+project's month costs its own rows only; everything finer comes from
+``account_buckets``.  Rows are grouped by numbers here and named at the end.
+No sum, no period and no order belongs here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from energy_accounting import samples
+from energy_accounting.ledger import claims, models, queries
+
+# Bookings of whole projects answer these alone.
+_OF_PROJECTS = frozenset(
+    {'project', 'domain', 'site', 'region', 'boundary'})
+
+# More ids than this are not worth listing.
+_MANY = 5000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a booking, its owner or its place.
+
+    :ivar table: a row for each id: ``id``, ``chosen`` (the least id that
+        has the same keys, the number to group by: numbers are five times
+        as fast as texts) and the keys themselves.
+    :ivar ids: the ids, where a filter leaves few: they let a database go
+        straight to the rows of the range.
+    """
+
+    table: Callable[[str], sa.Subquery]
+    names: tuple[str, ...]
+    ids: tuple[int, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """Rows to sum, and the two sides they are grouped by.
+
+    :ivar boundary: of a row, given the table of places.
+    :ivar boundaries: every boundary there is, in order; a boundary's number
+        is its place among them.
+    :ivar corrected: whether claims had to be set off: a row may be negative.
+    """
+
+    rows: sa.FromClause
+    owner_id: sa.ColumnElement[int]
+    place_id: sa.ColumnElement[int]
+    owners: Side
+    places: Side
+    boundary: Callable[[sa.FromClause], sa.ColumnElement[str]]
+    boundaries: tuple[str, ...]
+    corrected: bool = False
+
+    def boundary_name(self, number: sa.ColumnElement[int],
+                      ) -> sa.ColumnElement[str]:
+        return sa.case(*((number == index, sa.literal(name))
+                         for index, name in enumerate(self.boundaries)))
+
+
+def choose(connection: sa.Connection, query: queries.UsageQuery, *,
+           by_account: bool = False) -> Source:
+    """The coarsest rows that answer a query, or those of accounts."""
+    claimed = claims.any_made(connection, query.as_of_ns)
+    if by_account or not _OF_PROJECTS.issuperset(
+            {*query.group_by, *query.filters}):
+        return _accounts(connection, query, claimed)
+    return _projects(connection, query, claimed)
+
+
+def rows(query: queries.UsageQuery, source: Source,
+         columns: Sequence[sa.ColumnElement[Any]],
+         joined: Callable[[sa.FromClause], sa.FromClause] = (
+             lambda tables: tables),
+         conditions: Sequence[sa.ColumnElement[bool]] = (),
+         ) -> sa.Subquery:
+    """The rows that are asked for: bucket, numbers to group by, columns."""
+    owners, places = (source.owners.table('owners'),
+                      source.places.table('places'))
+    tables = source.rows.join(owners, owners.c.id == source.owner_id).join(
+        places, places.c.id == source.place_id)
+    boundary = source.boundary(places)
+    number = sa.case(*((boundary == name, sa.literal(index))
+                       for index, name in enumerate(source.boundaries)))
+    wanted = [query.covers(source.rows.c.bucket), *conditions]
+    if 'boundary' in query.filters:
+        wanted.append(boundary == query.filters['boundary'])
+    for side, column in ((source.owners, source.owner_id),
+                         (source.places, source.place_id)):
+        if side.ids is not None:
+            wanted.append(column.in_(side.ids))
+    return sa.select(
+        source.rows.c.bucket.label('bucket'),
+        owners.c.chosen.label('owner'), places.c.chosen.label('place'),
+        number.label('boundary_number'), *columns,
+    ).select_from(joined(tables)).where(*wanted).subquery('raw')
+
+
+def numbers(query: queries.UsageQuery, table: sa.FromClause,
+            ) -> list[sa.ColumnElement[int]]:
+    """The columns that stand for the keys while sums are made."""
+    names = ['owner', 'place']
+    if 'boundary' in query.group_by:
+        names.append('boundary_number')
+    return [table.c[name] for name in names]
+
+
+def named(query: queries.UsageQuery, source: Source, sums: sa.Subquery,
+          ) -> sa.Subquery:
+    """Sums with the keys that their numbers stand for."""
+    owners, places = (source.owners.table('owner_names'),
+                      source.places.table('place_names'))
+    keys = []
+    for name in query.group_by:
+        if name == 'boundary':
+            key = source.boundary_name(sums.c.boundary_number)
+        else:
+            side = owners if name in source.owners.names else places
+            key = side.c[queries.GROUPS[name]]
+        keys.append(key.label(queries.GROUPS[name]))
+    return sa.select(sums, *keys).join_from(
+        sums, owners, owners.c.id == sums.c.owner).join(
+            places, places.c.id == sums.c.place).subquery('grouped')
+
+
+def _projects(connection: sa.Connection, query: queries.UsageQuery,
+              claimed: bool) -> Source:
+    """The sums of projects, corrected by what was claimed later."""
+    projects, sites = models.projects, models.sites
+    owners = _side(
+        connection, query, projects.c.id, *_with_domain(
+            query, projects, {'project': projects.c.project_id}))
+    places = _side(connection, query, sites.c.id, sites, _site_keys(sites))
+    booked: sa.FromClause = (
+        claims.settled(query, owners.ids) if claimed
+        else models.project_buckets)
+    return Source(booked, booked.c.project_ref, booked.c.site_id, owners,
+                  places, lambda places: booked.c.boundary,
+                  _boundaries(connection), claimed)
+
+
+def _accounts(connection: sa.Connection, query: queries.UsageQuery,
+              claimed: bool) -> Source:
+    """The rows of accounts, each with the owner a claim gives it."""
+    rows, accounts = models.account_buckets, models.accounts
+    projects, hosts, sites = models.projects, models.hosts, models.sites
+    owner: sa.ColumnElement[Any] = accounts.c.project_ref
+    flavor: sa.ColumnElement[Any] = accounts.c.flavor
+    user: sa.ColumnElement[Any] = accounts.c.user_id
+    tables: sa.FromClause = accounts
+    if claimed:
+        newest = claims.newest(query.as_of_ns)
+        tables = tables.outerjoin(
+            newest, newest.c.account_id == accounts.c.id)
+        owner = sa.func.coalesce(newest.c.project_ref, owner)
+        flavor = sa.func.coalesce(newest.c.flavor, flavor)
+        user = sa.func.coalesce(newest.c.user_id, user)
+    tables = tables.join(projects, projects.c.id == owner)
+    owners = _side(connection, query, accounts.c.id, *_with_domain(
+        query, tables, {
+            'project': projects.c.project_id,
+            'instance': sa.func.coalesce(accounts.c.instance_id, ''),
+            'flavor': sa.func.coalesce(flavor, ''),
+            'user': sa.func.coalesce(user, ''),
+            'account': sa.case(
+                (accounts.c.kind == samples.SERVICE,
+                 sa.literal('service:').concat(accounts.c.name)),
+                else_=accounts.c.kind)}),
+        conditions=_candidates(query, accounts, claimed))
+    places = _side(
+        connection, query, hosts.c.id,
+        hosts.join(sites, sites.c.id == hosts.c.site_id),
+        {'host': hosts.c.name, **_site_keys(sites)},
+        columns=[hosts.c.boundary])
+    return Source(rows, rows.c.account_id, rows.c.host_id, owners, places,
+                  lambda places: places.c.boundary, _boundaries(connection))
+
+
+def _boundaries(connection: sa.Connection) -> tuple[str, ...]:
+    found = tuple(connection.execute(
+        sa.select(models.hosts.c.boundary).distinct().order_by(
+            models.hosts.c.boundary)).scalars())
+    return found or (models.RAPL,)
+
+
+def _side(connection: sa.Connection, query: queries.UsageQuery,
+          number: sa.ColumnElement[int], tables: sa.FromClause,
+          keys: Mapping[str, sa.ColumnElement[str]],
+          columns: Sequence[sa.ColumnElement[Any]] = (),
+          conditions: Sequence[sa.ColumnElement[bool]] = ()) -> Side:
+    """A side of the bookings with the filters on its keys applied."""
+    wanted = [*conditions, *(keys[name] == value for name, value
+                             in query.filters.items() if name in keys)]
+    grouped = [keys[name] for name in query.group_by if name in keys]
+
+    def table(name: str) -> sa.Subquery:
+        return sa.select(
+            number.label('id'),
+            sa.func.min(number).over(partition_by=grouped or None).label(
+                'chosen'),
+            *(keys[key].label(queries.GROUPS[key]) for key in query.group_by
+              if key in keys), *columns,
+        ).select_from(tables).where(*wanted).subquery(name)
+
+    ids = None
+    if wanted:
+        found = connection.execute(sa.select(number).select_from(
+            tables).where(*wanted).limit(_MANY + 1)).scalars().all()
+        ids = tuple(found) if len(found) <= _MANY else None
+    return Side(table, tuple(keys), ids)
+
+
+def _candidates(query: queries.UsageQuery, accounts: sa.FromClause,
+                claimed: bool) -> list[sa.ColumnElement[bool]]:
+    """Conditions that an index of the accounts answers.
+
+    The exact conditions on the keys stand beside them.
+    """
+    found = []
+    if 'instance' in query.filters:
+        found.append(accounts.c.instance_id == query.filters['instance'])
+    if 'project' in query.filters:
+        only = sa.select(models.projects.c.id).where(
+            models.projects.c.project_id == query.filters['project'],
+        ).scalar_subquery()
+        booked = accounts.c.project_ref == only
+        found.append(booked if not claimed else sa.or_(
+            booked, accounts.c.id.in_(
+                sa.select(models.claims.c.account_id).where(
+                    models.claims.c.project_ref == only))))
+    return found
+
+
+def _site_keys(sites: sa.FromClause) -> dict[str, sa.ColumnElement[str]]:
+    return {'site': sites.c.name,
+            'region': sa.func.coalesce(sites.c.region, '')}
+
+
+def _with_domain(query: queries.UsageQuery, tables: sa.FromClause,
+                 keys: dict[str, sa.ColumnElement[str]],
+                 ) -> tuple[sa.FromClause,
+                            dict[str, sa.ColumnElement[str]]]:
+    if 'domain' not in query.group_by and 'domain' not in query.filters:
+        return tables, keys
+    domains = _domains()
+    return tables.outerjoin(domains, domains.c.uuid == keys['project']), {
+        **keys, 'domain': sa.func.coalesce(domains.c.domain_id, '')}
+
+
+def _domains() -> sa.Subquery:
+    """The domain of each project whose name is known; it never changes."""
+    names = models.names
+    return sa.select(
+        names.c.uuid, sa.func.max(names.c.domain_id).label('domain_id'),
+    ).where(names.c.kind == 'project').group_by(
+        names.c.uuid).subquery('domains')

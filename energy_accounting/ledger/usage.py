@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Usage: sums of energy by period and group, a page of them at a time.
+
+In exact integers: no kWh, no rounding, no policy, no clock.  The same on
+MariaDB, PostgreSQL and SQLite.  Which rows are summed is ``sources``'s,
+their order ``pages``'s, how well they were measured ``coverage``'s.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from energy_accounting.ledger import (
+    coverage,
+    pages,
+    periods,
+    queries,
+    sources,
+    terms,
+    wide_sums,
+)
+
+
+def read(connection: sa.Connection, query: queries.UsageQuery,
+         ) -> list[queries.LedgerSum]:
+    """Sums by period and group, in order, at most ``limit`` of them."""
+    sums = wide_sums.WideSums(connection.dialect.name)
+    grouped = _grouped(connection, query, sums)
+    order = [*pages.order(query, grouped, sums)]
+    chosen = sa.select(grouped)
+    if query.after is not None:
+        chosen = chosen.where(pages.behind(order, query.after))
+    chosen = chosen.order_by(*(term.desc() if down else term
+                               for term, down in order)).limit(query.limit)
+    rows = [dict(row) for row in connection.execute(chosen).mappings()]
+    if not rows:
+        return []
+    details = coverage.details(connection, query, sums)
+    return [_ledger_sum(row, query, sums, details) for row in rows]
+
+
+def count(connection: sa.Connection, query: queries.UsageQuery) -> int:
+    """How many rows :func:`read` gives in all its pages."""
+    grouped = _grouped(connection, query,
+                       wide_sums.WideSums(connection.dialect.name))
+    return connection.execute(
+        sa.select(sa.func.count()).select_from(grouped)).scalar_one()
+
+
+def _grouped(connection: sa.Connection, query: queries.UsageQuery,
+             sums: wide_sums.WideSums) -> sa.Subquery:
+    """Every row of sums, unordered.
+
+    First by bucket, for the peak, then by period; names come last.
+    """
+    source = sources.choose(connection, query)
+    rows = source.rows
+    raw = sources.rows(query, source, [
+        *(rows.c[name].label(name) for name in terms.SUMMED),
+        terms.it_uj({name: rows.c[name] for name in terms.TERMS}).label(
+            'it_uj')])
+    numbers = sources.numbers(query, raw)
+    by_bucket = sa.select(
+        raw.c.bucket, *numbers,
+        *(sa.func.sum(raw.c[name]).label(name)
+          for name in (*terms.SUMMED, 'it_uj')),
+        sa.func.min(raw.c.boundary_number).label('boundary_low'),
+        sa.func.max(raw.c.boundary_number).label('boundary_high'),
+    ).group_by(raw.c.bucket, *numbers).subquery('by_bucket')
+    # What is grouped by is always a column of its own before: databases
+    # that insist on it then see one and the same expression.
+    inner = sa.select(
+        periods.number(by_bucket.c.bucket, query).label('period'), by_bucket,
+    ).subquery('numbered')
+    numbers = sources.numbers(query, inner)
+    peak = sa.case(
+        (sa.or_(inner.c.backfilled_uj == 0,
+                inner.c.it_uj > inner.c.backfilled_uj),
+         inner.c.it_uj - inner.c.backfilled_uj))
+    chosen = sa.select(
+        inner.c.period, sa.func.min(inner.c.bucket).label('first'), *numbers,
+        *(column for name in (*terms.SUMMED, 'it_uj')
+          for column in sums.of(name, inner.c[name])),
+        sa.func.max(peak).label('peak_uj'),
+        source.boundary_name(sa.func.min(inner.c.boundary_low)).label(
+            'boundary_low'),
+        source.boundary_name(sa.func.max(inner.c.boundary_high)).label(
+            'boundary_high'),
+    ).group_by(inner.c.period, *numbers)
+    if source.corrected:
+        # All that was booked without a project may have been claimed.
+        chosen = chosen.having(sa.or_(
+            *(sa.func.max(inner.c[name]) != 0
+              for name in ('it_uj', 'vcpu_ns', 'backfilled_uj'))))
+    return sources.named(query, source, chosen.subquery('sums'))
+
+
+def _ledger_sum(row: wide_sums.Row, query: queries.UsageQuery,
+                sums: wide_sums.WideSums, details: coverage.Details,
+                ) -> queries.LedgerSum:
+    period = int(row['period'])
+    keys = tuple(row[queries.GROUPS[name]] for name in query.group_by)
+    values = {name: sums.value(row, name) for name in terms.SUMMED}
+    sort = [] if query.sort == 'start' else sums.terms_of(
+        sums.value(row, queries.SORTS[query.sort]))
+    return queries.LedgerSum(
+        period=period, first=int(row['first']), keys=keys,
+        **values,  # type: ignore[arg-type]
+        peak_uj=None if row['peak_uj'] is None else int(row['peak_uj']),
+        missing_ms2=details.missing.get((period, *keys), 0),
+        boundaries=(row['boundary_low'], row['boundary_high']),
+        policies=details.policies.get((period, *keys), details.policy),
+        position=(*sort, period, *keys))
