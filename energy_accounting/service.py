@@ -140,6 +140,9 @@ class CollectorService(cotyledon.Service):
             transport = rpc.make_transport(conf)
         except errors.ConfigurationError as error:
             _refuse(error)
+        except errors.Unavailable as error:
+            LOG.error('this worker is started again: %s', error)
+            sys.exit(1)
         server = rpc.make_server(transport, host, collector.Collector(
             database, people, time.time_ns, conf.collector.enrolment))
         asking = threading.Thread(target=people.run, args=(self._stop,),
