@@ -24,6 +24,8 @@ _OF_PROJECTS = frozenset(
 
 # More ids than this are not worth listing.
 _MANY = 5000
+# A list of 1000 MariaDB makes a table of, and joins; these it looks up.
+_LISTED = 500
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Side:
     :ivar table: a row for each id: ``id``, ``chosen`` (the least id that
         has the same keys, the number to group by: numbers are five times
         as fast as texts) and the keys themselves.
-    :ivar ids: the ids, where a filter leaves few: they let a database go
+    :ivar ids: the ids, where there are few: they let a database go
         straight to the rows of the range.
     """
 
@@ -50,6 +52,7 @@ class Source:
     :ivar boundaries: every boundary there is, in order; a boundary's number
         is its place among them.
     :ivar corrected: whether claims had to be set off: a row may be negative.
+    :ivar single: whether a bucket has one row at most for each group.
     """
 
     rows: sa.FromClause
@@ -60,6 +63,7 @@ class Source:
     boundary: Callable[[sa.FromClause], sa.ColumnElement[str]]
     boundaries: tuple[str, ...]
     corrected: bool = False
+    single: bool = False
 
     def boundary_name(self, number: sa.ColumnElement[int],
                       ) -> sa.ColumnElement[str]:
@@ -73,7 +77,7 @@ def choose(connection: sa.Connection, query: queries.UsageQuery, *,
     claimed = claims.any_made(connection, query.as_of_ns)
     if by_account or not _OF_PROJECTS.issuperset(
             {*query.group_by, *query.filters}):
-        return _accounts(connection, query, claimed)
+        return _accounts(connection, query, claimed, listed=not by_account)
     return _projects(connection, query, claimed)
 
 
@@ -86,8 +90,10 @@ def rows(query: queries.UsageQuery, source: Source,
     """The rows that are asked for: bucket, numbers to group by, columns."""
     owners, places = (source.owners.table('owners'),
                       source.places.table('places'))
-    tables = source.rows.join(owners, owners.c.id == source.owner_id).join(
-        places, places.c.id == source.place_id)
+    # Sums, not columns: MariaDB would go from each owner to all its rows
+    # ever booked, and never down the key to those of the range.
+    tables = source.rows.join(owners, owners.c.id == source.owner_id + 0).join(
+        places, places.c.id == source.place_id + 0)
     boundary = source.boundary(places)
     number = sa.case(*((boundary == name, sa.literal(index))
                        for index, name in enumerate(source.boundaries)))
@@ -97,12 +103,19 @@ def rows(query: queries.UsageQuery, source: Source,
     for side, column in ((source.owners, source.owner_id),
                          (source.places, source.place_id)):
         if side.ids is not None:
-            wanted.append(column.in_(side.ids))
+            wanted.append(_among(column, side.ids))
     return sa.select(
         source.rows.c.bucket.label('bucket'),
         owners.c.chosen.label('owner'), places.c.chosen.label('place'),
         number.label('boundary_number'), *columns,
     ).select_from(joined(tables)).where(*wanted).subquery('raw')
+
+
+def _among(column: sa.ColumnElement[int], ids: Sequence[int],
+           ) -> sa.ColumnElement[bool]:
+    lists = [ids[first:first + _LISTED]
+             for first in range(0, len(ids), _LISTED)]
+    return sa.or_(sa.false(), *(column.in_(each) for each in lists))
 
 
 def numbers(query: queries.UsageQuery, table: sa.FromClause,
@@ -138,19 +151,34 @@ def _projects(connection: sa.Connection, query: queries.UsageQuery,
     projects, sites = models.projects, models.sites
     owners = _side(
         connection, query, projects.c.id, *_with_domain(
-            query, projects, {'project': projects.c.project_id}))
+            query, projects, {'project': projects.c.project_id}),
+        listed=True)
     places = _side(connection, query, sites.c.id, sites, _site_keys(sites))
     booked: sa.FromClause = (
         claims.settled(query, owners.ids) if claimed
         else models.project_buckets)
+    boundaries = _boundaries(connection)
+    # With the bucket these three are the key of the sums of projects.
+    named = {*query.group_by, *query.filters}
+    single = (not claimed and 'project' in named
+              and ('site' in named or _one_site(connection))
+              and ('boundary' in named or len(boundaries) == 1))
     return Source(booked, booked.c.project_ref, booked.c.site_id, owners,
-                  places, lambda places: booked.c.boundary,
-                  _boundaries(connection), claimed)
+                  places, lambda places: booked.c.boundary, boundaries,
+                  claimed, single)
+
+
+def _one_site(connection: sa.Connection) -> bool:
+    return len(connection.execute(
+        sa.select(models.sites.c.id).limit(2)).all()) == 1
 
 
 def _accounts(connection: sa.Connection, query: queries.UsageQuery,
-              claimed: bool) -> Source:
-    """The rows of accounts, each with the owner a claim gives it."""
+              claimed: bool, *, listed: bool) -> Source:
+    """The rows of accounts, each with the owner a claim gives it.
+
+    :param listed: whether no other table leads to the rows.
+    """
     rows, accounts = models.account_buckets, models.accounts
     projects, hosts, sites = models.projects, models.hosts, models.sites
     owner: sa.ColumnElement[Any] = accounts.c.project_ref
@@ -175,12 +203,12 @@ def _accounts(connection: sa.Connection, query: queries.UsageQuery,
                 (accounts.c.kind == samples.SERVICE,
                  sa.literal('service:').concat(accounts.c.name)),
                 else_=accounts.c.kind)}),
-        conditions=_candidates(query, accounts, claimed))
+        conditions=_candidates(query, accounts, claimed), listed=listed)
     places = _side(
         connection, query, hosts.c.id,
         hosts.join(sites, sites.c.id == hosts.c.site_id),
         {'host': hosts.c.name, **_site_keys(sites)},
-        columns=[hosts.c.boundary])
+        columns=[hosts.c.boundary], listed=listed and owners.ids is None)
     return Source(rows, rows.c.account_id, rows.c.host_id, owners, places,
                   lambda places: places.c.boundary, _boundaries(connection))
 
@@ -196,8 +224,12 @@ def _side(connection: sa.Connection, query: queries.UsageQuery,
           number: sa.ColumnElement[int], tables: sa.FromClause,
           keys: Mapping[str, sa.ColumnElement[str]],
           columns: Sequence[sa.ColumnElement[Any]] = (),
-          conditions: Sequence[sa.ColumnElement[bool]] = ()) -> Side:
-    """A side of the bookings with the filters on its keys applied."""
+          conditions: Sequence[sa.ColumnElement[bool]] = (), *,
+          listed: bool = False) -> Side:
+    """A side of the bookings with the filters on its keys applied.
+
+    :param listed: whether to list the ids even without a filter.
+    """
     wanted = [*conditions, *(keys[name] == value for name, value
                              in query.filters.items() if name in keys)]
     grouped = [keys[name] for name in query.group_by if name in keys]
@@ -212,7 +244,7 @@ def _side(connection: sa.Connection, query: queries.UsageQuery,
         ).select_from(tables).where(*wanted).subquery(name)
 
     ids = None
-    if wanted:
+    if wanted or listed:
         found = connection.execute(sa.select(number).select_from(
             tables).where(*wanted).limit(_MANY + 1)).scalars().all()
         ids = tuple(found) if len(found) <= _MANY else None

@@ -8,6 +8,9 @@ their order ``pages``'s, how well they were measured ``coverage``'s.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import sqlalchemy as sa
 
 from energy_accounting.ledger import (
@@ -52,6 +55,8 @@ def _grouped(connection: sa.Connection, query: queries.UsageQuery,
     """Every row of sums, unordered.
 
     First by bucket, for the peak, then by period; names come last.
+    Where a bucket has a single row for each group the first stage, most of
+    the cost, is left out.
     """
     source = sources.choose(connection, query)
     rows = source.rows
@@ -59,14 +64,8 @@ def _grouped(connection: sa.Connection, query: queries.UsageQuery,
         *(rows.c[name].label(name) for name in terms.SUMMED),
         terms.it_uj({name: rows.c[name] for name in terms.TERMS}).label(
             'it_uj')])
-    numbers = sources.numbers(query, raw)
-    by_bucket = sa.select(
-        raw.c.bucket, *numbers,
-        *(sa.func.sum(raw.c[name]).label(name)
-          for name in (*terms.SUMMED, 'it_uj')),
-        sa.func.min(raw.c.boundary_number).label('boundary_low'),
-        sa.func.max(raw.c.boundary_number).label('boundary_high'),
-    ).group_by(raw.c.bucket, *numbers).subquery('by_bucket')
+    by_bucket = (_as_they_are if source.single else _by_bucket)(
+        raw, sources.numbers(query, raw)).subquery('by_bucket')
     # What is grouped by is always a column of its own before: databases
     # that insist on it then see one and the same expression.
     inner = sa.select(
@@ -93,6 +92,28 @@ def _grouped(connection: sa.Connection, query: queries.UsageQuery,
             *(sa.func.max(inner.c[name]) != 0
               for name in ('it_uj', 'vcpu_ns', 'backfilled_uj'))))
     return sources.named(query, source, chosen.subquery('sums'))
+
+
+def _by_bucket(raw: sa.FromClause, numbers: Sequence[sa.ColumnElement[int]],
+               ) -> sa.Select[Any]:
+    """Rows added up to one for each bucket and group."""
+    return sa.select(
+        raw.c.bucket, *numbers,
+        *(sa.func.sum(raw.c[name]).label(name)
+          for name in (*terms.SUMMED, 'it_uj')),
+        sa.func.min(raw.c.boundary_number).label('boundary_low'),
+        sa.func.max(raw.c.boundary_number).label('boundary_high'),
+    ).group_by(raw.c.bucket, *numbers)
+
+
+def _as_they_are(raw: sa.FromClause,
+                 numbers: Sequence[sa.ColumnElement[int]]) -> sa.Select[Any]:
+    """The same of rows that are one for each bucket and group already."""
+    return sa.select(
+        raw.c.bucket, *numbers,
+        *(raw.c[name] for name in (*terms.SUMMED, 'it_uj')),
+        raw.c.boundary_number.label('boundary_low'),
+        raw.c.boundary_number.label('boundary_high'))
 
 
 def _ledger_sum(row: wide_sums.Row, query: queries.UsageQuery,

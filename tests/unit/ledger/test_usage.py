@@ -77,6 +77,23 @@ class PeakTest(reading.LedgerCase):
             row.keys[0]: row.peak_uj
             for row in self.usage(group_by=('instance',))})
 
+    def test_the_peak_adds_up_sites_and_boundaries_of_one_bucket(
+            self) -> None:
+        self.ledger.host('h2', site='west')
+        self.ledger.host('h3', site='west', boundary='node')
+        one = self.ledger.instance('i1', 'p1')
+        for host, energy_uj in (('h1', 1), ('h2', 2), ('h3', 4)):
+            self.ledger.book(one, host, FIRST, energy_uj)
+        self.ledger.write()
+        for groups, filters, peaks in (
+                (('project',), {}, [7]),
+                (('project', 'site'), {}, [1, 6]),
+                (('project', 'site', 'boundary'), {}, [1, 4, 2]),
+                (('site', 'boundary'), {'project': 'p1'}, [1, 4, 2]),
+                (('project',), {'boundary': 'rapl'}, [3])):
+            self.assertEqual(peaks, [row.peak_uj for row in self.usage(
+                group_by=groups, filters=filters)])
+
     def test_backfilled_energy_makes_no_peak(self) -> None:
         one = self.ledger.instance('i1', 'p1')
         self.ledger.book(one, 'h1', FIRST, 100, backfilled_uj=95)
