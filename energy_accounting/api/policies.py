@@ -37,21 +37,25 @@ def list_rules() -> list[policy.RuleDefault]:
             'Anyone who may read the project that is asked for.',
             scope_types=['project']),
         policy.RuleDefault(
-            'domain_manager', 'role:manager and domain_id:%(domain_id)s',
-            'The manager of the domain that is asked for.',
+            'domain_manager',
+            '(role:manager or role:admin) and domain_id:%(domain_id)s',
+            'A manager or admin of the domain that is asked for.',
             scope_types=['domain']),
         policy.DocumentedRuleDefault(
             USAGE, 'rule:admin_api or rule:project_reader',
             'Read the energy of one project.',
             [_USAGE_CALL], scope_types=['project']),
         policy.DocumentedRuleDefault(
-            USAGE_DOMAIN, 'rule:admin_api or rule:domain_manager',
+            # Not admin_api: who is admin of one domain is not of another.
+            # An operator of the cloud reads domains by all_projects.
+            USAGE_DOMAIN, 'rule:domain_manager',
             'Read the energy of all projects of one domain.',
-            [_USAGE_CALL], scope_types=['project', 'domain']),
+            [_USAGE_CALL], scope_types=['domain']),
         policy.DocumentedRuleDefault(
             USAGE_ALL_PROJECTS, 'rule:admin_api',
-            'Read the energy of all projects, services and what nobody was '
-            'given; group or filter by host, account or user.',
+            'Read the energy of all projects, also of one domain, services '
+            'and what nobody was given; group or filter by host, account or '
+            'user.',
             [_USAGE_CALL], scope_types=['project']),
         policy.DocumentedRuleDefault(
             BALANCE, 'rule:admin_api',

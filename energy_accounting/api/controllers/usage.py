@@ -69,8 +69,7 @@ def _scope(service: Service, context: oslo_context.RequestContext,
         authorize(policies.USAGE_DOMAIN, domain_id=domain_id)
         return {'domain': domain_id}
     if 'domain' in given and policies.allowed(
-            service.enforcer, context, policies.USAGE_DOMAIN,
-            {'domain_id': given['domain']}):
+            service.enforcer, context, policies.USAGE_ALL_PROJECTS, {}):
         return {'domain': given['domain']}
     if context.project_id is None:
         # The standalone service's caller, who has no project.

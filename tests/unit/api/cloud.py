@@ -37,6 +37,10 @@ PERSONAS: dict[str, dict[str, Any]] = {
     'nothing-p1': {'roles': (), 'project_id': 'p1'},
     'manager-d1': {'roles': LADDER[:3], 'domain_id': 'd1'},
     'manager-d2': {'roles': LADDER[:3], 'domain_id': 'd2'},
+    'admin-d1': {'roles': LADDER, 'domain_id': 'd1'},
+    # As from a Keystone in which admin does not imply manager.
+    'lone-admin-d1': {'roles': ('admin',), 'domain_id': 'd1'},
+    'admin-d2': {'roles': LADDER, 'domain_id': 'd2'},
     'reader-d1': {'roles': LADDER[:1], 'domain_id': 'd1'},
     'admin-system': {'roles': LADDER, 'system': {'all': True}},
 }

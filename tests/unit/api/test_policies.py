@@ -19,7 +19,7 @@ ADMINS = {'admin-p1', 'admin-p2'}
 # Who is let through by each rule, for the project p1 and the domain d1.
 TABLE = {
     policies.USAGE: {*ADMINS, 'reader-p1', 'member-p1', 'manager-p1'},
-    policies.USAGE_DOMAIN: {*ADMINS, 'manager-d1'},
+    policies.USAGE_DOMAIN: {'manager-d1', 'admin-d1', 'lone-admin-d1'},
     policies.USAGE_ALL_PROJECTS: ADMINS,
     policies.BALANCE: ADMINS,
     policies.HOSTS: ADMINS,

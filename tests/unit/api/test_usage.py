@@ -140,6 +140,29 @@ class UsageTest(cloud.ApiCase):
         self.refused(403, USAGE, 'reader-d1')
         self.refused(403, USAGE, 'manager-d1', project='p1')
 
+    def test_the_admin_of_a_domain_sees_another_one(self) -> None:
+        for token in ('admin-d1', 'lone-admin-d1'):
+            for query in ({}, {'domain': 'd1'}):
+                self.assertEqual({('p1',): '6.5', ('p2',): '5.'}, energy(
+                    self.get(USAGE, token, **query), 'project_id'))
+            for query in (
+                    {'domain': 'd2'}, {'project': 'p1'}, {'project': 'p3'},
+                    {'all_projects': 'true'}, {'group_by': 'host'},
+                    {'all_projects': 'true', 'domain': 'd1'},
+                    {'host': 'compute-1'}, {'account': 'instance'},
+                    {'group_by': 'user'}):
+                self.refused(403, USAGE, token, **query)
+            for path in ('/v1/balance', '/v1/hosts',
+                         '/v1/hosts/compute-1'):
+                self.refused(403, path, token)
+        self.refused(403, USAGE, 'admin-d2', domain='d1')
+
+    def test_a_reader_is_shown_a_domain_by_naming_it(self) -> None:
+        self.assertEqual({('p1',): '6.5'}, energy(
+            self.get(USAGE, 'reader-p1', domain='d1'), 'project_id'))
+        self.assertEqual({}, energy(
+            self.get(USAGE, 'reader-p1', domain='d2'), 'project_id'))
+
     def test_as_of_takes_back_what_was_learnt_later(self) -> None:
         body = self.get(USAGE, 'admin-p1', project='p4')
         self.assertEqual(['p4'], [row['project_id']
