@@ -8,12 +8,10 @@ Whose turn it is stands in ``ledger.writes``; how records travel stands in
 
 from __future__ import annotations
 
-import collections
 import hashlib
 import json
 import logging
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from energy_accounting import errors, samples, units
@@ -28,8 +26,6 @@ EDGE_NS = 60 * units.NS_PER_S
 # nothing real, and sums of less can never leave a BIGINT.
 MAX_ENERGY_UJ = 10 ** 15
 MAX_CPU_NS = 10 ** 16
-
-_KNOWN_ACCOUNTS = 100_000
 
 
 class OwnerSource(Protocol):
@@ -61,7 +57,6 @@ class Collector:
         self._owners = owners or NoOwners()
         self._clock_ns = clock_ns
         self._enrolment = enrolment
-        self._accounts = _KnownAccounts(_KNOWN_ACCOUNTS)
 
     def book(self, ctxt: Mapping[str, Any],
              payloads: Sequence[str]) -> dict[str, Any]:
@@ -89,17 +84,14 @@ class Collector:
 
     def _write(self, records: Sequence[received.Record],
                received_ns: int) -> writes.Booked:
-        booked = self._database.write(
+        return self._database.write(
             writes.book, records, received_ns, enrolment=self._enrolment,
-            owner_of=self._owners.owner_of, known=self._accounts)
-        # Only now is it certain that the ids exist.
-        self._accounts.keep(booked.ids)
-        return booked
+            owner_of=self._owners.owner_of)
 
     def _write_one_by_one(self, records: Sequence[received.Record],
                           received_ns: int) -> writes.Booked:
         """Find the record that the database itself refuses."""
-        whole = writes.Booked([], 0, [], {}, [])
+        whole = writes.Booked([], 0, [], [])
         for record in records:
             try:
                 one = self._write([record], received_ns)
@@ -108,35 +100,8 @@ class Collector:
                                   received_ns)
             whole = writes.Booked(
                 whole.results + one.results, one.expects,
-                whole.detail + one.detail, {}, whole.alarms + one.alarms)
+                whole.detail + one.detail, whole.alarms + one.alarms)
         return whole
-
-
-class _KnownAccounts(Mapping[samples.Account, accounts.AccountId]):
-    """The ids of the accounts that were used last; only committed ones."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._lock = threading.Lock()
-        self._ids: collections.OrderedDict[
-            samples.Account, accounts.AccountId] = collections.OrderedDict()
-
-    def __getitem__(self, account: samples.Account) -> accounts.AccountId:
-        return self._ids[account]
-
-    def __iter__(self) -> Iterator[samples.Account]:
-        return iter(self._ids)
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def keep(self, ids: Mapping[samples.Account, accounts.AccountId]) -> None:
-        with self._lock:
-            for account, account_id in ids.items():
-                self._ids[account] = account_id
-                self._ids.move_to_end(account)
-            while len(self._ids) > self._size:
-                self._ids.popitem(last=False)
 
 
 # --- judging ----------------------------------------------------------------

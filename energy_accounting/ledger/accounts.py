@@ -54,16 +54,14 @@ def digest(account: samples.Account) -> str:
 
 
 def ids(connection: sa.Connection, wanted: Iterable[samples.Account],
-        known: Ids) -> dict[samples.Account, AccountId]:
+        ) -> dict[samples.Account, AccountId]:
     """The ids of accounts; those that are missing are made.
 
-    :param known: ids that were committed before: nobody is asked for them.
+    They hold in this transaction and are not to be kept: a database that
+    is restored from a backup gives the same number to somebody else.
     """
-    wanted = set(wanted)
-    found = {account: known_ids for account in wanted
-             if (known_ids := known.get(account)) is not None}
-    by_digest = {digest(account): account
-                 for account in wanted if account not in found}
+    found: dict[samples.Account, AccountId] = {}
+    by_digest = {digest(account): account for account in wanted}
     table = models.accounts
 
     def look_up() -> None:
@@ -93,7 +91,7 @@ def ids(connection: sa.Connection, wanted: Iterable[samples.Account],
 
 def id_of(connection: sa.Connection, account: samples.Account) -> int:
     """The id of one account; made when it is missing."""
-    return ids(connection, {account}, {})[account].account_id
+    return ids(connection, {account})[account].account_id
 
 
 def project_refs(connection: sa.Connection,

@@ -43,21 +43,19 @@ class Booked(NamedTuple):
     :ivar results: one word for each record.
     :ivar expects: the number the stream is to go on with.
     :ivar detail: a reason for each record that was not simply booked.
-    :ivar ids: of accounts, that may be kept once the transaction is committed.
     :ivar alarms: what an operator should see in the log.
     """
 
     results: list[str]
     expects: int
     detail: list[str]
-    ids: dict[samples.Account, accounts.AccountId]
     alarms: list[str]
 
 
 def book(connection: sa.Connection, records: Sequence[received.Record],
          received_ns: int, *, enrolment: str = FIRST_USE,
          owner_of: accounts.OwnerOf = lambda instance_id: None,
-         known: accounts.Ids | None = None) -> Booked:
+         ) -> Booked:
     """Book, quarantine or pass over consecutive records of one stream.
 
     The whole of it must run in one transaction, which holds the host's row
@@ -66,14 +64,13 @@ def book(connection: sa.Connection, records: Sequence[received.Record],
     :param records: at least one; those of another stream than the first
         one's are out of order.
     :param owner_of: who owns an instance whose record does not say so.
-    :param known: ids of accounts that were committed before.
     """
     host = _lock_host(connection, records[0].host, received_ns, enrolment)
     stream = _stream_of(connection, host.id, records)
     call = _Call(connection, host, stream, received_ns, owner_of)
     results = [call.take(record) for record in records]
-    ids = call.write(known or {})
-    return Booked(results, call.sequence + 1, call.detail, ids, call.alarms)
+    call.write()
+    return Booked(results, call.sequence + 1, call.detail, call.alarms)
 
 
 # --- what is known before a call --------------------------------------------
@@ -312,12 +309,11 @@ class _Call:
 
     # --- writing ---
 
-    def write(self, known: accounts.Ids,
-              ) -> dict[samples.Account, accounts.AccountId]:
+    def write(self) -> None:
         """Write all that was decided, most shared rows last."""
         connection, host = self._connection, self._host
         self._held.write(connection)
-        ids = accounts.ids(connection, self._added.recipients(), known)
+        ids = accounts.ids(connection, self._added.recipients())
         self._added.write_own(connection, host.id, ids)
         self._gaps.write(connection)
         self._write_boots()
@@ -325,7 +321,6 @@ class _Call:
         self._write_host()
         self._added.write_shared(connection, host.site_id, host.boundary,
                                  ids)
-        return ids
 
     def _write_boots(self) -> None:
         bulk.upsert(self._connection, models.boots, [

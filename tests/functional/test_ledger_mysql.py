@@ -134,6 +134,42 @@ class TestManyWriters(MariaDBCase):
             sums.sums(self.database))
 
 
+class TestRestored(MariaDBCase):
+    def restore(self, contents: dict[str, list[Any]]) -> None:
+        """As loading a dump does: tables made anew, rows as they were."""
+        with self.database.writer() as connection:
+            models.metadata.drop_all(connection)
+            models.metadata.create_all(connection)
+            for table in models.metadata.sorted_tables:
+                if contents[table.name]:
+                    connection.execute(sa.insert(table), [
+                        row._asdict() for row in contents[table.name]])
+
+    def test_a_number_given_anew_moves_no_joule_to_another_tenant(
+            self) -> None:
+        workers = [self.collector() for _ in range(2)]
+
+        def book(worker: int, number: int, project_id: str,
+                 host: str) -> None:
+            answer = workers[worker].book({}, records.payloads(
+                records.window(number, [records.share(records.instance(
+                    f'instance of {project_id}', project_id))], host=host,
+                    stream=f'stream of {host}', machine_id=host)))
+            self.assertEqual(['booked'], answer['results'])
+        book(0, 1, 'anna', 'host-1')
+        dump = sums.contents(self.database)
+        book(0, 2, 'bert', 'host-1')
+        self.restore(dump)
+        book(1, 1, 'carl', 'host-2')
+        book(0, 2, 'bert', 'host-1')
+        projects = {row.id: row.project_id for row in sums.rows(
+            self.database, models.projects)}
+        self.assertEqual(
+            {'anna': 600, 'bert': 600, 'carl': 600},
+            {projects[row.project_ref]: row.active_uj for row
+             in sums.rows(self.database, models.project_buckets)})
+
+
 class TestBrokenTransactions(MariaDBCase):
     def test_a_connection_killed_before_the_commit_books_nothing(
             self) -> None:

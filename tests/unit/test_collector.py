@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import pathlib
+import sqlite3
+import tempfile
 import unittest
 from typing import Any
 
@@ -169,6 +173,60 @@ class TestDatabaseAway(unittest.TestCase):
             records.window(1, [records.share(
                 records.instance(project_id=None))])))
         self.assertEqual(before, sums.contents(database))
+
+
+class TestRestored(unittest.TestCase):
+    """A database that was restored gives numbers a second time."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.file = pathlib.Path(folder.name) / 'ledger.db'
+        self.database = records.database(f'sqlite:///{self.file}')
+        self.addCleanup(self.database.close)
+        self.workers = [collector.Collector(
+            self.database, None, lambda: booking.NOW_NS) for _ in range(2)]
+
+    def book(self, worker: int, number: int, project_id: str,
+             host: str) -> None:
+        answer = self.workers[worker].book({}, records.payloads(
+            records.window(number, [records.share(records.instance(
+                f'instance of {project_id}', project_id))], host=host,
+                stream=f'stream of {host}', machine_id=host)))
+        self.assertEqual(['booked'], answer['results'])
+
+    def copy(self, source: pathlib.Path, target: pathlib.Path) -> None:
+        self.database.close()
+        with (contextlib.closing(sqlite3.connect(source)) as old,
+              contextlib.closing(sqlite3.connect(target)) as new):
+            old.backup(new)
+
+    def owned_uj(self) -> dict[str, int]:
+        projects = {row.id: row.project_id for row in sums.rows(
+            self.database, models.projects)}
+        instances = {row.id: row.instance_id for row in sums.rows(
+            self.database, models.accounts)}
+        owned = {projects[row.project_ref]: row.active_uj for row
+                 in sums.rows(self.database, models.project_buckets)}
+        self.assertEqual(
+            {f'instance of {name}': energy_uj
+             for name, energy_uj in owned.items()},
+            {instances[row.account_id]: row.active_uj for row
+             in sums.rows(self.database, models.account_buckets)})
+        return owned
+
+    def test_a_number_given_anew_moves_no_joule_to_another_tenant(
+            self) -> None:
+        backup = self.file.with_name('backup.db')
+        self.book(0, 1, 'anna', 'host-1')
+        self.copy(self.file, backup)
+        self.book(0, 2, 'bert', 'host-1')
+        self.copy(backup, self.file)
+        self.book(1, 1, 'carl', 'host-2')
+        self.book(0, 2, 'bert', 'host-1')
+        self.assertEqual({'anna': 600, 'bert': 600, 'carl': 600},
+                         self.owned_uj())
 
 
 # --- the law: every joule once ----------------------------------------------
