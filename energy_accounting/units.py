@@ -11,8 +11,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import zoneinfo
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Sequence
 
 UTC = datetime.UTC
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,13 +28,6 @@ RESOLUTIONS = ('total', 'month', 'day', 'hour', 'quarter')
 _KWH_STEP = decimal.Decimal('1e-15')
 # Wide enough for 10^27 uJ; the default 28 digits would round a large sum.
 _EXACT = decimal.Context(prec=60, rounding=decimal.ROUND_HALF_EVEN)
-
-
-class _Ordered(Protocol):
-    def __lt__(self, other: Any, /) -> bool: ...
-
-
-Key = TypeVar('Key', bound=_Ordered)
 
 
 def kwh(energy_uj: int) -> decimal.Decimal:
@@ -60,33 +52,20 @@ def microjoules(energy_kwh: str | decimal.Decimal) -> int:
     return int(exact.to_integral_value(decimal.ROUND_HALF_EVEN))
 
 
-def apportion(total: int, weights: Mapping[Key, int]) -> dict[Key, int]:
+def divide(total: int, weights: Sequence[int]) -> list[int]:
     """Divide an integer by integer weights so that the parts sum to it.
 
-    Largest remainder (Hamilton); equal remainders go to the smaller key.
-    Keys must be comparable with each other.
+    Largest remainder (Hamilton); equal remainders go to the first.
 
     :param total: what is divided, at least 0.
     :param weights: at least 0 each.
-    :returns: a part for each key, in the order of ``weights``; an empty
-        dict when no weight is positive (the caller decides who owns it).
-    :raises ValueError: for a negative total or weight.
-    """
-    keys = sorted(weights)
-    parts = dict(zip(keys, divide(total, [weights[key] for key in keys]),
-                     strict=False))
-    return {key: parts[key] for key in weights} if parts else {}
-
-
-def divide(total: int, weights: Sequence[int]) -> list[int]:
-    """:func:`apportion` by position: equal remainders go to the first.
-
-    :returns: a part for each weight; an empty list when none is positive.
+    :returns: a part for each weight; an empty list when none is positive
+        (the caller decides who owns it).
     :raises ValueError: for a negative total or weight.
     """
     scale = sum(weights)
     if total < 0 or (weights and min(weights) < 0):
-        raise ValueError('apportion: total and weights must not be negative')
+        raise ValueError('divide: total and weights must not be negative')
     if scale == 0:
         return []
     if total == 0:
@@ -138,11 +117,13 @@ def iso(moment: datetime.datetime) -> str:
     return text.removesuffix('+00:00') + 'Z'
 
 
-def zone(name: str) -> zoneinfo.ZoneInfo:
-    """A time zone of the IANA database.
+def zone(name: str) -> datetime.tzinfo:
+    """A time zone of the IANA database; UTC needs none.
 
     :raises ValueError: when there is no such zone.
     """
+    if name == 'UTC':
+        return UTC
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:

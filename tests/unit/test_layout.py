@@ -5,6 +5,7 @@ Reads the source with ``ast``; imports nothing of what it judges.
 """
 
 import ast
+import configparser
 import pathlib
 import sys
 
@@ -172,6 +173,26 @@ class ImportsPointOneWay(testtools.TestCase):
         names = {module for module, _ in modules()}
         self.assertIn(f'{PACKAGE}.units', names)
         self.assertIn(PACKAGE, names)
+
+
+class WhatIsInstalled(testtools.TestCase):
+    """What no import shows, and a bare machine lacks."""
+
+    def wanted(self, part: str, key: str, name: str) -> str:
+        setup = configparser.ConfigParser()
+        setup.read(ROOT.parent / 'setup.cfg')
+        (line,) = [line for line in setup[part][key].split()
+                   if line.partition('>=')[0] == name]
+        return line.partition('>=')[2]
+
+    def test_the_client_has_no_time_zones_where_the_system_has_none(self):
+        self.assertTrue(self.wanted('options', 'install_requires', 'tzdata'))
+
+    def test_webob_is_one_that_python_3_13_cannot_import(self):
+        # Older ones import cgi and do not ask for legacy-cgi.
+        minimum = self.wanted('options.extras_require', 'api', 'WebOb')
+        self.assertGreaterEqual(
+            tuple(map(int, minimum.split('.'))), (1, 8, 9))
 
 
 class TheRulesBite(testtools.TestCase):
