@@ -8,8 +8,8 @@ import json
 import urllib.parse
 from typing import Any
 
-from energy_accounting import units
-from energy_accounting.api import schemas
+from energy_accounting import errors, units
+from energy_accounting.api import parameters, schemas
 from energy_accounting.ledger import queries
 from tests.unit.api import cloud
 
@@ -227,6 +227,8 @@ class PagesTest(cloud.ApiCase):
                 (changed(after=[]), {}), (changed(after=['0', 'p1']), {}),
                 (changed(after=[True, 'p1']), {}),
                 (changed(after=[1 << 200, 'p1']), {}),
+                (changed(after=[1 << 63, 'p1']), {}),
+                (changed(after=[-(1 << 63) - 1, 'p1']), {}),
                 (changed(after=None), {}), (changed(range=[]), {}),
                 (changed(range={'start': 1, 'end': 2, 'as_of': 3}), {}),
                 (changed(of=1), {})):
@@ -234,6 +236,25 @@ class PagesTest(cloud.ApiCase):
                                   **{'all_projects': 'true', **query},
                                   marker=bad)
             self.assertTrue(detail.startswith('marker: '), detail)
+        # As far as the database goes, it is a place like another one.
+        for far in ((1 << 63) - 1, 1 - (1 << 63)):
+            self.get(USAGE, 'admin-p1', limit='1', all_projects='true',
+                     marker=changed(after=[far, 'p1']))
+
+    def test_a_large_clouds_sum_is_no_place_to_go_on_from(self) -> None:
+        # More than 2^63 uJ: only databases other than SQLite have those.
+        query = {'sort': 'it_kwh', 'start': '2026-11-01T00:00:00Z'}
+        first = parameters.usage(query, self.now, 10, 'mysql')
+        for after, good in (([1 << 70, 1, 'p1'], True),
+                            ([1 << 101, 1, 'p1'], False)):
+            given = {**query, 'marker': parameters.usage_marker(
+                query, first, after)}
+            if good:
+                self.assertEqual(tuple(after), parameters.usage(
+                    given, self.now, 10, 'mysql').after)
+            else:
+                self.assertRaises(errors.InvalidRequest, parameters.usage,
+                                  given, self.now, 10, 'mysql')
 
 
 class RefusedTest(cloud.ApiCase):
