@@ -217,6 +217,17 @@ def play_example(database: engine.Database, path: pathlib.Path,
     return verify.verify(played, database.read(booked))
 
 
+def accept(verdict: verify.Verdict) -> None:
+    """Serve no example whose books are not what happened.
+
+    :raises errors.EnergyAccountingError: for a verdict that is not good.
+    """
+    if not verdict.good:
+        raise errors.EnergyAccountingError(
+            f'the example is not booked as it happened: {verdict.text()}; '
+            'this is a defect of the program: report it')
+
+
 def booked(connection: sa.Connection) -> verify.Booked:
     """The sums of a whole ledger, as the example is compared with."""
     rows, accounts = models.account_buckets.c, models.accounts.c
@@ -367,6 +378,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 verdict = play_example(
                     database, state_path, time.time_ns(), caller.book,
                     fsync=False, progress=progress)
+            accept(verdict)
             _say(verdict.text())
         else:
             stack.enter_context(_metering(conf, database, failed))

@@ -18,8 +18,10 @@ _MILLION = 1_000_000
 class Booked:
     """Sums of a ledger, in microjoules.
 
-    :ivar measured_uj: what the meters saw, by host.
+    :ivar measured_uj: what the meters saw in windows that were booked, by
+        host.
     :ivar accounts_uj: what all accounts were given, by host.
+    :ivar quarantined_uj: what the meters saw in windows that were not.
     """
 
     instances: Mapping[str, world.Owed]
@@ -37,7 +39,8 @@ class Verdict:
     :ivar strangers: instances in one of the two only.
     :ivar unbooked_uj: by host, what the counters moved less what the
         accounts were given: any other value than 0 is an error.
-    :ivar difference_uj: of the balance: measured - accounts - quarantined.
+    :ivar difference_uj: of the balance: measured, quarantined windows
+        included, - accounts - quarantined.
     """
 
     deviations_ppm: Mapping[str, int]
@@ -49,7 +52,8 @@ class Verdict:
     def worst(self) -> tuple[str, int]:
         """The instance that is farthest off, and by how many millionths."""
         return max(self.deviations_ppm.items(),
-                   key=lambda item: (abs(item[1]), item[0]))
+                   key=lambda item: (abs(item[1]), item[0]),
+                   default=('none', 0))
 
     @property
     def good(self) -> bool:
@@ -65,7 +69,9 @@ class Verdict:
         return (f'{len(self.deviations_ppm)} instances, largest deviation '
                 f'from the simulated truth {abs(ppm) / 10_000:.3f} % '
                 f'({name}), unbooked {unbooked_uj} uJ, balance '
-                f'{self.difference_uj} uJ')
+                f'{self.difference_uj} uJ'
+                + (f', {len(self.strangers)} instances in one of the two '
+                   'only' if self.strangers else ''))
 
 
 def verify(played: play.Played, booked: Booked) -> Verdict:
@@ -77,13 +83,15 @@ def verify(played: play.Played, booked: Booked) -> Verdict:
             booked.instances[instance_id].energy_uj, truth.energy_uj)
         for instance_id, truth in owed.items()
         if instance_id in booked.instances}
+    # As the balance sheet has it, see energy_accounting.report.balance.
+    measured_uj = sum(booked.measured_uj.values()) + booked.quarantined_uj
     return Verdict(
         deviations, frozenset(owed.keys() ^ booked.instances.keys()),
         {host.machine.name: host.movement_uj
          - booked.accounts_uj.get(host.machine.name, 0)
          for host in played.cloud.hosts},
-        sum(booked.measured_uj.values()) - booked.quarantined_uj
-        - sum(booked.accounts_uj.values()))
+        measured_uj - sum(booked.accounts_uj.values())
+        - booked.quarantined_uj)
 
 
 def _deviation_ppm(booked_uj: int, true_uj: int) -> int:

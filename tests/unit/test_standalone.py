@@ -6,7 +6,11 @@ ledger are the real ones, only the time is not.
 """
 
 import argparse
+import dataclasses
 import pathlib
+import socket
+import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -21,11 +25,18 @@ from energy_accounting import (
     standalone,
     units,
 )
-from energy_accounting.ledger import engine, models
+from energy_accounting.ledger import balance, engine, models
+from energy_accounting.report import balance as report
 from energy_accounting.simulator import example, play, verify
 
 # Some moment in the middle of a window.
 NOW_NS = 1_790_000_777 * units.NS_PER_S
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return str(probe.getsockname()[1])
 
 
 class TestExampleCloud(unittest.TestCase):
@@ -153,7 +164,8 @@ class TestVerdict(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.path = self.enterContext(tempfile.TemporaryDirectory())
+        path = pathlib.Path(self.path)
         self.database = engine.Database(f'sqlite:///{path}/ledger.sqlite')
         self.addCleanup(self.database.close)
         engine.sync(self.database)
@@ -221,6 +233,56 @@ class TestVerdict(testtools.TestCase):
         verdict = self.verdict()
         self.assertEqual(2, len(verdict.strangers))
         self.assertFalse(verdict.good)
+
+    def test_books_that_are_not_good_are_served(self):
+        standalone.accept(self.verdict())
+        self.change(sa.delete(models.account_buckets))
+        self.change(sa.delete(models.zone_buckets))
+        error = self.assertRaises(errors.EnergyAccountingError,
+                                  standalone.accept, self.verdict())
+        self.assertIn('not booked as it happened: 0 instances', str(error))
+        self.assertNotIn('\n', str(error))
+
+    def test_a_window_in_quarantine_is_a_difference(self):
+        # Neither measured less nor booked: the balance sheet's own words.
+        good = self.database.read(standalone.booked)
+        verdict = verify.verify(self.played, dataclasses.replace(
+            good, quarantined_uj=7))
+        sheet = report.sheet(balance.Balance(
+            zones_uj=sum(good.measured_uj.values()),
+            booked_uj={(samples.INSTANCE, None):
+                       sum(good.accounts_uj.values())},
+            projects_uj=None, quarantined_uj=7, gaps=()))
+        self.assertEqual(sheet['difference_uj'], str(verdict.difference_uj))
+        self.assertEqual(0, verdict.difference_uj)
+
+    def test_a_window_in_quarantine_is_no_loss(self):
+        whole = self.database.read(standalone.booked)
+        for table in (models.zone_buckets, models.account_buckets):
+            self.change(sa.delete(table).where(table.c.host_id == 1))
+        rest = self.database.read(standalone.booked)
+        (name,) = whole.accounts_uj.keys() - rest.accounts_uj.keys()
+        verdict = verify.verify(self.played, dataclasses.replace(
+            rest, quarantined_uj=whole.accounts_uj[name]))
+        self.assertEqual(0, verdict.difference_uj)
+        self.assertFalse(verdict.good)
+
+    def test_the_process_serves_books_that_are_not_good(self):
+        done = subprocess.run(
+            [sys.executable, '-c', """
+import sys
+from energy_accounting import cmd, standalone
+from energy_accounting.simulator import verify
+
+standalone.play_example = lambda *_, **__: verify.Verdict(
+    {'web-1': 3}, frozenset(), {'compute-01': 5}, 0)
+sys.exit(cmd.standalone())
+""", '--example', '--state-path', self.path, '--port', free_port()],
+            capture_output=True, text=True, timeout=120)
+        self.assertEqual(1, done.returncode, done.stderr)
+        self.assertIn('not booked as it happened', done.stderr)
+        self.assertNotIn('Traceback', done.stderr)
+        self.assertNotIn('serving', done.stdout)
 
 
 class TestStatePath(testtools.TestCase):
