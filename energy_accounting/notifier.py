@@ -242,6 +242,8 @@ class Notifier:
         # Guests' last readings, until a tick has taken them up.
         self._ended: tuple[samples.GuestReading, ...] = ()
         self._held: collections.deque[_Closed] = collections.deque()
+        # Baselines that no window has closed, until they are on disk.
+        self._first: dict[str, Any] | None = None
         # What is logged once: the last error, and blindness for guests.
         self._complaint = ''
         self._blind = False
@@ -371,6 +373,7 @@ class Notifier:
     def _advance(self, reading: samples.HostReading) -> None:
         if self._baseline is None:
             self._baseline = ticks.first(reading)
+            self._first = self._state()
             self._ended = ()
             return
         outcome = ticks.advance(self._baseline, reading, self._limits)
@@ -399,13 +402,20 @@ class Notifier:
             self._idle = idle.observe(
                 self._idle, draft.package_power_uw, draft.busy_ns,
                 draft.capacity_ns, draft.start_ns)
-        self._held.append(_Closed(draft, kind, power_uw, {
-            'v': STATE_VERSION,
-            'baseline': ticks.baseline_to_wire(self._baseline),
-            'idle': idle.to_wire(self._idle)}))
+        self._held.append(_Closed(draft, kind, power_uw, self._state()))
+
+    def _state(self) -> dict[str, Any]:
+        """What a restart goes on from."""
+        assert self._baseline is not None
+        return {'v': STATE_VERSION,
+                'baseline': ticks.baseline_to_wire(self._baseline),
+                'idle': idle.to_wire(self._idle)}
 
     def _store(self) -> None:
         """Spool what is held; on failure it is held until the next tick."""
+        if self._first is not None and not self._held:
+            self._spool.keep_baseline(self._first)
+        self._first = None
         while self._held:
             try:
                 with self._spool.exclusive():
@@ -478,6 +488,10 @@ class Sender:
         self._chance = chance
         self._wake = threading.Event()
         self._next = spool.acknowledged + 1
+        # How many records at a time: one, and then twice as many each
+        # time, while the collector has numbers that were not acknowledged
+        # here.  If the spool is an old copy, few come into its quarantine.
+        self._limit = 1
         spool.subscribe(self._wake.set)
 
     def send_pending(self, enough: Callable[[], bool] = lambda: False) -> int:
@@ -489,30 +503,42 @@ class Sender:
         """
         taken, rewinds = 0, 0
         while not enough():
-            batch = self._spool.records(self._next)
+            batch = self._spool.records(self._next, self._limit)
             if not batch:
                 break
-            reply = self._call([record.payload for record in batch])
-            self._report(batch, reply)
-            if reply.expects > self._spool.next_sequence:
-                self._renew(reply.expects)
-                break
-            advance = reply.expects - self._next
-            rewinds += advance < 0
-            if not advance or rewinds > MAX_REWINDS:
-                raise errors.Unavailable(
-                    'the collector takes nothing of stream '
-                    f'{self._spool.stream}: it expects record '
-                    f'{reply.expects} and answered {reply.results[0]!r} to '
-                    'it')
-            if advance < 0:
+            reply = self._ask(batch)
+            has, last = reply.expects - 1, batch[-1].last
+            self._limit = (spools.BATCH_RECORDS if has <= last else
+                           min(2 * self._limit, spools.BATCH_RECORDS))
+            if has < self._next:
+                rewinds += 1
+                if has + 1 == self._next or rewinds > MAX_REWINDS:
+                    raise errors.Unavailable(
+                        'the collector takes nothing of stream '
+                        f'{self._spool.stream}: it expects record '
+                        f'{reply.expects} and answered '
+                        f'{reply.results[0]!r} to record {self._next}')
                 LOG.warning('the collector expects record %d again (its '
                             'database was restored?): sending from there',
                             reply.expects)
-            self._next = reply.expects
-            self._spool.acknowledge(reply.expects - 1)
-            taken += max(0, advance)
+            # Never beyond what was sent: only a record that was answered
+            # is known to be the one the collector has.
+            through = min(has, last)
+            taken += max(0, through + 1 - self._next)
+            self._next = through + 1
+            self._spool.acknowledge(through)
+            if has > last and (rpc.QUARANTINED in reply.results
+                               or has > self._spool.newest == last):
+                self._renew(has)
         return taken
+
+    def _ask(self, batch: Sequence[spools.Record]) -> rpc.Reply:
+        """Have a batch booked; after a failure the place is uncertain."""
+        limit, self._limit = self._limit, 1
+        reply = self._call([record.payload for record in batch])
+        self._limit = limit
+        self._report(batch, reply)
+        return reply
 
     def _report(self, batch: Sequence[spools.Record],
                 reply: rpc.Reply) -> None:
@@ -523,14 +549,19 @@ class Sender:
         for detail in reply.detail:
             LOG.warning('the collector says: %s', detail)
 
-    def _renew(self, expects: int) -> None:
+    def _renew(self, has: int) -> None:
+        """Go on in a new stream: other records bear the same numbers.
+
+        What was answered stays in the old one: the collector has it, in
+        its books or in its quarantine.
+        """
         LOG.error(
-            'the collector has records up to %d of stream %s, this host only '
-            'made %d: the state directory is an old copy, or another machine '
-            'runs under the same name', expects - 1, self._spool.stream,
-            self._spool.newest)
-        self._spool.renew('the collector has more of it than it holds')
-        self._next = 1
+            'the collector has other records of stream %s, up to %d, than '
+            'this host: the state directory is an old copy, or another '
+            'machine runs under the same name', self._spool.stream, has)
+        self._spool.renew('the collector has other records of its numbers',
+                          self._next - 1)
+        self._next, self._limit = 1, 1
 
     @property
     def jitter_ns(self) -> int:

@@ -25,6 +25,7 @@ import json
 import logging
 import os
 import pathlib
+import shutil
 import struct
 import threading
 import uuid
@@ -47,6 +48,9 @@ _HEADER = struct.Struct('<4sIIQQ')
 # A record larger than this is damage, not a window.
 _MAX_BODY = 256 << 20
 _LOST = -1
+# Baselines that no record has closed, and a spool that is being made.
+_BASELINE = 'baseline.json'
+_DRAFT = '.new'
 
 
 class Record(NamedTuple):
@@ -158,6 +162,14 @@ class Spool:
 
     def _load(self) -> None:
         self._reset()
+        draft = self.path.with_name(self.path.name + _DRAFT)
+        if self.path.exists():
+            shutil.rmtree(draft, ignore_errors=True)
+        elif draft.exists():
+            # Killed while it was renewed, and the draft is complete: the
+            # old one was set aside after that.
+            os.rename(draft, self.path)
+            self._sync_directory(self.path.parent)
         if self.path.exists():
             self._stream = self._read_meta()
         if not self._stream:
@@ -205,9 +217,8 @@ class Spool:
             if not kept.exists():
                 break
         os.rename(self.path, kept)
-        LOG.error('spool %s is set aside as %s: %s; a new stream begins, '
-                  'windows in the old one are not sent', self.path, kept,
-                  reason)
+        LOG.error('spool %s is set aside as %s: %s; a new stream begins',
+                  self.path, kept, reason)
 
     def _replace(self, name: str, text: str, *, durable: bool) -> None:
         draft = self.path / (name + '.new')
@@ -298,11 +309,15 @@ class Spool:
                 kept.write_bytes(data)
 
     def _find_state(self, newest: int) -> dict[str, Any] | None:
-        """The closing baselines of the newest record.
+        """The closing baselines of the newest record, or newer ones.
 
         When that one was acknowledged but cannot be read, an older one
         would measure booked time again: then there is none.
         """
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            kept = json.loads((self.path / _BASELINE).read_bytes())
+            if kept['after'] == self.newest:
+                return dict(kept['state'])
         oldest_usable = max(1, self._acknowledged)
         for sequence in range(newest, oldest_usable - 1, -1):
             body = self._body(sequence)
@@ -330,13 +345,6 @@ class Spool:
     def newest(self) -> int:
         """The newest record's number; 0 while there is none."""
         return self._next - 1
-
-    @property
-    def oldest(self) -> int:
-        """The oldest number that is still kept; 0 while there is none."""
-        with self._mutex:
-            return min(self._segments[0].first if self._segments else 0,
-                       self.newest)
 
     @property
     def acknowledged(self) -> int:
@@ -370,24 +378,50 @@ class Spool:
         with self._mutex:
             if self._lock_fd < 0:
                 raise errors.SpoolError(f'the spool {self.path} is closed')
-            sequence = self._next
-            record = _encode(sequence, wall_ns, payload, state)
             try:
-                segment = self._active_segment(len(record))
-                self._write(segment, record)
+                sequence = self._put(payload, state, wall_ns)
             except OSError as error:
                 self._discard_half()
                 raise errors.SpoolError(
                     f'the spool {self.path} cannot be written: '
                     f'{error}') from error
-            segment.offsets.append(segment.size)
-            segment.size += len(record)
-            segment.wall_ns = wall_ns
-            self._next = sequence + 1
-            self._state = state
         for listener in self._listeners:
             listener()
         return sequence
+
+    def _put(self, payload: str, state: dict[str, Any],
+             wall_ns: int) -> int:
+        """Write one record behind the others.
+
+        :raises OSError: it may be half written.
+        """
+        sequence = self._next
+        record = _encode(sequence, wall_ns, payload, state)
+        segment = self._active_segment(len(record))
+        self._write(segment, record)
+        segment.offsets.append(segment.size)
+        segment.size += len(record)
+        segment.wall_ns = wall_ns
+        self._next = sequence + 1
+        self._state = state
+        return sequence
+
+    def keep_baseline(self, state: dict[str, Any]) -> None:
+        """Have a restart go on from here as long as no record follows.
+
+        For the first reading of all, which no window has closed yet.
+
+        :raises errors.SpoolError: when it cannot be written.
+        """
+        with self._mutex:
+            try:
+                self._replace(_BASELINE, samples.to_json(
+                    {'after': self.newest, 'state': state}), durable=True)
+            except OSError as error:
+                raise errors.SpoolError(
+                    f'the spool {self.path} cannot be written: '
+                    f'{error}') from error
+            self._state = state
 
     def _active_segment(self, size: int) -> _Segment:
         """The segment to append to, its file open."""
@@ -471,12 +505,6 @@ class Spool:
                 found.append(Record(sequence, last, text))
                 sequence = last + 1
         return found
-
-    def read(self, from_sequence: int,
-             limit: int = BATCH_RECORDS) -> list[str]:
-        """The payloads of :meth:`records`."""
-        return [record.payload
-                for record in self.records(from_sequence, limit)]
 
     def _last_lost(self, sequence: int) -> int:
         """The end of the row of unreadable numbers that begins here."""
@@ -574,27 +602,73 @@ class Spool:
                     return
                 self._segments.pop(0)
 
-    def renew(self, reason: str) -> None:
-        """Set everything aside and begin a new stream.
+    def renew(self, reason: str, after: int) -> None:
+        """Set everything aside and begin a new stream with the rest.
 
         For a spool that is older than what the collector has of it: its
         numbers would be used twice.
 
-        :raises errors.SpoolError: when the directory cannot be written.
+        :param after: records behind this number go into the new stream,
+            numbered anew.
+        :raises errors.SpoolError: when it cannot be written; nothing has
+            changed then.
         """
         with self._mutex:
-            self._close_segment()
-            self._must_truncate = False
-            state = self._state
             try:
-                self._set_aside(reason)
-                self._reset()
-                self._begin()
-            except OSError as error:
+                if self.path.exists():
+                    self._draft(after)
+                    self._close_segment()
+                    self._must_truncate = False
+                    self._set_aside(reason)
+                self._load()
+            except (OSError, errors.SpoolError) as error:
                 raise errors.SpoolError(
                     f'the spool {self.path} cannot be renewed: '
                     f'{error}') from error
-            self._state = state
+
+    def _draft(self, after: int) -> None:
+        """Make, on disk, the spool that is to take the place of this one.
+
+        :raises OSError, errors.SpoolError: when it cannot be written.
+        """
+        path = self.path.with_name(self.path.name + _DRAFT)
+        shutil.rmtree(path, ignore_errors=True)
+        renewed = Spool(path, self._host, self._machine_id, fsync=False,
+                        segment_bytes=self._segment_bytes,
+                        keep_ns=self._keep_ns, max_ns=self._max_ns)
+        renewed._begin()
+        for sequence in range(after + 1, self._next):
+            body, segment = self._body(sequence), self._segment_of(sequence)
+            renewed._put(
+                _renumbered(None if body is None else body['payload'],
+                            renewed),
+                {} if body is None else body['state'],
+                0 if segment is None else segment.wall_ns)
+        renewed._close_segment()
+        if self._state is not None:
+            renewed.keep_baseline(self._state)
+        if self._fsync:
+            for file in path.iterdir():
+                with open(file, 'rb') as written:
+                    os.fsync(written.fileno())
+        self._sync_directory(path)
+        LOG.warning('spool %s: %d windows that were not sent go into the '
+                    'new stream', self.path, renewed.newest)
+
+
+def _renumbered(payload: str | None, spool: Spool) -> str:
+    """A record as the next one of another stream; None: it was lost."""
+    if payload is not None:
+        try:
+            return samples.payload(dataclasses.replace(
+                samples.from_payload(payload), stream=spool.stream,
+                sequence=spool.next_sequence))
+        except errors.InvalidRecord as error:
+            LOG.error('spool %s: a record is no window and reported as '
+                      'lost: %s', spool.path, error)
+    return samples.payload(samples.Lost(
+        host=spool._host, machine_id=spool.machine_id, stream=spool.stream,
+        sequence=spool.next_sequence, last=spool.next_sequence))
 
 
 def _encode(sequence: int, wall_ns: int, payload: str,

@@ -185,4 +185,5 @@ class TestNotifier(CommandCase):
         meta = json.loads((path / 'meta.json').read_text())
         spool = spools.Spool.open(path, 'h', meta['machine_id'])
         self.addCleanup(spool.close)
-        return [samples.from_payload(payload) for payload in spool.read(1)]
+        return [samples.from_payload(record.payload)
+                for record in spool.records(1)]

@@ -165,8 +165,8 @@ class NotifierCase(base.BaseTestCase):
             self.notifier.step()
 
     def windows(self):
-        return [samples.from_payload(payload)
-                for payload in self.spool.read(1, 10 ** 6)]
+        return [samples.from_payload(record.payload)
+                for record in self.spool.records(1, 10 ** 6)]
 
     def booked(self):
         """The sums by zone, of windows that add up and do not overlap."""
@@ -291,6 +291,44 @@ class TestRestarts(NotifierCase):
         self.assert_all_is_booked()
         self.assertEqual([], [gap for window in self.windows()
                               for gap in window.gaps])
+
+    def test_kill_before_the_first_window_closes_loses_nothing(self):
+        self.machine.advance(1000)
+        since = self.now_booked()
+        self.start().step()
+        for _ in range(3):
+            self.live(5)
+            self.start()
+        self.assertEqual([], self.windows())
+        self.live(60)
+        self.assert_all_is_booked(since)
+
+    def test_kill_after_useless_baselines_loses_nothing_more(self):
+        self.start().step()
+        self.live(60)
+        self.spool.append(samples.payload(self.windows()[0]), {'v': 99},
+                          self.machine.now_ns)
+        self.start().step()
+        since = self.now_booked()
+        self.live(5)
+        self.start()
+        self.live(60)
+        self.notifier.flush()
+        self.assertEqual(
+            self.machine.emitted_uj - since,
+            sum((collections.Counter(part.zones_uj)
+                 for window in self.windows()[2:] for part in window.parts),
+                collections.Counter()))
+
+    def test_first_baseline_waits_for_a_disk_that_is_full(self):
+        self.start()
+        with full_disk():
+            self.assertRaises(errors.SpoolError, self.notifier.step)
+        since = self.now_booked()
+        self.live(5)
+        self.start()
+        self.live(60)
+        self.assert_all_is_booked(since)
 
     def test_time_it_was_dead_is_marked_backfilled(self):
         self.start().step()
@@ -666,7 +704,7 @@ class TestLettingGo(NotifierCase):
             self.settings.spool_path, 'h', 'machine-1', fsync=False,
             segment_bytes=20_000, keep_hours=1)).step()
         self.live(7200)
-        self.assertEqual(1, self.spool.oldest)
+        self.assertEqual(1, self.windows()[0].sequence)
         self.spool.acknowledge(self.spool.newest)
         self.live(60)
-        self.assertGreater(self.spool.oldest, 30)
+        self.assertGreater(self.windows()[0].last, 30)

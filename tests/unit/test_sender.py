@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every record reaches the collector once, in order, whatever happens."""
 
+import collections
+import contextlib
 import pathlib
+import random
+import shutil
 import threading
 
 import fixtures
+import sqlalchemy as sa
 from oslotest import base
 
-from energy_accounting import errors, notifier, rpc, samples
+from energy_accounting import collector, errors, notifier, rpc, samples
 from energy_accounting import spool as spools
+from energy_accounting.ledger import models
+from tests.unit import records
 
 SECOND_NS = 10 ** 9
 WINDOW_NS = 60 * SECOND_NS
@@ -123,9 +130,9 @@ class TestSending(SenderCase):
         self.fill(150)
         self.assertEqual(150, self.sender.send_pending())
         self.assert_booked(150)
-        self.assertEqual([60, 60, 30], self.ledger.calls)
+        self.assertEqual([1, 60, 60, 29], self.ledger.calls)
         self.assertEqual(0, self.sender.send_pending())
-        self.assertEqual(3, len(self.ledger.calls))
+        self.assertEqual(4, len(self.ledger.calls))
 
     def test_acknowledged_records_are_not_sent_after_a_restart(self):
         self.fill(3)
@@ -174,7 +181,8 @@ class TestSending(SenderCase):
         self.fill(30)
         self.sender.send_pending()
         self.spool.purge(self.clock.now_ns + 1)
-        oldest = self.spool.oldest
+        oldest = samples.from_payload(
+            self.spool.records(1, 1)[0].payload).last + 1
         self.assertGreater(oldest, 10)
         self.ledger.restore(5)
         self.fill(1)
@@ -196,7 +204,7 @@ class TestSending(SenderCase):
         sender = notifier.Sender(
             self.spool, lambda payloads: answers.pop(0), self.clock)
         sender._spool.records = (
-            lambda first: [spools.Record(first, first, str(first))])
+            lambda first, limit: [spools.Record(first, first, str(first))])
         self.assertRaises(errors.Unavailable, sender.send_pending)
         self.assertGreater(len(answers), 150)
 
@@ -213,14 +221,204 @@ class TestSending(SenderCase):
         self.assert_booked(2)
 
     def test_quarantine_is_logged_and_goes_on(self):
-        self.fill(2)
+        self.fill(1)
+        stream = self.spool.stream
         sender = notifier.Sender(
             self.spool, lambda payloads: rpc.Reply(
-                (rpc.QUARANTINED, rpc.BOOKED), 3, ('1: does not add up',)),
+                (rpc.QUARANTINED,), 2, ('1: does not add up',)),
             self.clock)
-        self.assertEqual(2, sender.send_pending())
+        self.assertEqual(1, sender.send_pending())
+        self.assertEqual(stream, self.spool.stream)
         self.assertIn('quarantined record 1', self.log.output)
         self.assertIn('does not add up', self.log.output)
+
+
+class TestRestores(base.BaseTestCase):
+    """With the real ledger: what is on disk comes into it exactly once."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.FakeLogger('energy_accounting'))
+        self.path = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.connect()
+        self.failures = []
+        self.made = 0
+        self.open()
+
+    def connect(self):
+        self.database = records.database(f'sqlite:///{self.path}/ledger')
+        self.addCleanup(self.database.close)
+        self.collector = collector.Collector(
+            self.database, None,
+            lambda: records.START_NS + 30 * collector.DAY_NS)
+
+    def open(self):
+        self.spool = spools.Spool.open(self.path / 'spool', 'h', 'm',
+                                       fsync=False)
+        self.addCleanup(self.spool.close)
+        self.sender = notifier.Sender(self.spool, self.call, Clock())
+
+    def call(self, payloads):
+        failure = self.failures.pop() if self.failures else None
+        if failure == 'before':
+            raise errors.Unavailable('away')
+        answer = self.collector.book({}, payloads)
+        if failure == 'after':
+            raise errors.Unavailable('the answer was lost')
+        return rpc.Reply(tuple(answer['results']), answer['expects'])
+
+    def make(self, count):
+        """Windows of a minute and one microjoule; each of its own guest."""
+        for _ in range(count):
+            self.made += 1
+            window = records.window(
+                self.spool.next_sequence,
+                [records.share(records.instance(f'vm-{self.made}'),
+                               active_uj=1, idle_uj=0, memory_uj=0,
+                               host_uj=0)],
+                host='h', machine_id='m', stream=self.spool.stream,
+                start_ns=records.START_NS + self.made * WINDOW_NS)
+            self.spool.append(samples.payload(window), {}, window.end_ns)
+
+    def send(self):
+        while True:
+            with contextlib.suppress(errors.Unavailable):
+                self.sender.send_pending()
+                return
+
+    def keep(self, name):
+        """Make a copy of the spool or the ledger."""
+        source, kept = self.path / name, self.path / f'{name}.kept'
+        if source.is_dir():
+            shutil.rmtree(kept, ignore_errors=True)
+            shutil.copytree(source, kept)
+        else:
+            shutil.copy(source, kept)
+
+    def restore_spool(self):
+        self.spool.close()
+        shutil.rmtree(self.path / 'spool')
+        shutil.copytree(self.path / 'spool.kept', self.path / 'spool')
+        self.open()
+
+    def restore_ledger(self):
+        self.database.close()
+        shutil.copy(self.path / 'ledger.kept', self.path / 'ledger')
+        self.connect()
+
+    def on_disk(self):
+        return {window.parts[0].shares[0].account.instance_id
+                for window in (samples.from_payload(one.payload)
+                               for one in self.spool.records(1, 10 ** 6))}
+
+    def held(self):
+        with self.database.reader() as connection:
+            payloads = connection.execute(
+                sa.select(models.quarantine.c.payload)).scalars().all()
+        return collections.Counter(
+            samples.from_payload(text).parts[0].shares[0]
+            .account.instance_id for text in payloads)
+
+    def ledger(self):
+        """How often each guest's microjoule is in books or quarantine."""
+        rows, accounts = models.account_buckets.c, models.accounts.c
+        with self.database.reader() as connection:
+            booked = connection.execute(
+                sa.select(accounts.instance_id, rows.active_uj)
+                .where(accounts.id == rows.account_id)).all()
+        found = self.held()
+        for instance_id, energy_uj in booked:
+            found[instance_id] += energy_uj
+        return found
+
+    def assert_once(self, instance_ids):
+        self.assertEqual(dict.fromkeys(instance_ids, 1),
+                         dict(self.ledger()))
+
+    def test_windows_under_numbers_of_others_are_not_jumped_over(self):
+        self.make(100)
+        self.send()
+        self.keep('spool')
+        self.make(100)
+        self.send()
+        self.restore_spool()
+        self.make(150)
+        self.send()
+        self.assert_once(f'vm-{number}' for number in range(1, 351))
+        self.assertEqual({'vm-201': 1}, dict(self.held()))
+
+    def test_windows_the_copy_has_not_sent_are_not_sent_twice(self):
+        self.make(10)
+        self.send()
+        self.make(10)
+        self.keep('spool')
+        self.make(10)
+        self.send()
+        self.restore_spool()
+        for _ in range(2):
+            self.make(20)
+            self.send()
+        self.assert_once(f'vm-{number}' for number in range(1, 71))
+
+    def test_copy_without_new_windows_ends_the_stream_before_they_come(self):
+        self.make(3)
+        self.keep('spool')
+        self.make(3)
+        self.send()
+        self.restore_spool()
+        self.send()
+        self.make(1)
+        self.send()
+        self.assert_once(f'vm-{number}' for number in range(1, 8))
+        self.assertEqual({}, dict(self.held()))
+
+    def play(self, chance, events):
+        """Anything, any time; answers are lost as well."""
+        self.keep('spool')
+        self.keep('ledger')
+        emitted = self.on_disk()
+        for _ in range(12):
+            event = chance.choice(events)
+            self.failures = chance.choices(
+                [None, 'before', 'after'], [3, 1, 1], k=chance.randrange(6))
+            if event == 'make':
+                self.make(chance.randrange(1, 40))
+                emitted |= self.on_disk()
+            elif event == 'send':
+                self.send()
+            elif event == 'restart':
+                self.spool.close()
+                self.open()
+            elif event == 'give up':
+                with contextlib.suppress(errors.Unavailable):
+                    self.sender.send_pending()
+            elif event.startswith('keep'):
+                self.keep(event.split()[1])
+            elif event == 'restore spool':
+                # What was on the lost disk only is lost with it.
+                self.restore_spool()
+                emitted = set(self.ledger()) | self.on_disk()
+            else:
+                self.restore_ledger()
+        self.failures = []
+        self.make(1)
+        emitted |= self.on_disk()
+        self.send()
+        self.assert_once(emitted)
+
+    def test_no_joule_is_lost_or_twice_whatever_copy_is_restored(self):
+        for what in ('spool', 'ledger'):
+            for seed in range(12):
+                with self.subTest(what=what, seed=seed):
+                    self.spool.close()
+                    self.database.close()
+                    self.path = pathlib.Path(
+                        self.useFixture(fixtures.TempDir()).path)
+                    self.connect()
+                    self.open()
+                    self.play(random.Random(seed), [
+                        'make', 'make', 'send', 'restart', 'give up',
+                        f'keep {what}', f'restore {what}'])
 
 
 class TestPatience(SenderCase):
@@ -312,7 +510,7 @@ class TestPatience(SenderCase):
             self.clock.now_ns += SECOND_NS
             return self.ledger(payloads)
         notifier.Sender(self.spool, slow, self.clock).run(stop)
-        self.assertEqual([60, 60, 60], self.ledger.calls)
+        self.assertEqual([1, 60, 60], self.ledger.calls)
 
     def test_stop_ends_a_backlog_between_two_batches(self):
         self.fill(60 * 10)
@@ -325,4 +523,4 @@ class TestPatience(SenderCase):
             self.clock.now_ns += 2 * SECOND_NS
             return self.ledger(payloads)
         notifier.Sender(self.spool, call, self.clock).run(stop)
-        self.assertEqual([60, 60, 60, 60], self.ledger.calls)
+        self.assertEqual([1, 60, 60, 60], self.ledger.calls)

@@ -6,17 +6,20 @@ import json
 import os
 import pathlib
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import unittest
+from unittest import mock
 
 import fixtures
 from oslotest import base
 
 from energy_accounting import errors, samples
 from energy_accounting import spool as spools
+from tests.unit import records
 
 HOUR_NS = 3600 * 10 ** 9
 NOW_NS = 1_790_000_000 * 10 ** 9
@@ -56,6 +59,16 @@ def fill(spool, count, wall_ns=NOW_NS):
         spool.append(text(number), {'n': number}, wall_ns)
 
 
+def payloads(spool, first, limit):
+    return [record.payload for record in spool.records(first, limit)]
+
+
+def oldest(spool):
+    """The first number that can still be read."""
+    return next(number for number, payload in numbers(spool).items()
+                if payload is not None)
+
+
 def numbers(spool):
     """Each sequence number with its payload, or None when lost."""
     found = {}
@@ -79,9 +92,9 @@ class TestKeeping(SpoolCase):
     def test_new_spool_is_empty_and_has_no_state(self):
         spool = self.open()
         self.assertEqual(
-            ([], 1, 0, 0, None),
-            (spool.read(1, 10), spool.next_sequence, spool.newest,
-             spool.oldest, spool.last_state()))
+            ([], 1, 0, None),
+            (spool.records(1, 10), spool.next_sequence, spool.newest,
+             spool.last_state()))
 
     def test_records_and_state_are_there_after_a_restart(self):
         stream = self.filled(5)
@@ -95,8 +108,8 @@ class TestKeeping(SpoolCase):
     def test_read_begins_where_asked_and_stops_at_the_limit(self):
         spool = self.open()
         fill(spool, 5)
-        self.assertEqual([text(2), text(3)], spool.read(2, 2))
-        self.assertEqual([], spool.read(6, 2))
+        self.assertEqual([text(2), text(3)], payloads(spool, 2, 2))
+        self.assertEqual([], payloads(spool, 6, 2))
 
     def test_batch_is_bounded_in_bytes_but_never_empty(self):
         spool = self.open()
@@ -174,15 +187,101 @@ class TestOwnership(SpoolCase):
         error = self.assertRaises(errors.SpoolError, self.open)
         self.assertIn('/proc/nowhere/spool', str(error))
 
-    def test_renewed_spool_is_a_new_stream_with_the_same_baselines(self):
+
+
+class TestRenewing(SpoolCase):
+
+    def setUp(self):
+        super().setUp()
+        self.spool = self.open()
+        self.stream = self.spool.stream
+        for _ in range(5):
+            number = self.spool.next_sequence
+            self.spool.append(samples.payload(records.window(
+                number, [records.share(active_uj=number)],
+                stream=self.stream)), {'n': number}, NOW_NS + number)
+
+    def windows(self):
+        """Number and energy of each record; None for a lost one."""
+        found = []
+        for record in self.spool.records(1, 100):
+            one = samples.from_payload(record.payload)
+            self.assertEqual((record.first, self.spool.stream),
+                             (one.sequence, one.stream))
+            found.append((one.sequence, one.parts[0].shares[0].active_uj
+                          if isinstance(one, samples.Window) else None))
+        return found
+
+    def reopen(self):
+        self.spool.close()
+        self.spool = self.open()
+
+    def test_windows_that_were_not_sent_go_into_the_new_stream(self):
+        self.spool.renew('of a reason', 3)
+        for _ in range(2):
+            self.assertNotEqual(self.stream, self.spool.stream)
+            self.assertEqual([(1, 4), (2, 5)], self.windows())
+            self.assertEqual(({'n': 5}, 3), (
+                self.spool.last_state(), self.spool.next_sequence))
+            self.reopen()
+        [aside] = self.path.parent.glob('*.aside-*')
+        self.assertTrue(list(aside.glob('*.seg')))
+
+    def test_baselines_survive_when_there_is_nothing_to_take_along(self):
+        self.spool.renew('of a reason', 5)
+        for _ in range(2):
+            self.assertEqual([], self.windows())
+            self.assertEqual({'n': 5}, self.spool.last_state())
+            self.reopen()
+
+    def test_unreadable_window_is_taken_along_as_lost(self):
+        [segment] = self.segments()
+        data = bytearray(segment.read_bytes())
+        data[data.index(b'"sequence":4') + 5] ^= 1
+        segment.write_bytes(data)
+        self.spool.renew('of a reason', 2)
+        self.assertEqual([(1, 3), (2, None), (3, 5)], self.windows())
+
+    def test_killed_at_any_moment_is_the_old_one_or_all_of_the_new_one(
+            self):
+        for broken in ('_begin', '_put', 'keep_baseline', '_set_aside',
+                       '_load'):
+            with self.subTest(broken), mock.patch.object(
+                    spools.Spool, broken, autospec=True,
+                    side_effect=OSError('killed')):
+                self.assertRaises(errors.SpoolError, self.spool.renew,
+                                  'of a reason', 3)
+            self.reopen()
+            self.assertEqual(
+                [(1, 4), (2, 5)] if broken == '_load'
+                else [(number, number) for number in range(1, 6)],
+                self.windows())
+            self.assertEqual({'n': 5}, self.spool.last_state())
+            self.assertEqual([], list(self.path.parent.glob('*.new')))
+
+
+class TestFirstBaseline(SpoolCase):
+
+    def test_it_is_there_after_a_kill_before_the_first_record(self):
+        self.open().keep_baseline({'n': 'first'})
+        self.path = shutil.copytree(self.path, self.path.parent / 'b/spool')
+        self.assertEqual({'n': 'first'}, self.open().last_state())
+
+    def test_it_is_used_until_a_record_follows_and_never_after(self):
         spool = self.open()
-        fill(spool, 3)
-        stream = spool.stream
-        spool.renew('the collector has more')
-        self.assertNotEqual(stream, spool.stream)
-        self.assertEqual({'n': 3}, spool.last_state())
-        self.assertEqual(1, spool.append(text(1), {'n': 1}, NOW_NS))
-        self.assertEqual(expected(1), numbers(spool))
+        fill(spool, 1)
+        spool.keep_baseline({'n': 'anew'})
+        spool.close()
+        spool = self.open()
+        self.assertEqual({'n': 'anew'}, spool.last_state())
+        fill(spool, 1)
+        spool.close()
+        self.assertEqual({'n': 2}, self.open().last_state())
+
+    def test_broken_one_is_none(self):
+        self.open().close()
+        (self.path / 'baseline.json').write_text('[')
+        self.assertIsNone(self.open().last_state())
 
 
 class TestDamage(SpoolCase):
@@ -320,7 +419,7 @@ class TestLettingGo(SpoolCase):
         spool.purge(NOW_NS + 48 * HOUR_NS + 1)
         # The newest stays: its state is where a restart goes on.
         self.assertEqual(1, len(self.segments()))
-        gone = range(1, spool.oldest)
+        gone = range(1, oldest(spool))
         self.assertEqual(expected(6, *gone), numbers(spool))
 
     def test_unacknowledged_segments_stay_until_the_last_day_then_say_so(
@@ -354,11 +453,11 @@ class TestLettingGo(SpoolCase):
         fill(spool, 6)
         spool.acknowledge(6)
         spool.purge(NOW_NS + 100 * HOUR_NS)
-        oldest = spool.oldest
+        first = oldest(spool)
         spool.close()
         spool = self.open()
-        self.assertEqual((oldest, 7), (spool.oldest, spool.next_sequence))
-        self.assertEqual(expected(6, *range(1, oldest)), numbers(spool))
+        self.assertEqual((first, 7), (oldest(spool), spool.next_sequence))
+        self.assertEqual(expected(6, *range(1, first)), numbers(spool))
 
 
 CHILD = textwrap.dedent("""
@@ -395,7 +494,7 @@ class TestRealFailures(SpoolCase):
             self.assertEqual({'n': spool.newest}, spool.last_state())
             self.assertEqual(
                 [str(number) for number in range(1, spool.newest + 1)],
-                spool.read(1, 10 ** 6))
+                payloads(spool, 1, 10 ** 6))
             last = spool.newest
             spool.close()
 
