@@ -54,6 +54,17 @@ class Held:
                 table.c.sequence == record.sequence,
                 table.c.digest == record.digest)).first() is not None
 
+    def has_number(self, connection: sa.Connection, host: str, stream: str,
+                   sequence: int) -> bool:
+        """Whether any record of a number is held, now or from before."""
+        if any(row['sequence'] == sequence for row in self._rows):
+            return True
+        table = models.quarantine
+        return connection.execute(
+            sa.select(table.c.id).where(
+                table.c.host_name == host, table.c.stream == stream,
+                table.c.sequence == sequence).limit(1)).first() is not None
+
     def write(self, connection: sa.Connection) -> None:
         bulk.insert_missing(connection, models.quarantine, self._rows)
 

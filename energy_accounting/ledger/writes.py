@@ -33,6 +33,9 @@ DUPLICATE = 'duplicate'
 QUARANTINED = 'quarantined'
 OUT_OF_ORDER = 'out_of_order'
 
+SKIPPED = 'skipped'
+"""The reason of a gap that no record stated, though a boot went on."""
+
 FIRST_USE = 'first_use'
 MANUAL = 'manual'
 
@@ -176,10 +179,12 @@ class _Call:
         self._stream_machine_id = stream.machine_id
         self._digests = dict(stream.digests)
         self._booked_until_ns = dict(stream.booked_until_ns)
-        # and what the host's newest booked window said.
+        # and what the host's newest booked window said: the one that was
+        # booked last, for a clock may have been set back since another.
         self._machine_id: str | None = host.machine_id
         self._host_end_ns: int | None = host.last_window_end_ns
         self._newest: samples.Window | None = None
+        self._said: list[samples.Gap] = []
         # What is to be written.
         self._acknowledged: list[dict[str, Any]] = []
         self._boots: set[str] = set()
@@ -258,6 +263,9 @@ class _Call:
 
     def _add(self, record: received.Record, window: samples.Window) -> None:
         """Count a window in; it is its turn and it adds up."""
+        skipped_ns = window.boottime_start_ns - self._booked_until_ns.get(
+            window.boot_id, window.boottime_start_ns)
+        self._said.extend(window.gaps)
         if self._gaps.lasting:
             self._gaps.close(window.start_ns)
         elif (self._stream_end_ns is None and self._host_end_ns is not None
@@ -265,16 +273,44 @@ class _Call:
             self._gaps.state(
                 samples.Gap(None, self._host_end_ns, window.start_ns,
                             gaps.NEW_STREAM), record.sequence)
+        elif skipped_ns > 0 and not self._says_why(record, window,
+                                                   skipped_ns):
+            self._gaps.state(
+                samples.Gap(None, max(0, window.start_ns - skipped_ns),
+                            window.start_ns, SKIPPED), record.sequence)
+            self._explain(record, 'it begins later than the one before it '
+                                  'ended, and nothing says why')
         for gap in window.gaps:
             self._gaps.state(gap, record.sequence)
         self._added.add(window)
         self._booked_until_ns[window.boot_id] = window.boottime_end_ns
         self._boots.add(window.boot_id)
-        self._stream_end_ns = window.end_ns
-        if self._host_end_ns is None or window.end_ns >= self._host_end_ns:
-            self._host_end_ns = window.end_ns
-            self._newest = window
+        # A clock that is ahead makes nothing known of the time to come.
+        end_ns = min(window.end_ns, self._received_ns)
+        self._stream_end_ns = self._host_end_ns = end_ns
+        self._newest = window
         self._machine_id = self._stream_machine_id = window.machine_id
+
+    def _says_why(self, record: received.Record, window: samples.Window,
+                  skipped_ns: int) -> bool:
+        """Whether something explains the time before a window.
+
+        A gap, which the record before may have stated as well, or that
+        the record before is held: what it measured is not unknown.
+        """
+        since_ns = window.start_ns - skipped_ns
+        if any(gap.start_ns < window.end_ns and since_ns < gap.end_ns
+               for gap in self._said):
+            return True
+        if self._held.has_number(self._connection, record.host,
+                                 record.stream, record.sequence - 1):
+            return True
+        stated = models.gaps.c
+        return self._connection.execute(
+            sa.select(stated.id).where(
+                stated.host_id == self._host.id,
+                stated.start_ns < window.end_ns,
+                stated.end_ns > since_ns).limit(1)).first() is not None
 
     def _open_gap(self, record: received.Record) -> None:
         if self._gaps.lasting:
@@ -353,7 +389,10 @@ class _Call:
         if self.alarms:
             values['alarm'] = quarantine.storable(self.alarms[-1])[:255]
         if self._newest is not None:
-            values.update(_said_by(self._newest))
+            values.update(_said_by(self._newest),
+                          last_window_start_ns=min(self._newest.start_ns,
+                                                   self._received_ns),
+                          last_window_end_ns=self._host_end_ns)
         if self._acknowledged:
             values['last_received_ns'] = self._received_ns
         if values:
@@ -364,9 +403,7 @@ class _Call:
 
 def _said_by(window: samples.Window) -> dict[str, Any]:
     """What the host's row repeats of its newest window."""
-    return {'last_window_start_ns': window.start_ns,
-            'last_window_end_ns': window.end_ns,
-            'policy': window.policy, 'basis': json.dumps(window.basis),
+    return {'policy': window.policy, 'basis': json.dumps(window.basis),
             'idle_kind': window.idle_kind,
             'idle_power_uw': window.idle_power_uw, 'cpus': window.cpus,
             'memory_mib': window.memory_mib,

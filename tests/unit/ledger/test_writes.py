@@ -3,9 +3,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
-from energy_accounting import collector
-from energy_accounting.ledger import models, writes
+from energy_accounting import collector, samples, units
+from energy_accounting.ledger import hosts, models, writes
 from tests.unit import booking, records
 from tests.unit.ledger import sums
 
@@ -105,6 +106,138 @@ class TestTurns(booking.BookingCase):
         self.assertEqual(
             (['booked', 'out_of_order'], 2),
             self.book(records.window(1), records.window(2, stream='other')))
+
+
+class TestSkipped(booking.BookingCase):
+    """Time of a boot that no window covers."""
+
+    def gaps(self) -> list[tuple[int, int, str]]:
+        """In minutes since the first window."""
+        return [((row.start_ns - records.START_NS) // records.MINUTE_NS,
+                 (row.end_ns - records.START_NS) // records.MINUTE_NS,
+                 row.reason) for row in self.rows(models.gaps)]
+
+    def later(self, sequence: int, **changes: Any) -> samples.Window:
+        """A window of three minutes later than its number says."""
+        return dataclasses.replace(records.window(sequence + 3, **changes),
+                                   sequence=sequence)
+
+    def test_time_that_no_record_speaks_of_is_a_gap(self) -> None:
+        self.book(records.window(1))
+        answer = self.collector.book({}, records.payloads(self.later(2)))
+        self.assertEqual(['booked'], answer['results'])
+        self.assertIn('nothing says why', answer['detail'][0])
+        self.assertEqual([(1, 4, 'skipped')], self.gaps())
+
+    def test_windows_that_adjoin_leave_none(self) -> None:
+        self.book(records.window(1), records.window(2))
+        self.book(records.window(3))
+        self.assertEqual([], self.gaps())
+
+    def test_a_clock_set_back_meanwhile_does_not_hide_it(self) -> None:
+        self.book(records.window(1))
+        self.book(dataclasses.replace(
+            self.later(2), start_ns=records.START_NS,
+            end_ns=records.START_NS + records.MINUTE_NS,
+            parts=records.window(1).parts))
+        self.assertEqual([(-3, 0, 'skipped')], self.gaps())
+
+    def test_a_gap_of_the_window_itself_says_why(self) -> None:
+        self.book(records.window(1))
+        self.book(self.later(2, gaps=(samples.Gap(
+            None, records.START_NS + records.MINUTE_NS,
+            records.START_NS + 4 * records.MINUTE_NS, 'reset'),)))
+        self.assertEqual([(1, 4, 'reset')], self.gaps())
+
+    def test_a_gap_of_the_window_before_says_why(self) -> None:
+        for together in (True, False):
+            with self.subTest(together=together):
+                sums.empty(self.database)
+                first = records.window(1, gaps=(samples.Gap(
+                    None, records.START_NS + records.MINUTE_NS,
+                    records.START_NS + 4 * records.MINUTE_NS, 'reset'),))
+                if together:
+                    self.book(first, self.later(2))
+                else:
+                    self.book(first)
+                    self.book(self.later(2))
+                self.assertEqual([(1, 4, 'reset')], self.gaps())
+
+    def test_a_gap_of_another_time_does_not(self) -> None:
+        self.book(records.window(1, gaps=(samples.Gap(
+            'dram-0', records.START_NS, records.START_NS + 7,
+            'unreadable'),)))
+        self.book(self.later(2))
+        self.assertEqual((1, 4, 'skipped'), self.gaps()[-1])
+
+    def test_records_that_were_lost_say_why(self) -> None:
+        self.book(records.window(1), records.lost(2, 4))
+        self.book(records.window(5))
+        self.assertEqual([(1, 4, 'lost')], self.gaps())
+
+    def test_a_record_that_is_held_says_why(self) -> None:
+        for together in (True, False):
+            with self.subTest(together=together):
+                sums.empty(self.database)
+                wrong = records.window(2, end_ns=1 << 62)
+                if together:
+                    self.book(records.window(1), wrong, records.window(3))
+                else:
+                    self.book(records.window(1), wrong)
+                    self.book(records.window(3))
+                self.assertEqual([], self.gaps())
+
+    def test_a_new_boot_skips_nothing(self) -> None:
+        self.book(records.window(1), self.later(2, boot_id='boot-2'))
+        self.assertEqual([], self.gaps())
+
+
+class TestClockAhead(booking.BookingCase):
+    """A host's clock was hours ahead, and was set right."""
+
+    def ahead(self, sequence: int) -> samples.Window:
+        window = records.window(sequence)
+        start_ns = booking.NOW_NS + 12 * 60 * records.MINUTE_NS
+        return dataclasses.replace(
+            window, start_ns=start_ns,
+            end_ns=start_ns + records.MINUTE_NS,
+            parts=(records.part(units.bucket_of(start_ns)),))
+
+    def complete_ns(self) -> int | None:
+        return self.database.read(hosts.complete_until)
+
+    def test_nothing_is_complete_in_the_future(self) -> None:
+        self.book(records.window(1), self.ahead(2))
+        self.assertEqual(booking.NOW_NS, self.complete_ns())
+        host, = self.rows(models.hosts)
+        self.assertLessEqual(host.last_window_start_ns,
+                             host.last_window_end_ns)
+
+    def test_the_newest_window_is_the_last_that_was_booked(self) -> None:
+        self.book(self.ahead(1))
+        self.book(records.window(2, version='1.1'))
+        self.assertEqual(records.START_NS + 2 * records.MINUTE_NS,
+                         self.complete_ns())
+        self.assertEqual('1.1', self.rows(models.hosts)[0].notifier_version)
+
+    def test_it_is_no_second_machine(self) -> None:
+        self.book(self.ahead(1))
+        self.book(records.window(2))
+        self.assertEqual((['booked'], 2), self.book(records.window(
+            1, stream='stream-2', boot_id='boot-2', machine_id='machine-2',
+            start_ns=records.START_NS + 5 * records.MINUTE_NS)))
+
+    def test_a_machine_set_up_anew_meanwhile_is_booked(self) -> None:
+        self.book(self.ahead(1))
+        self.assertEqual((['booked'], 2), self.book(records.window(
+            1, stream='stream-2', boot_id='boot-2', machine_id='machine-2',
+            start_ns=booking.NOW_NS)))
+
+    def test_what_is_lost_then_is_not_lost_in_the_future(self) -> None:
+        self.book(self.ahead(1))
+        self.book(records.lost(2, 3))
+        gap, = self.rows(models.gaps)
+        self.assertEqual((booking.NOW_NS, None), (gap.start_ns, gap.end_ns))
 
 
 class TestEnrolment(booking.BookingCase):
