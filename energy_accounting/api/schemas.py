@@ -231,6 +231,9 @@ BALANCE = _response({'balance': _object({
     'gaps': {'type': 'array', 'items': _object({
         'host': _NAME, 'zone': _null(_NAME), 'start': _TIME,
         'end': _null(_TIME), 'reason': _NAME})},
+    **{f'projects_{unit}': {**_null(schema), 'description':
+                            'booked, added up by project; null for one host'}
+       for unit, schema in _BOTH.items()},
 })})
 
 HOST = _object({

@@ -7,13 +7,17 @@ report's to show.  No usage of anybody belongs here.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 import sqlalchemy as sa
 
 from energy_accounting import samples, units
-from energy_accounting.ledger import models, terms, wide_sums
+from energy_accounting.ledger import bulk, models, terms, wide_sums
+
+# Of a much longer list MariaDB makes a table, and joins.
+_LISTED = 500
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,12 +26,15 @@ class Balance:
 
     :ivar zones_uj: what the meters saw, of windows that were booked.
     :ivar booked_uj: by (kind, name); instances have no name.
+    :ivar projects_uj: the sums of projects, which are added up apart; None
+        for one host: they have none.
     :ivar quarantined_uj: what records in quarantine claim.
     :ivar gaps: (host, zone, start_ns, end_ns, reason).
     """
 
     zones_uj: int
     booked_uj: Mapping[tuple[str, str | None], int]
+    projects_uj: int | None
     quarantined_uj: int
     gaps: tuple[tuple[str, str | None, int, int | None, str], ...]
 
@@ -42,51 +49,119 @@ def read(connection: sa.Connection, start: int, end: int,
         chosen = chosen.where(hosts.c.name == host)
     if site is not None:
         chosen = chosen.where(sites.c.name == site)
+    found = connection.execute(chosen.order_by(hosts.c.id)).all()
     some = host is not None or site is not None
-    sums = wide_sums.WideSums(connection.dialect.name)
-
-    def of_hosts(column: sa.ColumnElement[int],
-                 ) -> list[sa.ColumnElement[bool]]:
-        return [column.in_(sa.select(chosen.subquery().c.id))] if some else []
-
-    zones, rows = models.zone_buckets, models.account_buckets
-    accounts, held = models.accounts, models.quarantine
-    measured = connection.execute(
-        sa.select(*sums.of('uj', zones.c.energy_uj)).where(
-            zones.c.bucket >= start, zones.c.bucket < end,
-            *of_hosts(zones.c.host_id))).mappings().one()
-    named = sa.case((accounts.c.kind == samples.INSTANCE, sa.null()),
-                    else_=accounts.c.name).label('name')
-    energy = terms.it_uj({name: rows.c[name] for name in terms.TERMS})
-    # By account first: the names are then looked up once for each.
-    by_account = sa.select(
-        rows.c.account_id, *sums.of('uj', energy)).where(
-            rows.c.bucket >= start, rows.c.bucket < end,
-            *of_hosts(rows.c.host_id)).group_by(
-                rows.c.account_id).subquery()
-    booked: dict[tuple[str, str | None], int] = {}
-    for row in connection.execute(
-            sa.select(accounts.c.kind, named, by_account).join_from(
-                by_account, accounts,
-                accounts.c.id == by_account.c.account_id)).mappings():
-        key = (row['kind'], row['name'])
-        booked[key] = booked.get(key, 0) + (sums.value(row, 'uj') or 0)
+    within = _Range(connection, start, end)
+    ids = [row.id for row in found]
+    names = sa.select(chosen.subquery().c.name)
     start_ns, end_ns = start * units.BUCKET_NS, end * units.BUCKET_NS
-    quarantined = connection.execute(
-        sa.select(*sums.of('uj', held.c.energy_uj)).where(
-            held.c.state == models.HELD, held.c.start_ns >= start_ns,
-            held.c.start_ns < end_ns,
-            *([held.c.host_name.in_(sa.select(chosen.subquery().c.name))]
-              if some else []))).mappings().one()
     return Balance(
-        zones_uj=sums.value(measured, 'uj') or 0, booked_uj=booked,
-        quarantined_uj=sums.value(quarantined, 'uj') or 0,
+        zones_uj=within.sum_of(models.zone_buckets.c.host_id, ids,
+                               models.zone_buckets.c.energy_uj),
+        booked_uj=_booked(within, ids),
+        projects_uj=None if host is not None else _of_projects(within, site),
+        quarantined_uj=_quarantined(
+            within, start_ns, end_ns, models.quarantine.c.host_name.in_(names)
+            if some else sa.true()),
         gaps=tuple(_gaps(connection, start_ns, end_ns,
-                         of_hosts(models.gaps.c.host_id))))
+                         hosts.c.name.in_(names) if some else sa.true())))
+
+
+class _Range:
+    """Buckets of a connection; sums over the rows of listed owners.
+
+    A list, however long, lets a database go down an index to the buckets
+    of each owner; without one it walks over all there ever was.
+    """
+
+    def __init__(self, connection: sa.Connection, start: int,
+                 end: int) -> None:
+        self.connection = connection
+        self.sums = wide_sums.WideSums(connection.dialect.name)
+        self._start, self._end = start, end
+
+    def covered(self, owner: sa.Column[int], ids: Sequence[int],
+                ) -> Iterator[sa.ColumnElement[bool]]:
+        """Conditions that together take in each row of the owners once."""
+        bucket = owner.table.c.bucket
+        for first in range(0, len(ids), _LISTED):
+            yield sa.and_(owner.in_(ids[first:first + _LISTED]),
+                          bucket >= self._start, bucket < self._end)
+
+    def sum_of(self, owner: sa.Column[int], ids: Sequence[int],
+               energy: sa.ColumnElement[int],
+               condition: sa.ColumnElement[bool] | None = None) -> int:
+        total = 0
+        for covered in self.covered(owner, ids):
+            row = self.connection.execute(
+                sa.select(*self.sums.of('uj', energy)).where(
+                    covered, sa.true() if condition is None else condition),
+            ).mappings().one()
+            total += self.sums.value(row, 'uj') or 0
+        return total
+
+
+def _booked(within: _Range, ids: Sequence[int],
+            ) -> dict[tuple[str, str | None], int]:
+    """By kind and name, rows by account that were dropped included."""
+    rows, accounts = models.account_buckets, models.accounts
+    gone = models.retired_buckets
+    sums = within.sums
+    booked: dict[tuple[str, str | None], int] = collections.Counter()
+    # By account first: the names are then looked up once for each.
+    by_account: dict[int, int] = collections.Counter()
+    for covered in within.covered(rows.c.host_id, ids):
+        for row in within.connection.execute(
+                sa.select(rows.c.account_id,
+                          *sums.of('uj', _energy(rows)))
+                .where(covered).group_by(rows.c.account_id)).mappings():
+            by_account[row['account_id']] += sums.value(row, 'uj') or 0
+    for account in bulk.find(
+            within.connection,
+            sa.select(accounts.c.id, accounts.c.kind, accounts.c.name),
+            accounts.c.id, by_account):
+        booked[_line(account.kind, account.name)] += by_account[account.id]
+    for covered in within.covered(gone.c.host_id, ids):
+        for row in within.connection.execute(
+                sa.select(gone.c.kind, gone.c.name,
+                          *sums.of('uj', gone.c.energy_uj))
+                .where(covered).group_by(gone.c.kind,
+                                         gone.c.name)).mappings():
+            booked[_line(row['kind'], row['name'])] += (
+                sums.value(row, 'uj') or 0)
+    return dict(booked)
+
+
+def _line(kind: str, name: str | None) -> tuple[str, str | None]:
+    return kind, None if kind == samples.INSTANCE else name or None
+
+
+def _energy(rows: sa.Table) -> sa.ColumnElement[int]:
+    return terms.it_uj({name: rows.c[name] for name in terms.TERMS})
+
+
+def _of_projects(within: _Range, site: str | None) -> int:
+    rows, sites = models.project_buckets, models.sites
+    ids = within.connection.scalars(
+        sa.select(models.projects.c.id).order_by(models.projects.c.id)).all()
+    return within.sum_of(
+        rows.c.project_ref, ids, _energy(rows),
+        None if site is None else rows.c.site_id.in_(
+            sa.select(sites.c.id).where(sites.c.name == site)))
+
+
+def _quarantined(within: _Range, start_ns: int, end_ns: int,
+                 condition: sa.ColumnElement[bool]) -> int:
+    held = models.quarantine
+    row = within.connection.execute(
+        sa.select(*within.sums.of('uj', held.c.energy_uj)).where(
+            held.c.state == models.HELD, held.c.start_ns >= start_ns,
+            held.c.start_ns < end_ns, condition)).mappings().one()
+    return within.sums.value(row, 'uj') or 0
 
 
 def _gaps(connection: sa.Connection, start_ns: int, end_ns: int,
-          conditions: Sequence[sa.ColumnElement[bool]],
+          condition: sa.ColumnElement[bool],
           ) -> Iterator[tuple[str, str | None, int, int | None, str]]:
     gaps, hosts = models.gaps, models.hosts
     for row in connection.execute(
@@ -97,7 +172,7 @@ def _gaps(connection: sa.Connection, start_ns: int, end_ns: int,
                 # A gap may be a moment: it belongs to where it begins.
                 sa.or_(gaps.c.end_ns.is_(None), gaps.c.end_ns > start_ns,
                        gaps.c.start_ns >= start_ns),
-                *conditions).order_by(
+                condition).order_by(
                     gaps.c.start_ns, hosts.c.name, gaps.c.id)):
         yield (row.name, row.zone, int(row.start_ns),
                None if row.end_ns is None else int(row.end_ns), row.reason)

@@ -30,7 +30,7 @@ class Added:
         self._owner_of = owner_of
         self._accounts: dict[tuple[int, samples.Account], list[Any]] = {}
         self._hosts: dict[int, list[int]] = {}
-        self._policies: dict[int, str] = {}
+        self._said: dict[int, tuple[str, str, int | None]] = {}
         self._zones: dict[tuple[int, str], int] = collections.defaultdict(int)
 
     def add(self, window: samples.Window) -> None:
@@ -42,7 +42,8 @@ class Added:
                 part.measured_ns,
                 part.measured_ns if part.backfilled else 0,
                 part.busy_ns, part.capacity_ns, part.idle_uj])
-            self._policies[bucket] = window.policy
+            self._said[bucket] = (window.policy, window.idle_kind,
+                                  window.idle_power_uw)
             for share in part.shares:
                 account = accounts.owned(share.account, self._owner_of)
                 increase(self._accounts, (bucket, account),
@@ -60,9 +61,10 @@ class Added:
             for (bucket, account), numbers in self._accounts.items()],
             add=models.MEASURES)
         bulk.upsert(connection, models.host_buckets, [
-            (host_id, bucket, *numbers, self._policies[bucket])
+            (host_id, bucket, *numbers, *self._said[bucket])
             for bucket, numbers in self._hosts.items()],
-            add=_HOST_MEASURES, replace=('policy',))
+            add=_HOST_MEASURES,
+            replace=('policy', 'idle_kind', 'idle_power_uw'))
         bulk.upsert(connection, models.zone_buckets, [
             (host_id, bucket, zone, energy_uj)
             for (bucket, zone), energy_uj in self._zones.items()],

@@ -18,6 +18,7 @@ from energy_accounting.ledger import (
     models,
     periods,
     queries,
+    retired,
     sources,
     wide_sums,
 )
@@ -34,11 +35,25 @@ _MS = 1_000_000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Details:
-    """By period and keys of a row; 0 and the one policy where not named."""
+    """By period and keys of a row; 0 and the one policy where not named.
+
+    :ivar since: the first bucket that this is known of; before, only that
+        there is one policy, if there is.
+    """
 
     missing: Mapping[tuple[Any, ...], int]
     policies: Mapping[tuple[Any, ...], tuple[str, str]]
     policy: tuple[str, str] | None
+    since: int
+
+    def missing_of(self, key: tuple[Any, ...], first: int) -> int | None:
+        """Of the row of a period and keys that begins at a bucket."""
+        return None if first < self.since else self.missing.get(key, 0)
+
+    def policies_of(self, key: tuple[Any, ...], first: int,
+                    ) -> tuple[str, str] | None:
+        return (self.policy if first < self.since
+                else self.policies.get(key, self.policy))
 
 
 def details(connection: sa.Connection, query: queries.UsageQuery,
@@ -67,7 +82,8 @@ def details(connection: sa.Connection, query: queries.UsageQuery,
             connection, query, broken, partial, weight,
             lambda weight: sums.of('missing', weight))}
     return Details(missing, policies,
-                   (used[0], used[0]) if len(used) == 1 else None)
+                   (used[0], used[0]) if len(used) == 1 else None,
+                   retired.kept_since(connection))
 
 
 def _milliseconds(number: sa.ColumnElement[int]) -> sa.ColumnElement[int]:

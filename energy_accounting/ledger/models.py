@@ -195,7 +195,8 @@ claims = sa.Table(
     'claims', metadata,
     # Who owns an account that was booked without a project: a dated fact.
     # Readers apply the newest claim (by claimed_at_ns, id) up to as_of;
-    # the sums of project_buckets stay with NO_PROJECT.
+    # the sums of project_buckets stay with NO_PROJECT until the account's
+    # rows are dropped.
     _id(),
     sa.Column('account_id',
               _Id,
@@ -221,7 +222,8 @@ account_buckets = sa.Table(
 
 project_buckets = sa.Table(
     'project_buckets', metadata,
-    # The sum of the account rows by the project they were booked with.
+    # The sum of the account rows by the project they were booked with; of
+    # account rows that were dropped, by the project that claimed them.
     _key('project_ref'),
     _key('bucket'),
     _key('site_id'),
@@ -233,7 +235,8 @@ host_buckets = sa.Table(
     'host_buckets', metadata,
     # measured_ns: time the meters covered, backfilled_ns of it included;
     # capacity_ns: online threads times that time; idle_uj: the idle part of
-    # the package energy; policy: of the newest window that added to it.
+    # the package energy; policy and idle_*: of the newest window that added
+    # to it.
     _key('host_id'),
     _key('bucket'),
     _number('measured_ns'),
@@ -242,6 +245,8 @@ host_buckets = sa.Table(
     _number('capacity_ns'),
     _number('idle_uj'),
     _text('policy'),
+    _text('idle_kind', null=True),
+    _number('idle_power_uw', null=True),
     sa.Index(None, 'bucket'),
     # Readers ask for the few that are not whole, and which policies there
     # are: both must cost what they find, not what there is.
@@ -255,6 +260,18 @@ zone_buckets = sa.Table(
     _key('host_id'),
     _key('bucket'),
     sa.Column('zone', sa.String(255), primary_key=True),
+    _number('energy_uj'),
+    sa.Index(None, 'bucket'),
+    **_TABLE)
+
+retired_buckets = sa.Table(
+    'retired_buckets', metadata,
+    # The energy of account rows that were dropped, for the balance sheet.
+    # name: of the service or the reason; '' of instances.
+    _key('host_id'),
+    _key('bucket'),
+    sa.Column('kind', sa.String(16), primary_key=True),
+    sa.Column('name', sa.String(255), primary_key=True),
     _number('energy_uj'),
     sa.Index(None, 'bucket'),
     **_TABLE)

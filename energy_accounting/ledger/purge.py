@@ -3,11 +3,14 @@
 
 Sums by project outlive rows by instance; user ids outlive nothing.  What is
 held in quarantine stays until somebody decides about it, but without user
-ids.  Deciding how long is the caller's; no clock here.
+ids.  Each transaction leaves a ledger that balances.  All is read where it
+is written: a replica that lags must not decide what goes.  Deciding how long
+is the caller's; no clock here.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 from collections.abc import Sequence
@@ -16,7 +19,14 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from energy_accounting import errors, samples, units
-from energy_accounting.ledger import accounts, buckets, bulk, engine, models
+from energy_accounting.ledger import (
+    accounts,
+    buckets,
+    bulk,
+    engine,
+    models,
+    retired,
+)
 
 DAY_NS = 24 * 3600 * units.NS_PER_S
 DAY_BUCKETS = 96
@@ -41,44 +51,83 @@ def purge(database: engine.Database, retention: Retention,
 
     :raises errors.Unavailable: the database is away; what went is gone.
     """
-    instance_ns = now_ns - retention.instance_days * DAY_NS
-    project_ns = now_ns - retention.project_days * DAY_NS
-    user_ns = now_ns - retention.user_days * DAY_NS
-    acknowledged_ns = now_ns - ACKNOWLEDGED_DAYS * DAY_NS
-    gone: dict[str, int] = {}
-    for table, owner, column, limit, step in (
-            ('account_buckets', 'host_id', 'bucket',
-             units.bucket_of(instance_ns), DAY_BUCKETS),
-            ('project_buckets', 'project_ref', 'bucket',
-             units.bucket_of(project_ns), 30 * DAY_BUCKETS),
-            ('host_buckets', 'host_id', 'bucket',
-             units.bucket_of(project_ns), 30 * DAY_BUCKETS),
-            ('zone_buckets', 'host_id', 'bucket',
-             units.bucket_of(project_ns), DAY_BUCKETS),
-            ('gaps', 'host_id', 'start_ns', project_ns, 30 * DAY_NS),
-            ('acknowledged', 'stream_id', 'received_ns', acknowledged_ns,
-             DAY_NS)):
-        gone[table] = _drop(database, models.metadata.tables[table],
-                            owner, column, limit, step)
-    gone['user_ids'] = _forget_users(database, user_ns)
-    return gone
+    project_bucket = units.bucket_of(
+        now_ns - retention.project_days * DAY_NS)
+    # No longer than what the zones measured, or there were no balance.
+    instance_bucket = max(project_bucket, units.bucket_of(
+        now_ns - retention.instance_days * DAY_NS))
+    host_ids = database.write(_ids, models.hosts.c.id)
+    gone = collections.Counter({table.name: 0 for table in _BALANCED})
+    for host_id in host_ids:
+        while count := database.write(retired.retire, host_id,
+                                      instance_bucket):
+            gone['account_buckets'] += count
+    for host_id in host_ids:
+        while counts := database.write(_drop_of_host, host_id,
+                                       project_bucket):
+            gone.update(counts)
+    for column, owner, limit, step in (
+            (models.project_buckets.c.bucket, 'project_ref', project_bucket,
+             30 * DAY_BUCKETS),
+            (models.gaps.c.start_ns, 'host_id',
+             now_ns - retention.project_days * DAY_NS, 30 * DAY_NS),
+            (models.acknowledged.c.received_ns, 'stream_id',
+             now_ns - ACKNOWLEDGED_DAYS * DAY_NS, DAY_NS)):
+        gone[column.table.name] = _drop(database, column, owner, limit, step)
+    gone['user_ids'] = _forget_users(
+        database, now_ns - retention.user_days * DAY_NS)
+    return dict(gone)
 
 
-def _drop(database: engine.Database, table: sa.Table, owner: str,
-          column: str, limit: int, step: int) -> int:
+_BALANCED = (models.account_buckets, models.host_buckets,
+             models.zone_buckets, models.retired_buckets)
+"""The rows of a host that the balance needs together."""
+
+
+def _drop_of_host(connection: sa.Connection, host_id: int, limit: int,
+                  ) -> dict[str, int]:
+    """Drop a host's oldest day of all that balances; how many rows.
+
+    Both sides of the balance go in one transaction, also where a window
+    that came late added to them after its time.
+    """
+    connection.execute(
+        sa.select(models.hosts.c.id).where(models.hosts.c.id == host_id)
+        .with_for_update()).one()
+    oldest = min((bucket for table in _BALANCED if (bucket := _lowest(
+        connection, table.c.bucket, table.c.host_id == host_id))
+        is not None), default=limit)
+    if oldest >= limit:
+        return {}
+    before = min(oldest + DAY_BUCKETS, limit)
+    return {table.name: connection.execute(
+        sa.delete(table).where(table.c.host_id == host_id,
+                               table.c.bucket < before)).rowcount
+            for table in _BALANCED}
+
+
+def _drop(database: engine.Database, column: sa.Column[int], owner: str,
+          limit: int, step: int) -> int:
     """Drop rows whose column is below a limit, owner by owner."""
     owners = {'host_id': models.hosts, 'stream_id': models.streams,
               'project_ref': models.projects}[owner]
     gone = 0
-    for owner_id in database.read(_ids, owners.c.id):
-        mine = table.c[owner] == owner_id
-        oldest = database.read(_lowest, table.c[column], mine)
-        while oldest is not None and oldest < limit:
-            slice_ = sa.and_(mine,
-                             table.c[column] < min(oldest + step, limit))
-            gone += database.write(_run, sa.delete(table).where(slice_))
-            oldest = database.read(_lowest, table.c[column], mine)
+    for owner_id in database.write(_ids, owners.c.id):
+        mine = column.table.c[owner] == owner_id
+        while count := database.write(_drop_slice, column, mine, limit,
+                                      step):
+            gone += count
     return gone
+
+
+def _drop_slice(connection: sa.Connection, column: sa.Column[int],
+                mine: sa.ColumnElement[bool], limit: int, step: int) -> int:
+    """Drop some of an owner's rows, the oldest first; how many."""
+    oldest = _lowest(connection, column, mine)
+    if oldest is None or oldest >= limit:
+        return 0
+    return connection.execute(sa.delete(column.table).where(
+        mine, column < min(oldest + step, limit))).rowcount
 
 
 def _ids(connection: sa.Connection, column: sa.Column[int],
@@ -109,7 +158,7 @@ def _forget_users(database: engine.Database, user_ns: int) -> int:
     claims, names, quarantine = (
         models.claims, models.names, models.quarantine)
     gone = 0
-    for account_id in database.read(
+    for account_id in database.write(
             _ids, models.accounts.c.id,
             models.accounts.c.user_id.is_not(None)):
         while moved := database.write(_move_rows, account_id, bucket):
@@ -122,7 +171,7 @@ def _forget_users(database: engine.Database, user_ns: int) -> int:
     gone += database.write(
         _run, sa.delete(names).where(names.c.kind == 'user',
                                      names.c.valid_to_ns < user_ns))
-    for row_id in database.read(_ids, quarantine.c.id,
+    for row_id in database.write(_ids, quarantine.c.id,
                                 quarantine.c.received_ns < user_ns):
         gone += database.write(_forget_in_record, row_id)
     return gone

@@ -65,8 +65,10 @@ class LedgerSum:
     :ivar peak_uj: the highest sum of one bucket, backfilled energy left
         out; None when all of it is backfilled.
     :ivar missing_ms2: vCPU time (ms) times the time (ms) its bucket was
-        not measured, over the hosts' buckets that are not whole.
-    :ivar boundaries, policies: the least and the greatest of them.
+        not measured, over the hosts' buckets that are not whole; None
+        when the rows by account that tell it were dropped.
+    :ivar boundaries, policies: the least and the greatest of them; the
+        policies None when they are not known.
     :ivar position: where the row stands in the order that was asked for.
     """
 
@@ -81,7 +83,7 @@ class LedgerSum:
     backfilled_uj: int
     vcpu_ns: int
     peak_uj: int | None
-    missing_ms2: int
+    missing_ms2: int | None
     boundaries: tuple[str, str]
     policies: tuple[str, str] | None
     position: tuple[int | str, ...]

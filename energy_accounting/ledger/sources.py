@@ -15,8 +15,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from energy_accounting import samples
-from energy_accounting.ledger import claims, models, queries
+from energy_accounting import errors, samples, units
+from energy_accounting.ledger import claims, models, queries, retired
 
 # Bookings of whole projects answer these alone.
 _OF_PROJECTS = frozenset(
@@ -73,12 +73,30 @@ class Source:
 
 def choose(connection: sa.Connection, query: queries.UsageQuery, *,
            by_account: bool = False) -> Source:
-    """The coarsest rows that answer a query, or those of accounts."""
+    """The coarsest rows that answer a query, or those of accounts.
+
+    :param by_account: those of accounts, as far back as there are any.
+    :raises errors.InvalidRequest: it takes rows that were dropped.
+    """
     claimed = claims.any_made(connection, query.as_of_ns)
-    if by_account or not _OF_PROJECTS.issuperset(
-            {*query.group_by, *query.filters}):
-        return _accounts(connection, query, claimed, listed=not by_account)
+    if by_account:
+        return _accounts(connection, query, claimed, listed=False)
+    if not _OF_PROJECTS.issuperset({*query.group_by, *query.filters}):
+        _refuse_dropped(connection, query)
+        return _accounts(connection, query, claimed, listed=True)
     return _projects(connection, query, claimed)
+
+
+def _refuse_dropped(connection: sa.Connection, query: queries.UsageQuery,
+                    ) -> None:
+    since = retired.kept_since(connection)
+    if query.start < since:
+        finer = sorted(set(queries.GROUPS) - _OF_PROJECTS)
+        raise errors.InvalidRequest(
+            f'start: rows by {", ".join(finer)} are kept since '
+            f'{units.iso(units.bucket_start(since))}; give a start that is '
+            f'not before, or group and filter by '
+            f'{", ".join(sorted(_OF_PROJECTS))} only')
 
 
 def rows(query: queries.UsageQuery, source: Source,

@@ -121,14 +121,15 @@ def _ledger_sum(row: wide_sums.Row, query: queries.UsageQuery,
                 ) -> queries.LedgerSum:
     period = int(row['period'])
     keys = tuple(row[queries.GROUPS[name]] for name in query.group_by)
+    first = int(row['first'])
     values = {name: sums.value(row, name) for name in terms.SUMMED}
     sort = [] if query.sort == 'start' else sums.terms_of(
         sums.value(row, queries.SORTS[query.sort]))
     return queries.LedgerSum(
-        period=period, first=int(row['first']), keys=keys,
+        period=period, first=first, keys=keys,
         **values,  # type: ignore[arg-type]
         peak_uj=None if row['peak_uj'] is None else int(row['peak_uj']),
-        missing_ms2=details.missing.get((period, *keys), 0),
+        missing_ms2=details.missing_of((period, *keys), first),
         boundaries=(row['boundary_low'], row['boundary_high']),
-        policies=details.policies.get((period, *keys), details.policy),
+        policies=details.policies_of((period, *keys), first),
         position=(*sort, period, *keys))

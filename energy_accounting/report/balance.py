@@ -17,6 +17,8 @@ def sheet(balance: ledger.Balance) -> dict[str, Any]:
     Records in quarantine count on both sides: the meters saw their energy
     and nobody has it.  ``difference`` is what was measured less what was
     booked and what is in quarantine; anything but 0 is a fault.
+    ``projects`` is what was booked once more, added up by project; None
+    where nobody did.
     """
     by_kind = dict.fromkeys(samples.KINDS, 0)
     for (kind, _), energy_uj in balance.booked_uj.items():
@@ -37,6 +39,9 @@ def sheet(balance: ledger.Balance) -> dict[str, Any]:
                   'end': None if end_ns is None else _iso(end_ns),
                   'reason': reason}
                  for host, zone, start_ns, end_ns, reason in balance.gaps],
+        **(dict.fromkeys(('projects_uj', 'projects_kwh'))
+           if balance.projects_uj is None
+           else _both('projects', balance.projects_uj)),
     }
 
 

@@ -92,17 +92,18 @@ def peak_kw(peak_uj: int | None) -> str | None:
     return format(exact.quantize(decimal.Decimal('1e-6')), 'f')
 
 
-def coverage(vcpu_ns: int, missing_ms2: int) -> str | None:
+def coverage(vcpu_ns: int, missing_ms2: int | None) -> str | None:
     """Measured share of the guests' time, weighted by their vCPU time.
 
     The mean over host and bucket of measured time / 900 s with weight
     ``vcpu_ns``; rounded down, so that 1 means that nothing is missing.
-    None where nobody held a vCPU: then there is nothing to weigh.
+    None where nobody held a vCPU: then there is nothing to weigh; and
+    where nobody knows what is missing.
 
     :param missing_ms2: see :class:`queries.LedgerSum`.
     """
     weight = vcpu_ns // _NS_PER_MS * _BUCKET_MS
-    if weight == 0:
+    if weight == 0 or missing_ms2 is None:
         return None
     present = max(weight - missing_ms2, 0) * _SHARE_STEPS // weight
     return _share(present)

@@ -12,6 +12,7 @@ from tests.unit.ledger import (
     test_hosts,
     test_pages,
     test_periods,
+    test_retired,
     test_sources,
     test_usage,
     test_wide_sums,
@@ -31,7 +32,8 @@ class _Mysql:
 for _case in (test_balance.BalanceTest, test_claims.ClaimTest,
               test_coverage.CoverageTest, test_hosts.CompleteTest,
               test_hosts.HostsTest, test_pages.PageTest,
-              test_periods.PeriodsTest, test_sources.SourcesTest,
+              test_periods.PeriodsTest, test_retired.RetiredTest,
+              test_sources.SourcesTest,
               test_usage.UsageTest, test_usage.PeakTest,
               test_wide_sums.WideSumsTest):
     _name = f'Mysql{_case.__name__}'

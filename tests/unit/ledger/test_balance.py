@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+
 from energy_accounting import units
-from energy_accounting.ledger import balance
+from energy_accounting.ledger import balance, models
 from tests.unit.ledger import reading
 
 FIRST = reading.FIRST
@@ -44,6 +46,18 @@ class BalanceTest(reading.LedgerCase):
         self.assertEqual(77, found.quarantined_uj)
         self.assertEqual(['boot', 'new_stream', 'unreadable'],
                          [gap[-1] for gap in found.gaps])
+
+    def test_projects_are_added_up_apart(self) -> None:
+        with self.database.writer() as connection:
+            sums = models.project_buckets
+            connection.execute(sa.update(sums).where(
+                sums.c.project_ref == 2).values(
+                    active_uj=sums.c.active_uj + 1))
+        self.assertEqual(164, self.balance().projects_uj)
+        self.assertEqual(82, self.balance(site='west').projects_uj)
+        self.assertEqual(82, self.balance(site='default').projects_uj)
+        self.assertIsNone(self.balance(host='h1').projects_uj)
+        self.assertIsNone(self.balance(host='h1', site='west').projects_uj)
 
     def test_one_host_or_site_has_its_own_balance(self) -> None:
         for which, quarantined, gaps in (

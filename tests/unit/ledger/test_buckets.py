@@ -21,6 +21,22 @@ class TestRows(booking.BookingCase):
             row, = self.rows(table)
             self.assertEqual(5, row.memory_uj)
 
+    def test_idle_power_is_that_of_the_newest_window(self) -> None:
+        def said() -> list[tuple[str, str, int | None]]:
+            return [(row.policy, row.idle_kind, row.idle_power_uw)
+                    for row in self.rows(models.host_buckets)]
+        self.book(records.window(1, idle_kind='provisional',
+                                 idle_power_uw=None))
+        self.assertEqual([('two-part/1', 'provisional', None)], said())
+        self.book(records.window(2, policy='proportional/1'),
+                  records.window(3, idle_kind='configured',
+                                 idle_power_uw=7))
+        self.assertEqual([('two-part/1', 'configured', 7)], said())
+        self.book(records.window(
+            4, start_ns=records.START_NS + 15 * records.MINUTE_NS))
+        self.assertEqual([('two-part/1', 'configured', 7),
+                          ('two-part/1', 'measured', 40_000_000)], said())
+
     def test_mib_nanoseconds_are_rounded_to_the_nearest_second(self) -> None:
         half = units.NS_PER_S // 2
         self.book(records.window(1, [records.share(memory_mib_ns=half)]),

@@ -12,7 +12,8 @@ FIRST = reading.FIRST
 
 class CoverageTest(reading.LedgerCase):
 
-    def missing(self, **changes: Any) -> dict[tuple[str, ...], int]:
+    def missing(self, **changes: Any,
+                ) -> dict[tuple[str, ...], int | None]:
         return {row.keys: row.missing_ms2 for row in self.usage(**changes)}
 
     def test_missing_time_is_weighted_by_vcpu_time(self) -> None:

@@ -15,6 +15,7 @@ class SheetTest(base.BaseTestCase):
     def sheet(self, **changes: Any) -> dict[str, Any]:
         given: dict[str, Any] = {
             'zones_uj': 100, 'quarantined_uj': 7, 'gaps': (),
+            'projects_uj': 0,
             'booked_uj': {('instance', None): 60, ('service', 'ceph'): 10,
                           ('unallocated', 'ended'): 20,
                           ('unallocated', 'idle_capacity'): 10}, **changes}
@@ -24,6 +25,14 @@ class SheetTest(base.BaseTestCase):
         self.assertEqual('0', self.sheet()['difference_uj'])
         self.assertEqual('5', self.sheet(zones_uj=105)['difference_uj'])
         self.assertEqual('-1', self.sheet(zones_uj=99)['difference_uj'])
+
+    def test_projects_of_one_host_are_unknown_and_not_zero(self) -> None:
+        sheet = self.sheet(projects_uj=None)
+        self.assertIsNone(sheet['projects_uj'])
+        self.assertIsNone(sheet['projects_kwh'])
+        sheet = self.sheet(projects_uj=3600000000000)
+        self.assertEqual(('3600000000000', '1.000000000000000'),
+                         (sheet['projects_uj'], sheet['projects_kwh']))
 
     def test_quarantine_counts_on_both_sides(self) -> None:
         sheet = self.sheet()

@@ -114,6 +114,9 @@ class FiguresTest(base.BaseTestCase):
     def test_coverage_is_unknown_without_a_guest(self) -> None:
         self.assertIsNone(usage.coverage(0, 0))
 
+    def test_coverage_is_unknown_and_not_whole_without_rows(self) -> None:
+        self.assertIsNone(usage.coverage(units.BUCKET_NS, None))
+
     def test_backfilled_energy_is_never_rounded_away(self) -> None:
         for it_uj, backfilled_uj, backfilled, measured in (
                 (10**9, 0, '0.0000', '1.0000'),

@@ -120,11 +120,16 @@ def upgrade() -> None:
     _create('host_buckets', _key('host_id'), _key('bucket'),
             _number('measured_ns'), _number('backfilled_ns'),
             _number('busy_ns'), _number('capacity_ns'), _number('idle_uj'),
-            _text('policy'), indexes=(
+            _text('policy'), _text('idle_kind', null=True),
+            _number('idle_power_uw', null=True), indexes=(
                 ('bucket',), ('measured_ns', 'bucket'),
                 ('policy', 'bucket')))
     _create('zone_buckets', _key('host_id'), _key('bucket'),
             sa.Column('zone', sa.String(255), primary_key=True),
+            _number('energy_uj'), indexes=(('bucket',),))
+    _create('retired_buckets', _key('host_id'), _key('bucket'),
+            sa.Column('kind', sa.String(16), primary_key=True),
+            sa.Column('name', sa.String(255), primary_key=True),
             _number('energy_uj'), indexes=(('bucket',),))
     _create('gaps', _id(), _reference('host_id', 'gaps', 'hosts'),
             _reference('stream_id', 'gaps', 'streams', null=True),
