@@ -373,7 +373,7 @@ class Notifier:
     def _advance(self, reading: samples.HostReading) -> None:
         if self._baseline is None:
             self._baseline = ticks.first(reading)
-            self._first = self._state()
+            self._first = self._state(self._baseline)
             self._ended = ()
             return
         outcome = ticks.advance(self._baseline, reading, self._limits)
@@ -402,13 +402,13 @@ class Notifier:
             self._idle = idle.observe(
                 self._idle, draft.package_power_uw, draft.busy_ns,
                 draft.capacity_ns, draft.start_ns)
-        self._held.append(_Closed(draft, kind, power_uw, self._state()))
+        self._held.append(_Closed(draft, kind, power_uw,
+                                  self._state(self._baseline)))
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self, baseline: ticks.Baseline) -> dict[str, Any]:
         """What a restart goes on from."""
-        assert self._baseline is not None
         return {'v': STATE_VERSION,
-                'baseline': ticks.baseline_to_wire(self._baseline),
+                'baseline': ticks.baseline_to_wire(baseline),
                 'idle': idle.to_wire(self._idle)}
 
     def _store(self) -> None:

@@ -73,11 +73,13 @@ class LibvirtGuests:
         self._forgotten: set[str] = set()
         self._retry_ns = 0
         self._stop = False
+        # Not connected, which it is not yet; and whether that was said.
         self._lost = threading.Event()
+        self._lost.set()
+        self._away = False
         # Looks at the daemon by number: asked for, done, given up waiting.
         self._asked = self._done = self._hung = 0
         self._turn = threading.Condition()
-        self._open()
         self._thread = threading.Thread(target=self._run, daemon=True,
                                         name='libvirt-guests')
         self._thread.start()
@@ -194,8 +196,9 @@ class LibvirtGuests:
         except binding.libvirtError:
             self._drop()
             raise
-        if self._lost.is_set():
+        if self._away:
             LOG.info('libvirt is back')
+        self._away = False
         self._lost.clear()
         # Whatever changed while nobody listened.
         self._told = {}
@@ -216,9 +219,14 @@ class LibvirtGuests:
                 return
         except self._binding.libvirtError as another:
             LOG.debug('the connection to libvirt: %s', another)
-        if not self._lost.is_set():
+        if not self._away:
             LOG.warning('libvirt is away (%s): guests are read through '
-                        'procfs meanwhile', error)
+                        'procfs meanwhile; the daemon must run and its '
+                        'read-only socket (libvirt-sock-ro or '
+                        'virtqemud-sock-ro) be open to this user; [libvirt] '
+                        'uri names another, [notifier] guests = procfs does '
+                        'without', error)
+        self._away = True
         self._lost.set()
 
     def _look(self) -> None:
@@ -302,6 +310,7 @@ class LibvirtGuests:
     def _closed(self, connection: Any, reason: int, opaque: Any) -> None:
         LOG.warning('libvirt closed the connection: guests are read through '
                     'procfs meanwhile')
+        self._away = True
         self._lost.set()
 
     def _lifecycle(self, connection: Any, domain: Any, event: int,
@@ -367,10 +376,10 @@ def _loop(binding: Any) -> None:
 
 
 def from_conf(conf: cfg.ConfigOpts) -> LibvirtGuests:
-    """Guests of this host through libvirt.
+    """Guests of this host through libvirt, once its daemon is up.
 
     :raises errors.MissingExtra: when libvirt's Python binding is missing.
-    :raises errors.MeterError: when the daemon cannot be reached.
+    :raises errors.MeterError: when procfs cannot be read.
     :raises errors.ConfigurationError: for ``service_cgroups``.
     """
     try:
@@ -381,15 +390,6 @@ def from_conf(conf: cfg.ConfigOpts) -> LibvirtGuests:
             'energy-accounting[notifier]') from error
     uri = conf.libvirt.uri
     _start_loop(libvirt)
-    found = procfs.processes_from_conf(conf)
-    try:
-        return LibvirtGuests(found, libvirt,
-                             lambda: libvirt.openReadOnly(uri),
-                             user_ids=conf.notifier.user_ids)
-    except libvirt.libvirtError as error:
-        found.close()
-        raise errors.MeterError(
-            f'libvirt cannot be reached at {uri} ({error}): the daemon must '
-            'run and its read-only socket (libvirt-sock-ro or '
-            'virtqemud-sock-ro) be open to this user; [libvirt] uri names '
-            'another, [notifier] guests = procfs does without') from error
+    return LibvirtGuests(procfs.processes_from_conf(conf), libvirt,
+                         lambda: libvirt.openReadOnly(uri),
+                         user_ids=conf.notifier.user_ids)

@@ -115,6 +115,23 @@ class Daemon(testtools.TestCase):
         self.assertEqual(2, len(self.connections))
         self.assertIn('libvirt is back', self.log.output)
 
+    def test_a_daemon_that_comes_later_is_not_waited_for(self):
+        self.source.close()
+        self.connections.clear()
+        self.refuse = True
+        self.source = libvirt.LibvirtGuests(
+            procfs.processes_from_conf(
+                test_procfs.configured(**self.host.options())),
+            BINDING, self.connect)
+        self.addCleanup(self.source.close)
+        for second in range(6):
+            self.assertEqual([A], self.seen(second * 1_000_000_000))
+        self.refuse = False
+        self.assertEqual([A], self.seen(11_000_000_000))
+        self.assertEqual(1, len(self.connections))
+        self.assertEqual(1, self.log.output.count('libvirt is away'))
+        self.assertIn('libvirt is back', self.log.output)
+
     def test_a_daemon_that_hangs_delays_every_reading(self):
         self.useFixture(fixtures.MonkeyPatch(
             'energy_accounting.guests.libvirt._PATIENCE_SECONDS', 0.01))
@@ -176,7 +193,7 @@ class Start(testtools.TestCase):
         self.conf.set_override('guests', [], 'notifier')
         self.assertRaises(errors.ConfigurationError, guests.load, self.conf)
 
-    def test_a_daemon_that_does_not_run_does_not_name_the_option(self):
+    def test_a_daemon_that_is_not_up_yet_is_given_up_for_good(self):
         try:
             import libvirt as binding
         except ImportError:
@@ -185,6 +202,10 @@ class Start(testtools.TestCase):
         self.conf.set_override(
             'uri', f'qemu+unix:///system?socket={self.host.root}/none',
             'libvirt')
-        error = self.assertRaises(errors.MeterError, libvirt.from_conf,
-                                  self.conf)
-        self.assertIn('[libvirt] uri', str(error))
+        self.host.qemu(41, A)
+        source = guests.load(self.conf)
+        self.addCleanup(source.close)
+        self.assertIsInstance(source, libvirt.LibvirtGuests)
+        self.assertEqual([A], [
+            guest.instance_id for guest in source.read(0).guests])
+        self.assertIn('[libvirt] uri', self.log.output)
