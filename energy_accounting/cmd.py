@@ -55,14 +55,17 @@ def standalone() -> int:
 
 
 def _notifier() -> None:
-    from energy_accounting import service
-    service.serve_notifier(load(sys.argv[1:], credentials=False))
+    from energy_accounting import rpc, service
+    conf = load(sys.argv[1:], credentials=False)
+    rpc.prepare(conf)
+    service.serve_notifier(conf)
 
 
 def _collector() -> None:
-    from energy_accounting import service
+    from energy_accounting import rpc, service
     from energy_accounting.ledger import engine
     conf = load(sys.argv[1:])
+    rpc.prepare(conf)
     database = engine.Database.from_conf(conf)
     try:
         engine.check_schema(database)
@@ -91,11 +94,6 @@ def load(argv: Sequence[str],
     conf = configuration.load(
         argv, version=importlib.metadata.version(configuration.NAME),
         default_config_files=default_config_files, credentials=credentials)
-    # oslo.config judges a value when it is read; a wrong one must not wait
-    # for its moment.
-    for name in conf:
-        if isinstance(conf[name], cfg.ConfigOpts.GroupAttr):
-            dict(conf[name])
     log.setup(conf, configuration.NAME)
     return conf
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import socket
 from collections.abc import Sequence
 
@@ -197,15 +198,49 @@ def load(argv: Sequence[str], *, version: str,
     register(conf, credentials=credentials)
     conf(list(argv), project=NAME, version=version,
          default_config_files=default_config_files)
+    check(conf)
     return conf
+
+
+def check(conf: cfg.ConfigOpts) -> None:
+    """Read every option once: a wrong one must not wait for its moment.
+
+    :raises errors.ConfigurationError: names the section and the option.
+    """
+    for name in conf:
+        if not isinstance(conf[name], cfg.ConfigOpts.GroupAttr):
+            continue
+        for option in conf[name]:
+            try:
+                conf[name][option]
+            except ValueError as error:
+                raise errors.ConfigurationError(
+                    f'[{name}] {option}: {_reason(error)}') from error
+    if not conf.state_path:
+        raise errors.ConfigurationError(
+            '[DEFAULT] state_path is empty: name a directory that survives '
+            'a restart')
+
+
+def _reason(error: ValueError) -> str:
+    """What oslo.config says of a value, without where it found it."""
+    text = str(error).rpartition('is not valid: ')[2]
+    # Numbers to choose from come as a dictionary that has only keys.
+    return re.sub(r'OrderedDict\(\[(.*)\]\)', lambda found: ', '.join(
+        re.findall(r'\((\w+), None\)', found[1])), text)
 
 
 def host_name(conf: cfg.ConfigOpts) -> str:
     """The ``host`` option, or the machine's name outside a container.
 
-    :raises errors.ConfigurationError: inside a container without it.
+    :raises errors.ConfigurationError: inside a container without it, or
+        when no record could carry the name.
     """
     if conf.host:
+        if len(conf.host) > 255 or not conf.host.isprintable():
+            raise errors.ConfigurationError(
+                '[DEFAULT] host must be a printable name of at most 255 '
+                'characters')
         return conf.host
     if (os.path.exists('/.dockerenv') or os.path.exists('/run/.containerenv')
             or 'KUBERNETES_SERVICE_HOST' in os.environ):

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+from oslo_concurrency import lockutils
 from oslo_config import cfg
 from oslo_service import backend
 
@@ -63,6 +64,25 @@ class Endpoint(Protocol):
 
     def book(self, ctxt: dict[str, Any],
              payloads: list[str]) -> dict[str, Any]: ...
+
+
+def prepare(conf: cfg.ConfigOpts) -> None:
+    """Settle what the library would otherwise find out too late.
+
+    :raises errors.ConfigurationError: when no bus is named: it would look
+        for one on this machine, for ever.
+    """
+    try:
+        messaging.TransportURL.parse(conf)
+    except messaging.InvalidTransportURL as error:
+        raise errors.ConfigurationError(
+            f'[DEFAULT] transport_url cannot be used: {error}') from error
+    if conf.transport_url in (None, '', 'rabbit://'):
+        raise errors.ConfigurationError(
+            '[DEFAULT] transport_url is not set: name the message bus, e.g. '
+            'rabbit://user:password@host:5672/vhost')
+    # The queue manager (use_queue_manager) keeps a lock file.
+    lockutils.set_defaults(os.path.join(conf.state_path, 'lock'))
 
 
 def make_transport(conf: cfg.ConfigOpts, url: str | None = None) -> Any:

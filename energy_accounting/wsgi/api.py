@@ -11,7 +11,9 @@ import os
 import threading
 from typing import Any
 
-from energy_accounting import cmd
+from oslo_config import cfg
+
+from energy_accounting import cmd, errors
 
 CONFIG_FILE = 'OS_ENERGY_ACCOUNTING_CONFIG_FILE'
 """Names the configuration file, where it is not at a usual place: the
@@ -26,10 +28,21 @@ def _make() -> Any:
     from energy_accounting.ledger import engine
 
     path = os.environ.get(CONFIG_FILE)
-    conf = cmd.load([], [path] if path else None)
-    # Servers may fork after this: oslo.db drops connections of another
-    # process when they are taken from the pool.
-    return app.make_app(conf, engine.Database.from_conf(conf))
+    try:
+        conf = cmd.load([], [path] if path else None)
+        # Servers may fork after this: oslo.db drops connections of another
+        # process when they are taken from the pool.
+        made = app.make_app(conf, engine.Database.from_conf(conf))
+        options = conf.keystone_authtoken
+        if options.auth_type is None and options.auth_section is None:
+            raise errors.ConfigurationError(
+                '[keystone_authtoken] auth_type is not set: without it no '
+                'token can be checked')
+        return made
+    except (errors.ConfigurationError, cfg.Error) as error:
+        # One line in the server's log, and no server.
+        raise SystemExit(
+            f'energy-accounting: the API cannot start: {error}') from None
 
 
 with _lock:

@@ -30,9 +30,25 @@ class EntryTest(base.BaseTestCase):
             file.write(f'[DEFAULT]\nlog_file = {directory}/log\n'
                        f'[database]\nconnection = sqlite:///{directory}/x\n'
                        '[keystone_authtoken]\nwww_authenticate_uri = '
-                       'http://keystone.example/\n')
+                       'http://keystone.example/\nauth_type = password\n'
+                       'auth_url = http://keystone.example/\n')
         done = subprocess.run(
             [sys.executable, '-W', 'ignore', '-c', _SERVER],
             env={**os.environ, 'OS_ENERGY_ACCOUNTING_CONFIG_FILE': path},
             capture_output=True, text=True, check=False)
         self.assertEqual('/ 200\n/v1/hosts 401\n', done.stdout, done.stderr)
+
+    def test_a_wrong_configuration_is_one_line_and_no_server(self) -> None:
+        directory = self.useFixture(fixtures.TempDir()).path
+        path = os.path.join(directory, 'energy.conf')
+        with open(path, 'w') as file:
+            file.write(f'[database]\nconnection = sqlite:///{directory}/x\n')
+        for named, blamed in ((path, '[keystone_authtoken] auth_type'),
+                              (directory + '/none', directory + '/none')):
+            done = subprocess.run(
+                [sys.executable, '-W', 'ignore', '-c', _SERVER],
+                env={**os.environ, 'OS_ENERGY_ACCOUNTING_CONFIG_FILE': named},
+                capture_output=True, text=True, check=False)
+            self.assertEqual(1, done.returncode)
+            self.assertNotIn('Traceback', done.stderr)
+            self.assertIn(blamed, done.stderr)
