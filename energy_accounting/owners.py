@@ -115,7 +115,7 @@ class Owners:
     Several may run at a time, in one process or in many.
 
     :param keystone: None: names are not learnt.
-    :param nova: None: owners are not learnt.
+    :param nova: None: owners are learnt from later records only.
     :param clock_ns: the wall clock, nanoseconds since 1970.
     :param user_ids: whether user ids of owners are kept.
     """
@@ -161,6 +161,7 @@ class Owners:
         now_ns = self._clock_ns()
         if self._keystone is not None:
             self._try('Keystone', self._refresh_names, now_ns)
+        self._try('The ledger', self._claim_named, now_ns)
         if self._nova is not None:
             self._try('Nova', self._refresh_owners, now_ns)
 
@@ -182,7 +183,7 @@ class Owners:
 
     def _refresh_names(self, now_ns: int) -> None:
         kinds = [identities.PROJECT, identities.DOMAIN]
-        wanted = self._database.read(identities.user_ids)
+        wanted = self._database.read_current(identities.user_ids)
         if wanted:
             kinds.append(identities.USER)
         for kind in kinds:
@@ -203,8 +204,18 @@ class Owners:
 
     # --- owners ---
 
+    def _claim_named(self, now_ns: int) -> None:
+        """Claim what an instance got before its records named an owner."""
+        named = self._database.read_current(identities.named_later)
+        if named:
+            self._database.write(
+                identities.claim, {
+                    instance_id: self._kept(owner)
+                    for instance_id, owner in named.items()}, now_ns)
+
     def _refresh_owners(self, now_ns: int) -> None:
-        for instance_id in self._database.read(identities.unclaimed):
+        for instance_id in self._database.read_current(
+                identities.unclaimed):
             with self._lock:
                 self._unknown.setdefault(instance_id, (0, 0))
         with self._lock:

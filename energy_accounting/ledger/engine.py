@@ -140,6 +140,20 @@ class Database:
         with unavailable(), self.reader() as connection:
             return function(connection, *args, **kwargs)
 
+    def read_current(
+            self, function: Callable[Concatenate[sa.Connection, Parameters],
+                                     Result],
+            *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        """Run a function that only reads, where writing goes too.
+
+        For whatever is decided by what was read: another server may be
+        behind.
+
+        :raises errors.Unavailable: the database is away.
+        """
+        with unavailable(), self.engine.connect() as connection:
+            return function(connection, *args, **kwargs)
+
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
@@ -254,7 +268,7 @@ def sync(database: Database, revision: str = 'head') -> None:
 
 def version(database: Database) -> str | None:
     """The revision the schema is at; None for an empty database."""
-    return database.read(
+    return database.read_current(
         lambda connection: alembic.migration.MigrationContext.configure(
             connection).get_current_revision())
 

@@ -78,6 +78,35 @@ def unclaimed(connection: sa.Connection) -> set[str]:
         .where(_unclaimed())))
 
 
+def named_later(connection: sa.Connection) -> dict[str, accounts.Owner]:
+    """Owners of unclaimed instances whose later records name one.
+
+    Only a host that booked both says so: no host decides about what
+    another one measured.
+    """
+    table, projects = models.accounts, models.projects
+    named = table.alias('named')
+    rows, named_rows = (models.account_buckets,
+                        models.account_buckets.alias('named_rows'))
+    of_one_host = sa.exists().where(
+        rows.c.account_id == table.c.id,
+        named_rows.c.account_id == named.c.id,
+        named_rows.c.host_id == rows.c.host_id).correlate(table, named)
+    found: dict[str, accounts.Owner] = {}
+    for row in connection.execute(
+            sa.select(table.c.instance_id, projects.c.project_id,
+                      named.c.flavor, named.c.user_id)
+            .join(named, named.c.instance_id == table.c.instance_id)
+            .join(projects, projects.c.id == named.c.project_ref)
+            .where(_unclaimed(), named.c.kind == samples.INSTANCE,
+                   named.c.project_ref != models.NO_PROJECT, of_one_host)
+            .order_by(named.c.id)):
+        # The first one after: a server may have been resized since.
+        found.setdefault(row.instance_id, accounts.Owner(
+            row.project_id, row.flavor, row.user_id))
+    return found
+
+
 def claim(connection: sa.Connection, owners: Mapping[str, accounts.Owner],
           now_ns: int) -> int:
     """State who owns accounts that have no owner; how many were claimed."""

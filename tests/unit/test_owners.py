@@ -98,6 +98,53 @@ class TestOwners(OwnersCase):
              claim.user_id, claim.claimed_at_ns))
         self.assertEqual(models.NO_PROJECT, account.project_ref)
 
+    def test_an_owner_that_a_later_record_names_needs_no_nova(self) -> None:
+        self.book(1)
+        self.book(2, project_id='project-1', flavor='m1.tiny', user_id='u')
+        self.book(3, project_id='project-1', flavor='big')
+        alone = owners.Owners(self.database, None, None,
+                              lambda: self.now_ns)
+        alone.refresh()
+        alone.refresh()
+        claim, = self.rows(models.claims)
+        projects = {row.id: row.project_id
+                    for row in self.rows(models.projects)}
+        self.assertEqual(
+            ('project-1', 'm1.tiny', None, self.now_ns),
+            (projects[claim.project_ref], claim.flavor, claim.user_id,
+             claim.claimed_at_ns))
+        self.assertEqual(set(),
+                         self.database.read(identities.unclaimed))
+
+    def test_another_host_does_not_name_the_owner(self) -> None:
+        self.book(1)
+        collector.Collector(
+            self.database, None, lambda: records.START_NS).book(
+                {}, records.payloads(records.window(
+                    1, host='compute-2', machine_id='machine-2')))
+        self.owners.refresh()
+        self.assertEqual([], self.rows(models.claims))
+
+    def test_a_replica_that_is_behind_decides_nothing(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        newest, behind = (f'sqlite:///{folder.name}/{name}.db'
+                          for name in ('newest', 'behind'))
+        records.database(behind).close()
+        records.database(newest).close()
+        self.database = engine.Database(newest, behind)
+        self.addCleanup(self.database.close)
+        self.book(1, user_id='alice')
+        self.nova.servers[records.INSTANCE] = OWNER
+        self.keystone.found['user'] = {
+            'alice': identities.Name('Alice', 'default')}
+        self.owners = self.made()
+        self.owners.refresh()
+        with self.database.writer() as connection:
+            for table in (models.claims, models.names):
+                self.assertEqual(1, len(connection.execute(
+                    table.select()).all()), table.name)
+
     def test_from_then_on_the_owner_is_used_when_booking(self) -> None:
         self.book(1)
         self.nova.servers[records.INSTANCE] = OWNER

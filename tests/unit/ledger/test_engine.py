@@ -93,6 +93,18 @@ class TestWrite(FileCase):
         self.assertRaises(errors.InvalidRecord, self.database.write, refuse)
 
 
+class TestReplica(FileCase):
+    def test_the_schema_that_counts_is_that_of_the_writer(self) -> None:
+        url, replica = f'sqlite:///{self.path}', f'sqlite:///{self.path}-2'
+        both = engine.Database(url, replica)
+        self.addCleanup(both.close)
+        engine.check_schema(both)
+        turned = engine.Database(replica, url)
+        self.addCleanup(turned.close)
+        self.assertRaises(errors.ConfigurationError, engine.check_schema,
+                          turned)
+
+
 class TestFromConf(unittest.TestCase):
     def database(self, **options: object) -> engine.Database:
         conf = cfg.ConfigOpts()
