@@ -116,6 +116,20 @@ def add_scope_options(parser: argparse.ArgumentParser) -> None:
         help='Only this server (name or ID; the ID for a deleted one)')
 
 
+def add_long_option(parser: argparse.ArgumentParser) -> None:
+    """``--long``, of commands that show a list."""
+    parser.add_argument(
+        '--long', action='store_true',
+        help='All columns in the table, too (json, csv and value always '
+             'have all)')
+
+
+def every_column_wanted(parsed_args: argparse.Namespace) -> bool:
+    """Whether a list shows all it has: asked for, or not for people."""
+    return bool(parsed_args.formatter != 'table' or parsed_args.long
+                or parsed_args.columns)
+
+
 def scope_query(manager: Any,
                 parsed_args: argparse.Namespace) -> dict[str, Any]:
     """The scope as query parameters.

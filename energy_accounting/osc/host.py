@@ -24,10 +24,7 @@ class ListHost(command.Lister):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            '--long', action='store_true',
-            help='All columns in the table, too (json, csv and value '
-                 'always have all)')
+        common.add_long_option(parser)
         return parser
 
     def take_action(
@@ -36,8 +33,7 @@ class ListHost(command.Lister):
         rows = [row for page in common.api(self).hosts()
                 for row in page.rows]
         names = tuple(dict.fromkeys((*COLUMNS, *(rows[0] if rows else ()))))
-        if (parsed_args.formatter == 'table' and not parsed_args.long
-                and not parsed_args.columns):
+        if not common.every_column_wanted(parsed_args):
             names = _SHORT
         return names, (columns.cells(names, row, parsed_args.formatter)
                        for row in rows)

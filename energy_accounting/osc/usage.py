@@ -61,10 +61,7 @@ class ListUsage(command.Lister):
         parser.add_argument(
             '--marker', metavar='<marker>',
             help='Go on where a listing with --limit said it stopped')
-        parser.add_argument(
-            '--long', action='store_true',
-            help='All columns in the table, too (json, csv and value '
-                 'always have all)')
+        common.add_long_option(parser)
         return parser
 
     def take_action(
@@ -172,8 +169,7 @@ def _every_column(rows: Sequence[client.Row],
 def _columns(rows: Sequence[client.Row], groups: Sequence[str],
              parsed_args: argparse.Namespace) -> tuple[str, ...]:
     every = _every_column(rows, groups)
-    if (parsed_args.formatter != 'table' or parsed_args.long
-            or parsed_args.columns):
+    if common.every_column_wanted(parsed_args):
         return every
     keys = tuple(GROUP_COLUMNS.get(group, group) for group in groups)
     times = ('start',) if parsed_args.resolution != 'total' else ()

@@ -7,14 +7,13 @@ import decimal
 from typing import TYPE_CHECKING, Any
 
 from energy_accounting import units
+from energy_accounting.report import shares
 
 if TYPE_CHECKING:
     from energy_accounting.ledger import hosts as ledger
 
 COVERAGE_BUCKETS = 96
 """Coverage of a host is stated over the 24 hours before this quarter."""
-
-_SHARE_STEPS = 10_000
 
 
 def row(host: ledger.HostState, now_ns: int) -> dict[str, Any]:
@@ -55,13 +54,9 @@ def coverage(host: ledger.HostState, current: int) -> str | None:
     if span_ns <= 0:
         return None
     # Two readings are never exactly a bucket apart: to the nearest step.
-    steps = (host.measured_ns * _SHARE_STEPS + span_ns // 2) // span_ns
-    return _share(min(steps, _SHARE_STEPS))
+    steps = (host.measured_ns * shares.STEPS + span_ns // 2) // span_ns
+    return shares.text(min(steps, shares.STEPS))
 
 
 def _iso(wall_ns: int | None) -> str | None:
     return None if wall_ns is None else units.iso(units.moment(wall_ns))
-
-
-def _share(steps: int) -> str:
-    return f'{steps // _SHARE_STEPS}.{steps % _SHARE_STEPS:04d}'

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from energy_accounting import units
+from energy_accounting.report import shares
 
 if TYPE_CHECKING:
     from energy_accounting.ledger import queries
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 _UJ_PER_KW_BUCKET = 1_000_000_000 * units.BUCKET_SECONDS
 _BUCKET_MS = units.BUCKET_SECONDS * 1000
 _NS_PER_MS = 1_000_000
-_SHARE_STEPS = 10_000
 
 MIXED = 'mixed'
 
@@ -105,8 +105,8 @@ def coverage(vcpu_ns: int, missing_ms2: int | None) -> str | None:
     weight = vcpu_ns // _NS_PER_MS * _BUCKET_MS
     if weight == 0 or missing_ms2 is None:
         return None
-    present = max(weight - missing_ms2, 0) * _SHARE_STEPS // weight
-    return _share(present)
+    present = max(weight - missing_ms2, 0) * shares.STEPS // weight
+    return shares.text(present)
 
 
 def quality(it_uj: int, backfilled_uj: int) -> dict[str, str]:
@@ -114,12 +114,8 @@ def quality(it_uj: int, backfilled_uj: int) -> dict[str, str]:
 
     Backfilled is rounded up: a little of it never shows as none.
     """
-    backfilled = (-(-backfilled_uj * _SHARE_STEPS // it_uj)
+    backfilled = (-(-backfilled_uj * shares.STEPS // it_uj)
                   if it_uj else 0)
-    backfilled = min(backfilled, _SHARE_STEPS)
-    return {'measured': _share(_SHARE_STEPS - backfilled),
-            'backfilled': _share(backfilled), 'estimated': _share(0)}
-
-
-def _share(steps: int) -> str:
-    return f'{steps // _SHARE_STEPS}.{steps % _SHARE_STEPS:04d}'
+    backfilled = min(backfilled, shares.STEPS)
+    return {'measured': shares.text(shares.STEPS - backfilled),
+            'backfilled': shares.text(backfilled), 'estimated': shares.text(0)}
