@@ -9,16 +9,16 @@ are kept is the caller's to say (``purge``).
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from oslo_db import exception as db_exception
 
-from energy_accounting import samples
+from energy_accounting import errors, samples
 from energy_accounting.ledger import buckets, bulk, models, terms
 
 _ROWS = 5000
-_LISTED = 500
 
 
 def kept_since(connection: sa.Connection) -> int:
@@ -40,18 +40,26 @@ def retire(connection: sa.Connection, host_id: int, limit: int) -> int:
         sa.select(models.hosts.c.site_id, models.hosts.c.boundary)
         .where(models.hosts.c.id == host_id).with_for_update()).one()
     table = models.account_buckets
-    rows = connection.execute(
-        sa.select(table)
-        .where(table.c.host_id == host_id, table.c.bucket < limit)
-        .order_by(table.c.bucket, table.c.account_id).limit(_ROWS)
-        .with_for_update()).all()
-    if not rows:
+    mine = table.c.host_id == host_id
+    buckets_ = sa.select(table.c.bucket).where(
+        mine, table.c.bucket < limit).order_by(table.c.bucket).limit(1)
+    oldest = connection.scalar(buckets_)
+    if oldest is None:
         return 0
+    # Whole buckets: they are dropped by their range.
+    after = connection.scalar(buckets_.offset(_ROWS))
+    before = limit if after is None else max(after, oldest + 1)
+    slice_ = sa.and_(mine, table.c.bucket < before)
+    rows = connection.execute(
+        sa.select(table).where(slice_).with_for_update()).all()
     accounts = _accounts(connection, rows)
     _keep_energy(connection, rows, accounts)
     _settle(connection, rows, accounts, host.site_id, host.boundary)
-    _delete(connection, host_id, rows)
-    return len(rows)
+    gone = connection.execute(sa.delete(table).where(slice_)).rowcount
+    if gone != len(rows):
+        raise db_exception.RetryRequest(errors.Unavailable(
+            'rows that are dropped were changed by somebody else meanwhile'))
+    return gone
 
 
 def _accounts(connection: sa.Connection, rows: Iterable[sa.Row[Any]],
@@ -100,17 +108,3 @@ def _settle(connection: sa.Connection, rows: Iterable[sa.Row[Any]],
         (project_ref, bucket, site_id, boundary, *numbers)
         for (project_ref, bucket), numbers in moved.items()],
         add=models.MEASURES)
-
-
-def _delete(connection: sa.Connection, host_id: int,
-            rows: Sequence[sa.Row[Any]]) -> None:
-    """Exactly these: another may have come beside them meanwhile."""
-    table = models.account_buckets
-    by_bucket: dict[int, list[int]] = collections.defaultdict(list)
-    for row in rows:
-        by_bucket[row.bucket].append(row.account_id)
-    for bucket, ids in by_bucket.items():
-        for first in range(0, len(ids), _LISTED):
-            connection.execute(sa.delete(table).where(
-                table.c.host_id == host_id, table.c.bucket == bucket,
-                table.c.account_id.in_(ids[first:first + _LISTED])))

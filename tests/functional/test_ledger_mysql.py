@@ -13,7 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from energy_accounting import collector, errors, samples
-from energy_accounting.ledger import accounts, engine, models, quarantine
+from energy_accounting.ledger import (
+    accounts,
+    engine,
+    models,
+    quarantine,
+    retired,
+)
 from tests.functional import base
 from tests.unit import records
 from tests.unit.ledger import sums
@@ -222,3 +228,29 @@ class TestBrokenTransactions(MariaDBCase):
             return lambda: database.write(work)
         self.at_once(job('a', 'b'), job('b', 'a'))
         self.assertEqual(3, len(tries))
+
+    def test_a_row_that_comes_while_others_are_dropped_is_kept(self) -> None:
+        self.collector().book({}, records.payloads(records.window(1)))
+        table = models.account_buckets
+        row, *_ = sums.rows(self.database, table)
+        late = [{**row._mapping, 'account_id': 77}]
+        with self.database.writer() as connection:
+            connection.execute(sa.insert(models.accounts).values(
+                id=77, digest='77', kind=samples.INSTANCE,
+                project_ref=models.NO_PROJECT))
+        purging = self.connect()
+
+        @sa.event.listens_for(purging.engine, 'before_cursor_execute')
+        def come(connection: sa.Connection, cursor: Any, statement: str,
+                 *more: Any) -> None:
+            if late and statement.startswith('DELETE FROM account_buckets'):
+                with self.database.writer() as other:
+                    other.execute(sa.insert(table), late.pop())
+
+        self.assertEqual(3, purging.write(
+            retired.retire, row.host_id, row.bucket + 1))
+        booked = sums.sums(self.database).zones
+        mine = sum(getattr(row, term) or 0 for term in sums.TERMS)
+        self.assertEqual(booked + mine, sum(
+            one.energy_uj for one in sums.rows(
+                self.database, models.retired_buckets)))
