@@ -28,8 +28,9 @@ from energy_accounting import errors
 LOG = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# A call under way is not waited for longer than this at a stop.
-SENDER_STOP_SECONDS = 5
+# Calls under way are not waited for longer than this at a stop, on either
+# side: the broker may be away, and what was not answered is sent again.
+STOP_SECONDS = 5
 
 # sysexits.h EX_CONFIG: a worker that cannot work the way it is configured;
 # to start another one would change nothing.
@@ -64,7 +65,7 @@ def serve_notifier(conf: cfg.ConfigOpts) -> None:
         ticking.join()
         sending.stop.set()
         sender.wake()
-        sending.join(SENDER_STOP_SECONDS)
+        sending.join(STOP_SECONDS)
         if sending.is_alive():
             LOG.warning('the collector does not answer: the last windows '
                         'stay in the spool')
@@ -144,7 +145,8 @@ class CollectorService(cotyledon.Service):
             LOG.error('this worker is started again: %s', error)
             sys.exit(1)
         server = rpc.make_server(transport, host, collector.Collector(
-            database, people, time.time_ns, conf.collector.enrolment))
+            database, people, time.time_ns, conf.collector.enrolment,
+            user_ids=conf.collector.user_ids))
         asking = threading.Thread(target=people.run, args=(self._stop,),
                                   name='owners', daemon=True)
         asking.start()
@@ -160,6 +162,11 @@ class CollectorService(cotyledon.Service):
         self._stopped.set()
 
     def terminate(self) -> None:
-        """Stop listening; returns when the running calls are answered."""
+        """Stop listening; returns when the running calls are answered.
+
+        Or could not be for a while: then the process ends all the same.
+        """
         self._stop.set()
-        self._stopped.wait()
+        if not self._stopped.wait(STOP_SECONDS):
+            LOG.warning('the message bus does not answer: calls that were '
+                        'not answered come again')

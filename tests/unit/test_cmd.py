@@ -4,6 +4,7 @@
 import json
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 
@@ -153,6 +154,28 @@ class TestRefusals(CommandCase):
         self.addCleanup(spool.close)
         self.assert_refused(['in use by another process'], 'notifier',
                             '--config-file', self.conf())
+
+
+class TestCollector(CommandCase):
+
+    def test_one_signal_is_enough_while_the_broker_is_away(self):
+        with socket.create_server(('127.0.0.1', 0)) as nobody:
+            port = nobody.getsockname()[1]
+        conf = self.conf(
+            default=[f'transport_url = rabbit://a:b@127.0.0.1:{port}/'],
+            database={'connection':
+                      f'sqlite:///{self.path}/ledger.sqlite'})
+        status, _, err = self.run_it('manage', '--config-file', conf, 'db',
+                                     'sync')
+        self.assertEqual(0, status, err)
+        child = self.start('collector', '--config-file', conf)
+        for line in child.stdout:
+            if 'Connection failed' in line:
+                break
+        child.send_signal(signal.SIGTERM)
+        seen, err = child.communicate(timeout=30)
+        self.assertEqual(0, child.returncode, err)
+        self.assertIn('the message bus does not answer', seen)
 
 
 class TestNotifier(CommandCase):
