@@ -8,6 +8,7 @@ Whose turn it is stands in ``ledger.writes``; how records travel stands in
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -47,16 +48,20 @@ class Collector:
     :param owners: None: nobody can be asked.
     :param clock_ns: the wall clock, nanoseconds since 1970.
     :param enrolment: ``first_use`` or ``manual``.
+    :param user_ids: whether user ids of records are kept.
     """
 
     def __init__(self, database: engine.Database,
                  owners: OwnerSource | None,
                  clock_ns: Callable[[], int],
-                 enrolment: str = writes.FIRST_USE) -> None:
+                 enrolment: str = writes.FIRST_USE, *,
+                 user_ids: bool = False) -> None:
         self._database = database
         self._owners = owners or NoOwners()
         self._clock_ns = clock_ns
         self._enrolment = enrolment
+        self._user_ids = user_ids
+        self._silent = False
 
     def book(self, ctxt: Mapping[str, Any],
              payloads: Sequence[str]) -> dict[str, Any]:
@@ -71,6 +76,8 @@ class Collector:
         """
         received_ns = self._clock_ns()
         records = read(payloads, received_ns)
+        if not self._user_ids:
+            records = [_without_users(record) for record in records]
         try:
             booked = self._write(records, received_ns)
         except errors.InvalidRecord:
@@ -84,9 +91,22 @@ class Collector:
 
     def _write(self, records: Sequence[received.Record],
                received_ns: int) -> writes.Booked:
-        return self._database.write(
-            writes.book, records, received_ns, enrolment=self._enrolment,
-            owner_of=self._owners.owner_of)
+        try:
+            booked = self._database.write(
+                writes.book, records, received_ns,
+                enrolment=self._enrolment, owner_of=self._owners.owner_of)
+        except errors.Unavailable as error:
+            if not self._silent:
+                LOG.error('nothing can be booked for now: %s', error)
+            self._silent = True
+            # Hypervisors are not told where the database is and who asks.
+            raise errors.Unavailable(
+                'the ledger cannot be written now; the log of the collector '
+                'says why') from None
+        if self._silent:
+            LOG.info('windows are booked again')
+        self._silent = False
+        return booked
 
     def _write_one_by_one(self, records: Sequence[received.Record],
                           received_ns: int) -> writes.Booked:
@@ -136,6 +156,21 @@ def read(payloads: Sequence[str],
         records.append(record)
         following = record.last + 1
     return records
+
+
+def _without_users(record: received.Record) -> received.Record:
+    """The record as it would be had nobody sent a user id."""
+    window = record.window
+    if window is None or not any(
+            share.account.user_id for part in window.parts
+            for share in part.shares):
+        return record
+    return record._replace(window=dataclasses.replace(
+        window, parts=tuple(
+            dataclasses.replace(part, shares=tuple(
+                share._replace(account=share.account._replace(user_id=None))
+                for share in part.shares))
+            for part in window.parts)))
 
 
 class _Unreadable:

@@ -113,6 +113,11 @@ collector_opts = [
 first_use: a host is enrolled by its first window. manual: windows of a host
 that no operator has enrolled are quarantined.
 """),
+    cfg.BoolOpt('user_ids', default=False, help="""
+Keep the user ids of instances' owners, of those notifiers that send them
+([notifier] user_ids) and of Nova. User ids are personal data: off by
+default, whatever a notifier sends.
+"""),
     cfg.IntOpt('owners_refresh_seconds', default=300, min=10, help="""
 Seconds between two readings of names from Keystone and of missing owners
 from Nova.

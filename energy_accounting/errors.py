@@ -69,7 +69,7 @@ class SpoolError(EnergyAccountingError):
 
 
 class Unavailable(EnergyAccountingError):
-    """The collector, its broker or its database is away for now."""
+    """A collector, a broker, a database, a service is away for now."""
 
     status = 503
     code = 'energy.unavailable'

@@ -40,22 +40,18 @@ MAX_UNKNOWN = 100_000
 
 
 class Directory(Protocol):
-    """Where names come from."""
+    """Where names come from; raises :class:`errors.Unavailable`."""
 
     def names(self, kind: str) -> tuple[dict[str, identities.Name], bool]:
         """Names by id, and whether these are all there are."""
 
 
 class Servers(Protocol):
-    """Where owners come from."""
+    """Where owners come from; raises :class:`errors.Unavailable`."""
 
     def owners(self, deleted_since: datetime.datetime | None,
                ) -> Iterator[tuple[str, accounts.Owner]]:
         """All servers, or those deleted since then."""
-
-
-class Away(Exception):
-    """A service did not answer, or not as it should."""
 
 
 class Keystone:
@@ -79,7 +75,8 @@ class Keystone:
                 url = (body.get('links') or {}).get('next')
         except (ksa_exceptions.ClientException, ValueError, KeyError,
                 TypeError) as error:
-            raise Away(f'{type(error).__name__}: {error}') from error
+            raise errors.Unavailable(
+                f'{type(error).__name__}: {error}') from error
         # Nobody can ask without a project or a domain: an empty answer is
         # no reason to believe that all are gone.
         return found, complete and bool(found)
@@ -106,7 +103,8 @@ class Nova:
         except (nova_exceptions.ClientException,
                 ksa_exceptions.ClientException, AttributeError,
                 TypeError, ValueError) as error:
-            raise Away(f'{type(error).__name__}: {error}') from error
+            raise errors.Unavailable(
+                f'{type(error).__name__}: {error}') from error
 
 
 class Owners:
@@ -169,7 +167,7 @@ class Owners:
              now_ns: int) -> None:
         try:
             refresh(now_ns)
-        except (Away, errors.EnergyAccountingError) as error:
+        except errors.EnergyAccountingError as error:
             if service not in self._silent:
                 LOG.warning('%s: names or owners cannot be learnt for now; '
                             'booking goes on: %s', service, error)
@@ -291,7 +289,7 @@ def from_conf(conf: cfg.ConfigOpts, database: engine.Database,
             endpoint_type=options.valid_interfaces
             or ['internal', 'public']))
     return Owners(database, keystone, nova, clock_ns,
-                  user_ids=conf.notifier.user_ids,
+                  user_ids=conf.collector.user_ids,
                   interval_seconds=conf.collector.owners_refresh_seconds)
 
 

@@ -130,7 +130,8 @@ def _collecting(conf: cfg.ConfigOpts, database: engine.Database,
     """A collector that listens, and the way to call it."""
     transport = rpc.make_transport(conf, 'fake://')
     server = rpc.make_server(transport, ADDRESS, collector.Collector(
-        database, known, time.time_ns, conf.collector.enrolment))
+        database, known, time.time_ns, conf.collector.enrolment,
+        user_ids=conf.collector.user_ids))
     server.start()
     try:
         yield rpc.Caller(transport)

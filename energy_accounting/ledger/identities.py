@@ -14,7 +14,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from energy_accounting import samples
-from energy_accounting.ledger import accounts, models
+from energy_accounting.ledger import accounts, bulk, models
 
 PROJECT = 'project'
 DOMAIN = 'domain'
@@ -49,16 +49,34 @@ def update_names(connection: sa.Connection, kind: str,
     changed = [uuid for uuid, name in found.items()
                if uuid not in current or name != (
                    current[uuid].name, current[uuid].domain_id)]
-    ended = [row.id for uuid, row in current.items()
+    # A clock may stand still or be set back; facts follow each other.
+    not_before = {uuid: current[uuid].valid_from_ns + 1
+                  for uuid in current}
+    not_before.update(
+        (row.uuid, row.until_ns) for row in bulk.find(
+            connection,
+            sa.select(names.c.uuid,
+                      sa.func.max(names.c.valid_to_ns).label('until_ns'))
+            .where(names.c.kind == kind).group_by(names.c.uuid),
+            names.c.uuid, set(changed) - current.keys())
+        if row.until_ns is not None)
+
+    def from_ns(uuid: str) -> int:
+        return max(now_ns, not_before.get(uuid, 0))
+
+    ended = [row for uuid, row in current.items()
              if uuid in changed or (complete and uuid not in found)]
     if ended:
         connection.execute(
             sa.update(names).where(names.c.id == sa.bindparam('ended'))
-            .values(valid_to_ns=now_ns), [{'ended': id} for id in ended])
+            .values(valid_to_ns=sa.bindparam('until_ns')),
+            [{'ended': row.id, 'until_ns': from_ns(row.uuid)}
+             for row in ended])
     if changed:
         connection.execute(sa.insert(names), [
             {'kind': kind, 'uuid': uuid, 'name': found[uuid].name,
-             'domain_id': found[uuid].domain_id, 'valid_from_ns': now_ns}
+             'domain_id': found[uuid].domain_id,
+             'valid_from_ns': from_ns(uuid)}
             for uuid in changed])
     return len(ended) + len(changed)
 

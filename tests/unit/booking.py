@@ -22,7 +22,8 @@ class BookingCase(unittest.TestCase):
         self.database = records.database()
         self.addCleanup(self.database.close)
         self.collector = collector.Collector(
-            self.database, None, lambda: NOW_NS, self.enrolment)
+            self.database, None, lambda: NOW_NS, self.enrolment,
+            user_ids=True)
 
     def book(self, *sent: samples.Window | samples.Lost | str,
              ) -> tuple[list[str], int]:

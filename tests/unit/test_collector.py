@@ -7,6 +7,7 @@ import json
 import pathlib
 import sqlite3
 import tempfile
+import traceback
 import unittest
 from typing import Any
 
@@ -155,8 +156,15 @@ class TestDatabaseAway(unittest.TestCase):
     def test_nothing_is_acknowledged(self) -> None:
         database = engine.Database('sqlite:////nowhere/at/all.db')
         away = collector.Collector(database, None, lambda: booking.NOW_NS)
-        self.assertRaises(errors.Unavailable, away.book, {},
-                          records.payloads(records.window(1)))
+        with self.assertLogs('energy_accounting.collector') as log:
+            for _ in range(2):
+                with self.assertRaises(errors.Unavailable) as caught:
+                    away.book({}, records.payloads(records.window(1)))
+        # Why is for the collector's own log, and said once.
+        self.assertIn('unable to open', '\n'.join(log.output))
+        self.assertEqual(1, len(log.output))
+        self.assertNotIn('unable to open', ''.join(
+            traceback.format_exception(caught.exception)))
 
     def test_a_transaction_that_breaks_half_way_leaves_no_trace(
             self) -> None:
@@ -173,6 +181,21 @@ class TestDatabaseAway(unittest.TestCase):
             records.window(1, [records.share(
                 records.instance(project_id=None))])))
         self.assertEqual(before, sums.contents(database))
+
+
+class TestUserIds(booking.BookingCase):
+    def test_none_is_kept_that_is_not_wanted(self) -> None:
+        sent = records.window(1, [
+            records.share(records.instance(user_id=user_id))
+            for user_id in ('alice', 'bob')])
+        self.collector = collector.Collector(
+            self.database, None, lambda: booking.NOW_NS)
+        self.assertEqual((['booked'], 2), self.book(sent))
+        self.assertEqual((['duplicate'], 2), self.book(sent))
+        self.assertEqual([None], [row.user_id for row
+                                  in self.rows(models.accounts)])
+        self.assertEqual(sums.Sums(2000, 2000, 2000, 0),
+                         sums.sums(self.database))
 
 
 class TestRestored(unittest.TestCase):

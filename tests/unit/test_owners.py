@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import pathlib
 import tempfile
 import threading
@@ -34,7 +35,7 @@ class Nova:
                ) -> Iterator[tuple[str, accounts.Owner]]:
         self.asked.append(deleted_since)
         if self.away:
-            raise owners.Away('503')
+            raise errors.Unavailable('503')
         yield from (self.servers if deleted_since is None
                     else self.deleted).items()
 
@@ -47,7 +48,7 @@ class Keystone:
 
     def names(self, kind: str) -> tuple[dict[str, identities.Name], bool]:
         if self.away:
-            raise owners.Away('503')
+            raise errors.Unavailable('503')
         return self.found.get(kind, {}), self.complete
 
 
@@ -70,7 +71,8 @@ class OwnersCase(unittest.TestCase):
 
     def book(self, number: int, **account: Any) -> None:
         endpoint = collector.Collector(self.database, self.owners,
-                                       lambda: records.START_NS)
+                                       lambda: records.START_NS,
+                                       user_ids=True)
         endpoint.book({}, records.payloads(records.window(number, [
             records.share(records.instance(**{
                 'project_id': None, 'flavor': None, **account}))])))
@@ -272,6 +274,24 @@ class TestNames(OwnersCase):
         self.keystone.complete = False
         self.assertEqual([('a', 'x', 0, None), ('b', 'y', 0, None)],
                          self.refresh(a='x'))
+
+    def test_names_that_follow_each_other_at_one_moment_are_kept(
+            self) -> None:
+        for stands_still in (0, 5):
+            for number, found in enumerate([
+                    {'a': 'x'}, {'a': 'y'}, {'a': 'z'}, {}, {'a': 'z'}]):
+                self.database.write(
+                    identities.update_names, identities.PROJECT,
+                    {uuid: identities.Name(name, 'default')
+                     for uuid, name in found.items()},
+                    self.now_ns - number * stands_still)
+        rows = sorted(self.rows(models.names),
+                      key=lambda row: row.valid_from_ns)
+        self.assertEqual(['x', 'y', 'z', 'z', 'x', 'y', 'z', 'z'],
+                         [row.name for row in rows])
+        for earlier, later in itertools.pairwise(rows):
+            self.assertLess(earlier.valid_from_ns, earlier.valid_to_ns)
+            self.assertLessEqual(earlier.valid_to_ns, later.valid_from_ns)
 
     def test_users_are_asked_for_only_where_user_ids_are_kept(self) -> None:
         self.keystone.found['user'] = {

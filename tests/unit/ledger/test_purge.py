@@ -27,7 +27,8 @@ class PurgeCase(unittest.TestCase):
         self.number += 1
         now_ns = records.START_NS + day * DAY_NS
         endpoint = collector.Collector(self.database, None,
-                                       lambda: now_ns + records.MINUTE_NS)
+                                       lambda: now_ns + records.MINUTE_NS,
+                                       user_ids=True)
         endpoint.book({}, records.payloads(records.window(
             self.number, shares or None, start_ns=now_ns, **changes)))
 
