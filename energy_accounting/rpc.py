@@ -165,11 +165,16 @@ class _Exposed:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
 
-    # A database that is away is no bug: no traceback for it.
-    @messaging.expected_exceptions(errors.Unavailable)
+    # A database that is away, or rubbish on the bus, is no bug of ours: no
+    # traceback for it.
+    @messaging.expected_exceptions(errors.Unavailable, errors.InvalidRecord)
     def book(self, ctxt: dict[str, Any],
              payloads: list[str]) -> dict[str, Any]:
-        return self._endpoint.book(ctxt, payloads)
+        try:
+            return self._endpoint.book(ctxt, payloads)
+        except errors.InvalidRecord as error:
+            LOG.warning('a call was refused: %s', error)
+            raise
 
 
 def make_server(transport: Any, host: str, endpoint: Endpoint) -> Any:

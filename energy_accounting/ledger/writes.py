@@ -68,7 +68,11 @@ def book(connection: sa.Connection, records: Sequence[received.Record],
         one's are out of order.
     :param owner_of: who owns an instance whose record does not say so.
     """
-    host = _lock_host(connection, records[0].host, received_ns, enrolment)
+    # A record that does not add up is no reason to expect a host's windows.
+    sound = any(record.window is not None and record.problem is None
+                for record in records)
+    host = _lock_host(connection, records[0].host, received_ns,
+                      enrolment if sound else MANUAL)
     stream = _stream_of(connection, host.id, records)
     call = _Call(connection, host, stream, received_ns, owner_of)
     results = [call.take(record) for record in records]

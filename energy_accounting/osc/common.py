@@ -137,6 +137,12 @@ def scope_query(manager: Any,
     :param manager: the client manager of this call.
     """
     query: dict[str, Any] = {}
+    for option in ('project', 'server'):
+        # An unset variable of a script must not widen the question.
+        if getattr(parsed_args, option, None) == '':
+            raise exceptions.CommandError(
+                f'--{option} is empty: give a name or an ID, or leave it '
+                'out')
     if parsed_args.project:
         query['project'] = project_id(manager, parsed_args.project,
                                       parsed_args.project_domain)
@@ -169,9 +175,10 @@ def project_id(manager: Any, name_or_id: str,
 
 
 def server_id(manager: Any, name_or_id: str) -> str:
-    """The id of a server; the text itself where Nova cannot be asked.
+    """The id of a server; the text itself where there is no Nova.
 
-    :raises exceptions.CommandError: when Nova knows no such name.
+    :raises exceptions.CommandError: when Nova knows no such name, or does
+        not answer.
     """
     if _is_uuid(name_or_id) or not signed_in(manager):
         return name_or_id
@@ -185,8 +192,11 @@ def server_id(manager: Any, name_or_id: str) -> str:
         raise exceptions.CommandError(
             f'more than one server is called {name_or_id}: give its ID'
         ) from error
-    except (sdk_exceptions.SDKException, ksa_exceptions.ClientException):
-        return name_or_id
+    except (sdk_exceptions.SDKException,
+            ksa_exceptions.ClientException) as error:
+        raise exceptions.CommandError(
+            f'names of servers cannot be looked up now: give the ID of '
+            f'{name_or_id}') from error
     if server is None:
         raise exceptions.CommandError(
             f'there is no server called {name_or_id}: give the ID of a '

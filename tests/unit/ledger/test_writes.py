@@ -240,6 +240,20 @@ class TestClockAhead(booking.BookingCase):
         self.assertEqual((booking.NOW_NS, None), (gap.start_ns, gap.end_ns))
 
 
+class TestFirstUse(booking.BookingCase):
+    def test_a_record_that_does_not_add_up_enrols_its_host(self) -> None:
+        [share] = records.window(1).parts[0].shares[:1]
+        wrong = records.window(1)
+        wrong = dataclasses.replace(wrong, parts=(dataclasses.replace(
+            wrong.parts[0], shares=(*wrong.parts[0].shares, share)),))
+        self.assertEqual((['quarantined'], 2), self.book(wrong))
+        host, = self.rows(models.hosts)
+        self.assertEqual(models.PENDING, host.state)
+        self.assertEqual((['booked'], 3), self.book(records.window(2)))
+        host, = self.rows(models.hosts)
+        self.assertEqual(models.ENROLLED, host.state)
+
+
 class TestEnrolment(booking.BookingCase):
     enrolment = writes.MANUAL
 

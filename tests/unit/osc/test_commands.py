@@ -408,12 +408,21 @@ class KeystoneTest(CommandTest):
         self.assertEqual(1, status)
         self.assertIn('give the ID', err)
 
-    def test_without_nova_a_servers_name_is_sent_as_it_is(self):
+    def test_a_name_nobody_can_look_up_is_taken_for_no_energy(self):
         self.forbidden = True
         status, _out, err = self.signed_in('usage', 'list', *DAY,
                                            '--server', 'web')
-        self.assertEqual(0, status, err)
-        self.assertEqual('web', self.asked()['instance'])
+        self.assertEqual(1, status)
+        self.assertIn('give the ID of web', err)
+        self.assertEqual([], self.api.requests)
+
+    def test_an_unset_variable_widens_the_question(self):
+        for option in ('--server', '--project'):
+            status, _out, err = self.signed_in('usage', 'list', *DAY,
+                                               option, '')
+            self.assertEqual(1, status)
+            self.assertIn(f'{option} is empty', err)
+        self.assertEqual([], self.api.requests)
 
     def test_the_report_calls_servers_by_their_names(self):
         status, out, err = self.signed_in('report', 'show', *DAY)
