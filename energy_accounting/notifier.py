@@ -47,8 +47,6 @@ LOG = logging.getLogger(__name__)
 POLICIES = 'energy_accounting.policies'
 STATE_VERSION = 1
 
-# Without a limit from the kernel: more than any processor package draws.
-PACKAGE_MAX_UW = 600 * units.UJ_PER_J
 # Windows held in memory while the disk refuses them.
 HELD_WINDOWS = 240
 # Rounds in which the collector may ask for other records than it got.
@@ -460,7 +458,7 @@ def _max_power_uw(settings: Settings, meter: meters.Meter) -> int:
         return meter.max_power_uw
     packages = sum(zone.component == samples.PACKAGE
                    for zone in meter.read())
-    most_uw = PACKAGE_MAX_UW * max(1, packages)
+    most_uw = meters.PACKAGE_MAX_UW * max(1, packages)
     LOG.warning('the kernel names no power limit of the packages: %d W are '
                 'taken as the most; set [notifier] max_power_watts',
                 most_uw // units.UJ_PER_J)

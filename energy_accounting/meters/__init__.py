@@ -15,9 +15,12 @@ import stevedore.exception
 import stevedore.extension
 from oslo_config import cfg
 
-from energy_accounting import errors, samples
+from energy_accounting import errors, samples, units
 
 NAMESPACE = 'energy_accounting.meters'
+
+# Of a package without a limit of its own: more than any processor draws.
+PACKAGE_MAX_UW = 600 * units.UJ_PER_J
 
 
 class Meter(Protocol):

@@ -22,13 +22,11 @@ from collections.abc import Iterable, Sequence
 from oslo_config import cfg
 
 from energy_accounting import conf as configuration
-from energy_accounting import errors, samples, units
+from energy_accounting import errors, meters, samples, units
 
 LOG = logging.getLogger(__name__)
 
 AUTO = 'auto'
-# Without a limit from the kernel: more than any processor package draws.
-PACKAGE_MAX_UW = 600 * units.UJ_PER_J
 _ZONE_ID = re.compile(r'([a-z]+-rapl(?:-[a-z]+)?)((?::\d+)+)\Z')
 _MMIO = '-mmio'
 _CONSTRAINTS = 8
@@ -170,7 +168,7 @@ def max_power_uw(chosen: Sequence[Zone]) -> tuple[int, list[str]]:
         limit_uw = _long_term_uw(zone.path)
         if not limit_uw:
             silent.append(zone.name)
-        total += limit_uw * 3 // 2 if limit_uw else PACKAGE_MAX_UW
+        total += limit_uw * 3 // 2 if limit_uw else meters.PACKAGE_MAX_UW
     return total, silent
 
 
@@ -292,7 +290,7 @@ def from_conf(conf: cfg.ConfigOpts) -> Rapl:
         LOG.warning('The kernel names no long-term power limit of %s: %d W '
                     'are taken for each; set [notifier] max_power_watts to '
                     'what these packages can draw together',
-                    ', '.join(silent), PACKAGE_MAX_UW // units.UJ_PER_J)
+                    ', '.join(silent), meters.PACKAGE_MAX_UW // units.UJ_PER_J)
     meter = Rapl(chosen, power_uw)
     try:
         meter.check()
