@@ -65,6 +65,15 @@ class Held:
                 table.c.host_name == host, table.c.stream == stream,
                 table.c.sequence == sequence).limit(1)).first() is not None
 
+    def any_since(self, connection: sa.Connection, host: str,
+                  since_ns: int) -> bool:
+        """Whether a record of a host has been held since then."""
+        table = models.quarantine
+        return bool(self._rows) or connection.execute(
+            sa.select(table.c.id).where(
+                table.c.host_name == host,
+                table.c.received_ns >= since_ns).limit(1)).first() is not None
+
     def write(self, connection: sa.Connection) -> None:
         bulk.insert_missing(connection, models.quarantine, self._rows)
 

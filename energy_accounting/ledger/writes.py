@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from oslo_db import exception as db_exception
 
-from energy_accounting import errors, samples
+from energy_accounting import errors, samples, units
 from energy_accounting.ledger import (
     accounts,
     buckets,
@@ -35,6 +35,10 @@ OUT_OF_ORDER = 'out_of_order'
 
 SKIPPED = 'skipped'
 """The reason of a gap that no record stated, though a boot went on."""
+
+ALARM_NS = 3600 * units.NS_PER_S
+"""An alarm of a host ends with a window that is booked when nothing of the
+host has been held for this long."""
 
 FIRST_USE = 'first_use'
 MANUAL = 'manual'
@@ -392,6 +396,11 @@ class _Call:
             values['machine_id'] = self._machine_id
         if self.alarms:
             values['alarm'] = quarantine.storable(self.alarms[-1])[:255]
+        elif (self._host.alarm is not None and self._newest is not None
+                and not self._held.any_since(
+                    self._connection, self._host.name,
+                    self._received_ns - ALARM_NS)):
+            values['alarm'] = None
         if self._newest is not None:
             values.update(_said_by(self._newest),
                           last_window_start_ns=min(self._newest.start_ns,

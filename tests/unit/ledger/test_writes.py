@@ -90,6 +90,22 @@ class TestTurns(booking.BookingCase):
                 because='two machines')
         self.assertIn('two machines', self.rows(models.hosts)[0].alarm)
 
+    def test_an_alarm_ends_an_hour_after_its_cause(self) -> None:
+        now_ns = booking.NOW_NS
+        self.collector = collector.Collector(self.database, None,
+                                             lambda: now_ns)
+        self.book(records.window(1))
+        with self.assertLogs('energy_accounting.collector', 'ERROR'):
+            self.book(records.window(
+                1, stream='stream-2', boot_id='boot-2',
+                machine_id='machine-2'))
+        now_ns += 59 * records.MINUTE_NS
+        self.book(records.window(2))
+        self.assertIsNotNone(self.rows(models.hosts)[0].alarm)
+        now_ns += 2 * records.MINUTE_NS
+        self.book(records.window(3))
+        self.assertIsNone(self.rows(models.hosts)[0].alarm)
+
     def test_a_machine_that_took_over_a_name_is_booked(self) -> None:
         self.book(records.window(1))
         self.assertEqual((['booked'], 2), self.book(records.window(
