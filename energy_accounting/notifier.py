@@ -23,14 +23,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from oslo_config import cfg
-from stevedore import driver as stevedore_driver
-from stevedore import exception as stevedore_exception
 
 from energy_accounting import (
     attribution,
     errors,
     idle,
     meters,
+    plugins,
     rpc,
     samples,
     ticks,
@@ -127,15 +126,9 @@ def load_policy(name: str) -> attribution.Policy:
 
     :raises errors.ConfigurationError: when there is none.
     """
-    try:
-        return stevedore_driver.DriverManager(
-            POLICIES, name, warn_on_missing_entrypoint=False).driver
-    except stevedore_exception.NoMatches as error:
-        known = sorted({point.name for point
-                        in importlib.metadata.entry_points(group=POLICIES)})
-        raise errors.ConfigurationError(
-            f'[notifier] policy is {name!r}: give one of '
-            f'{", ".join(known) or "(none is installed)"}') from error
+    policy: attribution.Policy = plugins.load(POLICIES, name,
+                                              '[notifier] policy')
+    return policy
 
 
 def open_spool(settings: Settings, machine_id: str, *,
@@ -525,7 +518,7 @@ class Sender:
             taken += max(0, through + 1 - self._next)
             self._next = through + 1
             self._spool.acknowledge(through)
-            if has > last and (rpc.QUARANTINED in reply.results
+            if has > last and (samples.QUARANTINED in reply.results
                                or has > self._spool.newest == last):
                 self._renew(has)
         return taken
@@ -541,7 +534,7 @@ class Sender:
     def _report(self, batch: Sequence[spools.Record],
                 reply: rpc.Reply) -> None:
         for record, result in zip(batch, reply.results, strict=True):
-            if result == rpc.QUARANTINED:
+            if result == samples.QUARANTINED:
                 LOG.error('the collector quarantined record %d of stream %s',
                           record.first, self._spool.stream)
         for detail in reply.detail:

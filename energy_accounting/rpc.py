@@ -19,7 +19,7 @@ from oslo_concurrency import lockutils
 from oslo_config import cfg
 from oslo_service import backend
 
-from energy_accounting import errors
+from energy_accounting import errors, samples
 
 # oslo.messaging imports oslo.service, whose default is still eventlet, and
 # eventlet's resolver for DNS, which nobody uses: 15 MiB on every hypervisor.
@@ -37,19 +37,13 @@ EXCHANGE = 'energy_accounting'
 TOPIC = 'energy-accounting'
 VERSION = '1.0'
 
-BOOKED = 'booked'
-DUPLICATE = 'duplicate'
-QUARANTINED = 'quarantined'
-OUT_OF_ORDER = 'out_of_order'
-RESULTS = (BOOKED, DUPLICATE, QUARANTINED, OUT_OF_ORDER)
-
 CALL_SECONDS = 60
 
 
 class Reply(NamedTuple):
     """The collector's answer.
 
-    :ivar results: one of :data:`RESULTS` for each payload.
+    :ivar results: one of :data:`samples.RESULTS` for each payload.
     :ivar expects: the sequence number it wants next.
     :ivar detail: why, for those that were not simply booked.
     """
@@ -150,7 +144,7 @@ def _reply(answer: Any, count: int) -> Reply:
     except (TypeError, KeyError, AttributeError):
         results, expects, detail = (), None, ()
     if (type(expects) is not int or expects < 1 or len(results) != count
-            or any(result not in RESULTS for result in results)):
+            or any(result not in samples.RESULTS for result in results)):
         raise errors.Unavailable(
             'the collector answered in a form this version does not know; '
             'upgrade the collector before the notifiers')

@@ -28,6 +28,13 @@ KINDS = (INSTANCE, SERVICE, UNALLOCATED)
 PACKAGE = 'package'
 MEMORY = 'memory'
 
+# What became of a record, in the collector's answer.
+BOOKED = 'booked'
+DUPLICATE = 'duplicate'
+QUARANTINED = 'quarantined'
+OUT_OF_ORDER = 'out_of_order'
+RESULTS = (BOOKED, DUPLICATE, QUARANTINED, OUT_OF_ORDER)
+
 
 # --- what is read -----------------------------------------------------------
 

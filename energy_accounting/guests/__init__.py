@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol
 
-import stevedore.driver
-import stevedore.exception
-import stevedore.extension
 from oslo_config import cfg
 
-from energy_accounting import errors, samples
+from energy_accounting import errors, plugins, samples
 
 LOG = logging.getLogger(__name__)
 
@@ -72,7 +69,8 @@ def load(conf: cfg.ConfigOpts) -> GuestSource:
     reasons = []
     for name in names:
         try:
-            source = _factory(name)(conf)
+            source: GuestSource = plugins.load(
+                NAMESPACE, name, '[notifier] guests')(conf)
         except (errors.MeterError, errors.MissingExtra) as error:
             LOG.warning('Guests cannot be read through %s: %s', name, error)
             reasons.append(f'{name}: {error}')
@@ -81,24 +79,3 @@ def load(conf: cfg.ConfigOpts) -> GuestSource:
         return source
     raise errors.MeterError('no source of guests works ([notifier] guests); '
                             + '; '.join(reasons))
-
-
-class _Factory(Protocol):
-    def __call__(self, conf: cfg.ConfigOpts) -> GuestSource: ...
-
-
-def _factory(name: str) -> _Factory:
-    try:
-        return cast(_Factory, stevedore.driver.DriverManager(
-            NAMESPACE, name, on_load_failure_callback=_failed).driver)
-    except stevedore.exception.NoMatches as error:
-        known = sorted(stevedore.extension.ExtensionManager(
-            NAMESPACE, on_load_failure_callback=lambda *_: None).names())
-        raise errors.ConfigurationError(
-            f'[notifier] guests names {name!r}, which is not installed; '
-            f'there is {", ".join(known) or "none"}') from error
-
-
-def _failed(manager: object, entry_point: object,
-            error: BaseException) -> None:
-    raise error

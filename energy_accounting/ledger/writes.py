@@ -28,11 +28,6 @@ from energy_accounting.ledger import (
     received,
 )
 
-BOOKED = 'booked'
-DUPLICATE = 'duplicate'
-QUARANTINED = 'quarantined'
-OUT_OF_ORDER = 'out_of_order'
-
 SKIPPED = 'skipped'
 """The reason of a gap that no record stated, though a boot went on."""
 
@@ -208,7 +203,7 @@ class _Call:
         if (record.host, record.stream) != (self._host.name,
                                             self._stream.stream):
             self._explain(record, 'a record of another stream in one call')
-            return OUT_OF_ORDER
+            return samples.OUT_OF_ORDER
         if record.sequence > self.sequence + 1:
             return self._expected_another(record)
         if record.sequence <= self.sequence:
@@ -223,23 +218,23 @@ class _Call:
             return self._hold(record, record.problem)
         if record.window is None:
             self._open_gap(record)
-            return BOOKED
+            return samples.BOOKED
         obstacle = self._obstacle(record, record.window)
         if obstacle is not None:
             return self._hold(record, obstacle)
         self._add(record, record.window)
-        return BOOKED
+        return samples.BOOKED
 
     def _take_old(self, record: received.Record) -> str:
         """A number that was acknowledged before."""
         if self._digests.get(record.sequence) == record.digest:
-            return DUPLICATE
+            return samples.DUPLICATE
         if record.lost:
             if record.last > self.sequence:
                 return self._expected_another(record)
-            return DUPLICATE  # It was not lost on the way here.
+            return samples.DUPLICATE  # It was not lost on the way here.
         if self._held.has(self._connection, record):
-            return DUPLICATE
+            return samples.DUPLICATE
         return self._hold(
             record, record.problem or
             f'another record was acknowledged as number {record.sequence}')
@@ -331,11 +326,11 @@ class _Call:
 
     def _hold(self, record: received.Record, reason: str) -> str:
         self._explain(record, self._held.hold(record, reason))
-        return QUARANTINED
+        return samples.QUARANTINED
 
     def _expected_another(self, record: received.Record) -> str:
         self._explain(record, f'{self.sequence + 1} is expected')
-        return OUT_OF_ORDER
+        return samples.OUT_OF_ORDER
 
     def _explain(self, record: received.Record, reason: str) -> None:
         self.detail.append(f'{record.stream}/{record.sequence}: {reason}')

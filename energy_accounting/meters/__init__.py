@@ -8,14 +8,11 @@ belongs here.
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import Protocol
 
-import stevedore.driver
-import stevedore.exception
-import stevedore.extension
 from oslo_config import cfg
 
-from energy_accounting import errors, samples, units
+from energy_accounting import errors, plugins, samples, units
 
 NAMESPACE = 'energy_accounting.meters'
 
@@ -78,7 +75,8 @@ def load(conf: cfg.ConfigOpts) -> Meter:
     found: list[Meter] = []
     try:
         for name in names:
-            found.append(_factory(name)(conf))
+            found.append(plugins.load(
+                NAMESPACE, name, '[notifier] meters')(conf))
         zones = [zone for meter in found for zone in meter.basis]
         if len(set(zones)) != len(zones):
             raise errors.ConfigurationError(
@@ -89,24 +87,3 @@ def load(conf: cfg.ConfigOpts) -> Meter:
             meter.close()
         raise
     return found[0] if len(found) == 1 else Joined(tuple(found))
-
-
-class _Factory(Protocol):
-    def __call__(self, conf: cfg.ConfigOpts) -> Meter: ...
-
-
-def _factory(name: str) -> _Factory:
-    try:
-        return cast(_Factory, stevedore.driver.DriverManager(
-            NAMESPACE, name, on_load_failure_callback=_failed).driver)
-    except stevedore.exception.NoMatches as error:
-        known = sorted(stevedore.extension.ExtensionManager(
-            NAMESPACE, on_load_failure_callback=lambda *_: None).names())
-        raise errors.ConfigurationError(
-            f'[notifier] meters names {name!r}, which is not installed; '
-            f'there is {", ".join(known) or "none"}') from error
-
-
-def _failed(manager: object, entry_point: object,
-            error: BaseException) -> None:
-    raise error

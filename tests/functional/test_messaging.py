@@ -20,7 +20,7 @@ from oslo_config import cfg
 from oslo_messaging import conffixture
 from oslotest import base
 
-from energy_accounting import errors, notifier, rpc
+from energy_accounting import errors, notifier, rpc, samples
 from energy_accounting import spool as spools
 from tests.functional import base as servers
 
@@ -47,7 +47,7 @@ class Ledger:
                 fresh = int(payload) == len(self.booked) + 1
                 if fresh:
                     self.booked.append(int(payload))
-                results.append(rpc.BOOKED if fresh else rpc.DUPLICATE)
+                results.append(samples.BOOKED if fresh else samples.DUPLICATE)
             return {'results': results, 'expects': len(self.booked) + 1,
                     'detail': []}
 
@@ -116,7 +116,7 @@ class TestMessaging(MessagingCase):
         class Endpoint:
             def book(self, ctxt, payloads):
                 seen.extend(payloads)
-                return {'results': [rpc.BOOKED] * len(payloads),
+                return {'results': [samples.BOOKED] * len(payloads),
                         'expects': 61}
         self.serve(Endpoint())
         payloads = [f'{number} ä' + 'x' * 17_000 for number in range(60)]

@@ -54,11 +54,11 @@ class Ledger:
         else:
             first = last = int(payload)
         if last < self.expects:
-            return rpc.DUPLICATE
+            return samples.DUPLICATE
         if first != self.expects:
-            return rpc.OUT_OF_ORDER
+            return samples.OUT_OF_ORDER
         self.booked.append((first, last))
-        return rpc.BOOKED
+        return samples.BOOKED
 
     def restore(self, count):
         """The database as it was when it had that many records."""
@@ -193,14 +193,14 @@ class TestSending(SenderCase):
 
     def test_collector_that_never_advances_is_not_asked_for_ever(self):
         self.fill(3)
-        self.ledger.take = lambda payload: rpc.OUT_OF_ORDER
+        self.ledger.take = lambda payload: samples.OUT_OF_ORDER
         self.assertRaises(errors.Unavailable, self.sender.send_pending)
         self.assertEqual(1, len(self.ledger.calls))
 
     def test_collectors_that_disagree_are_not_asked_for_ever(self):
         self.fill(3)
-        answers = [rpc.Reply((rpc.BOOKED,), 2),
-                   rpc.Reply((rpc.OUT_OF_ORDER,), 1)] * 100
+        answers = [rpc.Reply((samples.BOOKED,), 2),
+                   rpc.Reply((samples.OUT_OF_ORDER,), 1)] * 100
         sender = notifier.Sender(
             self.spool, lambda payloads: answers.pop(0), self.clock)
         sender._spool.records = (
@@ -225,7 +225,7 @@ class TestSending(SenderCase):
         stream = self.spool.stream
         sender = notifier.Sender(
             self.spool, lambda payloads: rpc.Reply(
-                (rpc.QUARANTINED,), 2, ('1: does not add up',)),
+                (samples.QUARANTINED,), 2, ('1: does not add up',)),
             self.clock)
         self.assertEqual(1, sender.send_pending())
         self.assertEqual(stream, self.spool.stream)
