@@ -80,6 +80,8 @@ key_repository = {self.path}/fernet
 key_repository = {self.path}/fernet
 [credential]
 key_repository = {self.path}/credential
+[cache]
+enabled = false
 [identity]
 password_hash_rounds = 4
 [oslo_policy]
