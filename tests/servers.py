@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Throw-away servers for tests: MariaDB, RabbitMQ and libvirt.
+"""Throw-away servers for tests: MariaDB, PostgreSQL, RabbitMQ and libvirt.
 
 Each listens on a free port of 127.0.0.1 (libvirt: on a socket of its own),
 keeps all it writes in one directory and goes without a trace; several sets
@@ -31,6 +31,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from typing import Any
 
 LOOPBACK = '127.0.0.1'
 USER = PASSWORD = 'ea'
@@ -52,7 +53,7 @@ def free_port() -> int:
 def directory() -> Iterator[pathlib.Path]:
     """A directory for servers, removed afterwards."""
     where = pathlib.Path(tempfile.mkdtemp(prefix='ea-servers-'))
-    # MariaDB gives up root's rights and must still pass through.
+    # Databases give up root's rights and must still pass through.
     where.chmod(0o711)
     try:
         yield where
@@ -66,6 +67,7 @@ class Server:
     name = ''
 
     def __init__(self, where: pathlib.Path) -> None:
+        self.user: dict[str, Any] = {}
         self.path = where / self.name
         self.path.mkdir()
         self.log = where / f'{self.name}.log'
@@ -124,13 +126,13 @@ class Server:
             self.processes.append(subprocess.Popen(
                 command, env={**os.environ, **(env or {})}, stdout=log,
                 stderr=log, stdin=subprocess.DEVNULL, cwd=self.path,
-                start_new_session=True))
+                start_new_session=True, **self.user))
 
     def run(self, *command: str) -> None:
         with self.log.open('ab') as log:
             done = subprocess.run(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                cwd=self.path, check=False)
+                cwd=self.path, check=False, **self.user)
         if done.returncode:
             self.fail(f'cannot be prepared: {command[0]} failed')
 
@@ -158,17 +160,21 @@ def program(name: str, *patterns: str) -> str:
 
 
 class MariaDB(Server):
-    """MariaDB without durability (its data is thrown away)."""
+    """MariaDB that survives a kill, but no power cut.
+
+    What was committed is with the kernel, whatever becomes of the process;
+    nothing waits for a disk (its data is thrown away).
+    """
 
     name = 'mariadb'
 
     def prepare(self) -> None:
         self.port = free_port()
-        self.user = []
+        self.as_user = []
         if os.geteuid() == 0:
             account = pwd.getpwnam('mysql')
             os.chown(self.path, account.pw_uid, account.pw_gid)
-            self.user = ['--user=mysql']
+            self.as_user = ['--user=mysql']
         sql = self.path / 'init.sql'
         sql.write_text(''.join(
             f"CREATE USER IF NOT EXISTS {USER}@'{host}' "
@@ -176,18 +182,18 @@ class MariaDB(Server):
             f"GRANT ALL ON *.* TO {USER}@'{host}';\n"
             for host in (LOOPBACK, 'localhost')))
         sql.chmod(0o644)
-        self.run(program('mariadb-install-db'), '--no-defaults', *self.user,
+        self.run(program('mariadb-install-db'), '--no-defaults', *self.as_user,
                  f'--datadir={self.path}/data', '--skip-test-db',
                  '--auth-root-authentication-method=normal')
 
     def launch(self) -> None:
         self.spawn(
-            program('mariadbd'), '--no-defaults', *self.user,
+            program('mariadbd'), '--no-defaults', *self.as_user,
             f'--datadir={self.path}/data', f'--bind-address={LOOPBACK}',
             f'--port={self.port}', f'--socket={self.path}/socket',
             f'--pid-file={self.path}/pid', f'--init-file={self.path}/init.sql',
             '--max-connections=400', '--skip-name-resolve',
-            '--innodb-flush-log-at-trx-commit=0', '--sync-binlog=0',
+            '--innodb-flush-log-at-trx-commit=2', '--sync-binlog=0',
             '--innodb-doublewrite=0', '--innodb-buffer-pool-size=256M',
             '--innodb-use-native-aio=0')
 
@@ -204,6 +210,103 @@ class MariaDB(Server):
     def environment(self) -> dict[str, str]:
         return {'EA_TEST_MYSQL_URL':
                 f'mysql+pymysql://{USER}:{PASSWORD}@{LOOPBACK}:{self.port}/'}
+
+
+class PostgreSQL(Server):
+    """PostgreSQL that survives a kill as MariaDB does."""
+
+    name = 'postgresql'
+
+    def prepare(self) -> None:
+        self.port = free_port()
+        if os.geteuid() == 0:
+            # It refuses to run as root.
+            account = pwd.getpwnam('postgres')
+            os.chown(self.path, account.pw_uid, account.pw_gid)
+            self.user = {'user': account.pw_uid, 'group': account.pw_gid,
+                         'extra_groups': []}
+        secret = self.path / 'password'
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)
+        self.run(self.program('initdb'), f'--pgdata={self.path}/data',
+                 f'--username={USER}', f'--pwfile={secret}',
+                 '--auth=scram-sha-256', '--encoding=UTF8', '--no-locale',
+                 '--no-sync')
+
+    @staticmethod
+    def program(name: str) -> str:
+        """The path of one of its programs; Debian keeps them apart."""
+        return program(name, f'/usr/lib/postgresql/*/bin/{name}',
+                       f'/usr/pgsql-*/bin/{name}')
+
+    def launch(self) -> None:
+        self.spawn(
+            self.program('postgres'), '-D', f'{self.path}/data',
+            *(f'--{option}' for option in (
+                f'listen_addresses={LOOPBACK}', f'port={self.port}',
+                'unix_socket_directories=', 'max_connections=400',
+                'shared_buffers=256MB', 'fsync=off',
+                'dynamic_shared_memory_type=mmap')))
+
+    def answers(self) -> bool:
+        # Its port opens before it has recovered; then it turns clients away.
+        return subprocess.run(
+            [self.program('pg_isready'), '--quiet', f'--host={LOOPBACK}',
+             f'--port={self.port}'], check=False).returncode == 0
+
+    def stop(self) -> None:
+        for process in self.processes:
+            # Quickly, but so that it gives its shared memory back.
+            process.send_signal(signal.SIGQUIT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+        self.kill()
+        with contextlib.suppress(OSError, IndexError):
+            # Left by a server that was killed and not started again.
+            pidfile = (self.path / 'data' / 'postmaster.pid').read_text()
+            subprocess.run(['ipcrm', '-m', pidfile.splitlines()[6].split()[1]],
+                           capture_output=True, check=False)
+
+    def kill(self) -> None:
+        """End every process of it at once, as a power cut would.
+
+        Each has a session of its own, and would end its query first.
+        """
+        for process in self.processes:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGSTOP)
+        orphans = [child for process in self.processes
+                   for child in _children(process.pid)]
+        for number in orphans:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        super().kill()
+        # The next one does not start beside them.
+        deadline = time.monotonic() + _START_SECONDS
+        while any(map(_lives, orphans)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def environment(self) -> dict[str, str]:
+        return {'EA_TEST_POSTGRESQL_URL': f'postgresql+psycopg2://{USER}:'
+                                          f'{PASSWORD}@{LOOPBACK}:{self.port}/'}
+
+
+def _status(number: int | str) -> list[str]:
+    """State, parent and more of a process, see proc(5); [] when it is gone."""
+    try:
+        text = pathlib.Path(f'/proc/{number}/stat').read_text()
+    except OSError:
+        return []
+    return text.rpartition(')')[2].split()
+
+
+def _children(parent: int) -> list[int]:
+    return [int(number) for number in os.listdir('/proc') if number.isdigit()
+            and _status(number)[1:2] == [str(parent)]]
+
+
+def _lives(number: int) -> bool:
+    return _status(number)[:1] not in ([], ['Z'], ['X'])
 
 
 class RabbitMQ(Server):
@@ -349,4 +452,4 @@ class Libvirt(Server):
 
 
 SERVERS: dict[str, Callable[[pathlib.Path], Server]] = {
-    server.name: server for server in (MariaDB, RabbitMQ, Libvirt)}
+    server.name: server for server in (MariaDB, PostgreSQL, RabbitMQ, Libvirt)}

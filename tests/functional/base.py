@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where functional tests find a real MariaDB and a real RabbitMQ.
+"""Where functional tests find real databases and a real RabbitMQ.
 
 ``tools/run-tests`` starts throw-away servers and names them in the
 environment.  A missing server is a skip on a developer's machine and a
-failure where one is promised (``CI`` or ``EA_TEST_REQUIRE`` is set).  No
-test and no fixture of the project's own parts belongs here.
+failure where one is promised (``CI`` or ``EA_TEST_REQUIRE`` is set).  What
+must hold on every database says so with :func:`on`.  No test belongs here.
 """
 
 from __future__ import annotations
@@ -12,14 +12,23 @@ from __future__ import annotations
 import base64
 import json
 import os
+import sys
+import tempfile
 import unittest
 import urllib.parse
 import urllib.request
 import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import sqlalchemy
 
+from energy_accounting.ledger import engine as ledger
+
+Case = TypeVar('Case', bound=type)
+
 MYSQL = 'EA_TEST_MYSQL_URL'
+POSTGRESQL = 'EA_TEST_POSTGRESQL_URL'
 RABBIT = 'EA_TEST_RABBIT_URL'
 RABBIT_API = 'EA_TEST_RABBIT_API'
 
@@ -41,21 +50,90 @@ def required(test: unittest.TestCase, variable: str) -> str:
 
 def mysql_url(test: unittest.TestCase) -> str:
     """The URL of a new, empty database that goes when the test ends."""
-    server = sqlalchemy.make_url(required(test, MYSQL))
+    # Not the server's default on purpose: what the project needs it must
+    # say itself.
+    return _new_database(test, MYSQL, 'mysql', 'CHARACTER SET latin1', '')
+
+
+def postgresql_url(test: unittest.TestCase) -> str:
+    """The same on PostgreSQL."""
+    # As people sort names, not as bytes: neither is the project's wish to
+    # leave to the server.
+    return _new_database(
+        test, POSTGRESQL, 'postgres', "TEMPLATE template0 ENCODING 'UTF8'"
+        " LOCALE_PROVIDER icu ICU_LOCALE 'en-US'", 'WITH (FORCE)')
+
+
+def sqlite_url(test: unittest.TestCase) -> str:
+    """The URL of a database file that is not there yet."""
+    where = tempfile.TemporaryDirectory()
+    test.addCleanup(where.cleanup)
+    return f'sqlite:///{where.name}/100% ours.db'
+
+
+def _new_database(test: unittest.TestCase, variable: str, maintenance: str,
+                  properties: str, forced: str) -> str:
+    server = sqlalchemy.make_url(required(test, variable))
     name = f'ea_{uuid.uuid4().hex}'
     engine = sqlalchemy.create_engine(
-        server, isolation_level='AUTOCOMMIT',
+        server.set(database=maintenance), isolation_level='AUTOCOMMIT',
         poolclass=sqlalchemy.pool.NullPool)
 
     def run(statement: str) -> None:
         with engine.connect() as connection:
             connection.exec_driver_sql(statement)
 
-    # Not the server's default on purpose: what the project needs it must
-    # say itself.
-    run(f'CREATE DATABASE {name} CHARACTER SET latin1')
-    test.addCleanup(run, f'DROP DATABASE {name}')
+    run(f'CREATE DATABASE {name} {properties}')
+    test.addCleanup(run, f'DROP DATABASE {name} {forced}')
     return server.set(database=name).render_as_string(hide_password=False)
+
+
+SQLITE, MARIADB, POSTGRES = 'SQLite', 'MariaDB', 'PostgreSQL'
+SERVERS = (MARIADB, POSTGRES)
+EVERY = (SQLITE, *SERVERS)
+_URLS: dict[str, Callable[[unittest.TestCase], str]] = {
+    SQLITE: sqlite_url, MARIADB: mysql_url, POSTGRES: postgresql_url}
+
+
+class OnDatabase:
+    """What :func:`on` gives to a test case.
+
+    :ivar database_name: of :data:`EVERY`.
+    """
+
+    database_name = ''
+
+    def database_url(self) -> str:
+        """The URL of a new, empty database that goes when the test ends."""
+        return _URLS[self.database_name](self)  # type: ignore[arg-type]
+
+    def new_database(self) -> ledger.Database:
+        """A new ledger that goes when the test ends."""
+        database = ledger.Database(self.database_url())
+        self.addCleanup(database.close)  # type: ignore[attr-defined]
+        ledger.sync(database)
+        return database
+
+
+def on(*names: str) -> Callable[[Case], Case]:
+    """Let the tests of a class run on these databases, and only so.
+
+    In place of ``TestSums`` there are ``TestSumsSQLite`` and so on, which
+    are :class:`OnDatabase` too::
+
+        @base.on(*base.EVERY)
+        class TestSums(unittest.TestCase): ...
+    """
+    def decorate(case: Case) -> Case:
+        made_in: Any = sys.modules[case.__module__]
+        case.__test__ = False
+        for name in names:
+            made = type(f'{case.__name__}{name}', (OnDatabase, case), {
+                '__module__': case.__module__, '__doc__': case.__doc__,
+                '__test__': True, 'database_name': name})
+            setattr(made_in, made.__name__, made)
+        return case
+    return decorate
 
 
 def rabbit_url(test: unittest.TestCase) -> str:

@@ -2,33 +2,29 @@
 from __future__ import annotations
 
 import pathlib
-import tempfile
 import unittest
-from typing import Any
 
 import alembic.autogenerate
 import alembic.migration
 import alembic.script
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from energy_accounting import errors
-from energy_accounting.ledger import accounts, bulk, engine, models
+from energy_accounting.ledger import accounts, engine, models
 from tests.functional import base
 
 
 class MigrationsCase(unittest.TestCase):
-    """The same on each database; subclasses say which."""
-
     __test__ = False
-
-    def url(self) -> str:
-        raise NotImplementedError
 
     def setUp(self) -> None:
         super().setUp()
-        self.database = engine.Database(self.url())
+        self.database = engine.Database(self.database_url())
         self.addCleanup(self.database.close)
+
+
+@base.on(*base.EVERY)
+class TestMigrations(MigrationsCase):
 
     def test_the_migrations_make_the_tables_of_the_models(self) -> None:
         engine.sync(self.database)
@@ -63,21 +59,8 @@ class MigrationsCase(unittest.TestCase):
             accounts.project_refs, {'a', 'b'})))
 
 
-class TestSQLite(MigrationsCase):
-    __test__ = True
-
-    def url(self) -> str:
-        where = tempfile.TemporaryDirectory()
-        self.addCleanup(where.cleanup)
-        return f'sqlite:///{where.name}/100% ours.db'
-
-
-class TestMariaDB(MigrationsCase):
-    __test__ = True
-
-    def url(self) -> str:
-        return base.mysql_url(self)
-
+@base.on(base.MARIADB)
+class TestOwnWays(MigrationsCase):
     def test_every_text_is_utf8_and_compared_byte_by_byte(self) -> None:
         engine.sync(self.database)
         with self.database.reader() as connection:
@@ -118,20 +101,3 @@ class TestRevisions(unittest.TestCase):
             with self.subTest(path=path.name):
                 self.assertNotRegex(path.read_text(),
                                     r'(from|import) energy_accounting')
-
-
-class TestPostgreSQL(unittest.TestCase):
-    """Nothing that it cannot do: every statement compiles for it."""
-
-    def compiled(self, statement: Any) -> str:
-        return str(statement.compile(dialect=postgresql.dialect()))
-
-    def test_tables_and_upserts_compile(self) -> None:
-        for table in models.metadata.sorted_tables:
-            with self.subTest(table=table.name):
-                self.assertIn(table.name, self.compiled(
-                    sa.schema.CreateTable(table)))
-        self.assertIn('ON CONFLICT', self.compiled(bulk.upsert_of(
-            'postgresql', models.account_buckets, models.MEASURES, ())))
-        self.assertIn('ON CONFLICT', self.compiled(
-            bulk.insert_missing_of('postgresql', models.projects)))
