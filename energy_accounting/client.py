@@ -117,10 +117,23 @@ class Client:
             query = {**query, 'marker': page.marker}
 
     def _get(self, path: str, query: dict[str, Any]) -> Row:
+        return _object(self._send('GET', path, params=_parameters(query)))
+
+    def _post(self, path: str, body: Row) -> Row:
+        return _object(self._send('POST', path, json=body))
+
+    def _patch(self, path: str, body: Row) -> Row:
+        return _object(self._send('PATCH', path, json=body))
+
+    def _delete(self, path: str) -> None:
+        self._send('DELETE', path)
+
+    def _send(self, method: str, path: str, **options: Any) -> Any:
+        """The API's answer, when it is not an error."""
         try:
-            response = self._adapter.get(
-                path, params=_parameters(query), raise_exc=False,
-                headers={'Accept': 'application/json'})
+            response = self._adapter.request(
+                path, method, raise_exc=False,
+                headers={'Accept': 'application/json'}, **options)
         except ksa_exceptions.EndpointNotFound as error:
             raise Error(
                 f'the catalogue has no endpoint of type {SERVICE_TYPE} for '
@@ -134,16 +147,21 @@ class Client:
                 from error
         except ksa_exceptions.ClientException as error:
             raise Error(_one_line(str(error))) from error
-        if response.status_code != 200:
+        if response.status_code not in (200, 201, 204):
             raise _refusal(response)
-        try:
-            body = response.json()
-        except ValueError:
-            body = None
-        if not isinstance(body, dict):
-            raise Error(f'{response.url} is not the energy API: its answer '
-                        'is not a JSON object', status=response.status_code)
-        return body
+        return response
+
+
+def _object(response: Any) -> Row:
+    """The JSON object that an answer holds."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise Error(f'{response.url} is not the energy API: its answer is '
+                    'not a JSON object', status=response.status_code)
+    return body
 
 
 def _parameters(query: dict[str, Any]) -> dict[str, str]:
@@ -175,7 +193,7 @@ def _next_marker(links: Any) -> str | None:
 
 
 def _refusal(response: Any) -> Error:
-    """The error that an answer other than 200 stands for."""
+    """The error that an answer that is no success stands for."""
     detail = code = None
     try:
         first = response.json()['errors'][0]

@@ -37,6 +37,20 @@ class NotFound(EnergyAccountingError):
     code = 'energy.not_found'
 
 
+class Conflict(EnergyAccountingError):
+    """The request does not fit the state that something is in now."""
+
+    status = 409
+    code = 'energy.conflict'
+
+
+class UnsupportedMediaType(EnergyAccountingError):
+    """A request's body is not said to be JSON."""
+
+    status = 415
+    code = 'energy.request.media_type'
+
+
 class ConfigurationError(EnergyAccountingError):
     """An option is out of range or the machine lacks what it needs."""
 

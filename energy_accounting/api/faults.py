@@ -40,7 +40,8 @@ _CODES = {
           'method.'),
     406: ('energy.microversion.unsupported', 'This version of the API is '
           'not supported; the document at / says which are.'),
-    413: ('energy.request.too_large', 'The request body is too large.'),
+    413: ('energy.request.too_large', 'The request body is too large; send '
+          'less at a time.'),
     503: ('energy.unavailable', 'A service that is needed to answer is '
           'away; try again later.'),
 }

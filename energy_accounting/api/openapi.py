@@ -19,6 +19,9 @@ _ERRORS = {
     '403': 'The policy does not allow it',
     '404': 'There is no such thing',
     '406': 'This microversion is not supported',
+    '409': 'This does not fit the state that it is in now',
+    '413': 'The body is too large',
+    '415': 'The body is not said to be JSON',
     '503': 'The service or its database is away',
 }
 
@@ -66,21 +69,33 @@ def _operation(method: str, path: str, endpoint: schemas.Endpoint,
     rules = [rule.name for rule in policies.list_rules()
              if {'path': path, 'method': method}
              in getattr(rule, 'operations', [])]
-    operation = {
+    unlikely = {
+        *(() if endpoint.token else ('401', '403')),
+        *(('409',) if method == 'GET' else ()),
+        *(('413', '415') if endpoint.body is None else ())}
+    operation: dict[str, Any] = {
         'summary': endpoint.summary, 'parameters': parameters,
         'responses': {
-            '200': {'description': 'As asked', 'content': {
-                'application/json': {
-                    'schema': _plain(endpoint.response)}}},
-            **{status: {'description': description, 'content': {
-                'application/json': {'schema': {
-                    '$ref': '#/components/schemas/Error'}}}}
+            str(endpoint.status): {
+                'description': 'As asked', **_content(endpoint.response)},
+            **{status: {'description': description, **_content(
+                {'$ref': '#/components/schemas/Error'})}
                for status, description in _ERRORS.items()
-               if endpoint.token or status not in ('401', '403')}}}
+               if status not in unlikely}}}
+    if endpoint.body is not None:
+        operation['requestBody'] = {
+            'required': True, **_content(endpoint.body)}
     if endpoint.token:
         operation['security'] = [{'token': []}]
         operation['x-openstack'] = {'policies': rules}
     return operation
+
+
+def _content(schema: schemas.Schema | None) -> dict[str, Any]:
+    """What a body is, or nothing where there is none."""
+    if schema is None:
+        return {}
+    return {'content': {'application/json': {'schema': _plain(schema)}}}
 
 
 def _plain(schema: schemas.Schema) -> schemas.Schema:

@@ -2,20 +2,23 @@
 """JSON Schema (2020-12) of every endpoint, in and out.
 
 :data:`ENDPOINTS` is the one list that validation, the OpenAPI document and
-the tests are made of.  A parameter's description doubles as the remedy in
-the error about it.  Rules that join several parameters do not belong here
-(see ``parameters.py``).
+the tests are made of.  The description of a parameter, and of a field of a
+body, doubles as the remedy in the error about it.  Rules that join several
+parameters do not belong here (see ``parameters.py``).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import decimal
 import functools
+import json
 import urllib.parse
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NoReturn
 
 import jsonschema
+import webob
 
 from energy_accounting import errors, units
 from energy_accounting.ledger import models, queries
@@ -33,15 +36,20 @@ ADMIN_GROUPS = ('host', 'account', 'user')
 class Endpoint:
     """One method of one path.
 
+    :ivar response: of an answer that succeeds; None when it has no body.
     :ivar token: whether the caller must have one.
+    :ivar body: what a request must bring; None when it brings nothing.
+    :ivar status: of an answer that succeeds.
     """
 
     summary: str
     query: Schema
-    response: Schema
+    response: Schema | None
     path_parameters: Mapping[str, Schema] = dataclasses.field(
         default_factory=dict)
     token: bool = True
+    body: Schema | None = None
+    status: int = 200
 
 
 def _object(properties: Schema, *, optional: tuple[str, ...] = (),
@@ -55,6 +63,13 @@ def _object(properties: Schema, *, optional: tuple[str, ...] = (),
 def _query(properties: Schema) -> Schema:
     return {'$schema': DIALECT, 'type': 'object', 'properties': properties,
             'additionalProperties': False}
+
+
+def _body(properties: Schema, *, optional: tuple[str, ...] = (),
+          ) -> Schema:
+    """An object that says something; fields that can change are optional."""
+    return {'$schema': DIALECT, **_object(properties, optional=optional,
+                                          minProperties=1)}
 
 
 def _response(properties: Schema, *, optional: tuple[str, ...] = (),
@@ -292,8 +307,10 @@ ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
 # --- validation -------------------------------------------------------------
 
 @functools.cache
-def _validator(method: str, path: str) -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(ENDPOINTS[method, path].query)
+def _validator(method: str, path: str, part: Literal['query', 'body'],
+               ) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(
+        getattr(ENDPOINTS[method, path], part))
 
 
 def query(method: str, path: str, environ: Mapping[str, Any],
@@ -303,22 +320,111 @@ def query(method: str, path: str, environ: Mapping[str, Any],
     :raises errors.InvalidRequest: names the parameter and the remedy.
     """
     given = parse_query(environ)
-    error = jsonschema.exceptions.best_match(
-        _validator(method, path).iter_errors(given))
-    if error is None:
-        return given
-    known = ENDPOINTS[method, path].query['properties']
-    if error.validator == 'additionalProperties':
-        name = min(set(given) - set(known))
+    _check(given, _validator(method, path, 'query'), 'query', 'parameter')
+    return given
+
+
+def body(method: str, path: str, request: webob.Request) -> dict[str, Any]:
+    """The body of a request to an endpoint, as its schema has it.
+
+    A number with a fraction is a Decimal.
+
+    :raises errors.UnsupportedMediaType: when it is not said to be JSON.
+    :raises errors.InvalidRequest: names the field and the remedy.
+    """
+    if request.content_type != 'application/json':
+        raise errors.UnsupportedMediaType(
+            f'body: {request.content_type[:64]!r} is not what this resource '
+            'takes; send JSON with the header Content-Type: '
+            'application/json')
+    given: dict[str, Any] = _parse(request.body)
+    _check(given, _validator(method, path, 'body'), 'body', 'field')
+    return given
+
+
+def _parse(text: bytes) -> Any:
+    """JSON as RFC 8259 has it: in UTF-8, and each name once."""
+    try:
+        found = json.loads(
+            text.decode(), parse_float=decimal.Decimal,
+            parse_constant=_no_constant, object_pairs_hook=_each_once)
+        # Half a surrogate pair is no character: nobody could store it.
+        json.dumps(found, ensure_ascii=False, default=str).encode()
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise errors.InvalidRequest(
-            f'{name[:64]}: there is no such parameter; known are '
-            f'{", ".join(known) or "none"}')
-    name = str(error.path[0])
-    value = given[name]
-    problem = ('must not be empty' if value == ''
-               else f'{value[:64]!r} is not valid')
+            'body: it is not JSON; send one JSON object, in UTF-8'
+        ) from error
+    return found
+
+
+def _no_constant(word: str) -> NoReturn:
     raise errors.InvalidRequest(
-        f'{name}: {problem}; give: {known[name]["description"]}')
+        f'body: {word} is not a number of JSON; leave the field out, or '
+        'send null where the field takes it')
+
+
+def _each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise errors.InvalidRequest(
+                f'{name[:64]}: given more than once; give it once')
+        found[name] = value
+    return found
+
+
+def _check(given: Any, validator: jsonschema.Draft202012Validator,
+           whole: str, part: str) -> None:
+    """Refuse what a schema does not allow.
+
+    :param whole: what is checked.
+    :param part: one of its values.
+    """
+    error = jsonschema.exceptions.best_match(validator.iter_errors(given))
+    if error is None:
+        return
+    where = '.'.join(str(step)[:64] for step in error.absolute_path)
+    below = f'{where}.' if where else ''
+    known = error.schema.get('properties', {})
+    listed = f'known are {", ".join(known) or "none"}'
+    value = error.instance
+    match error.validator:
+        case 'additionalProperties':
+            name = min(set(value) - set(known))
+            problem = f'{below}{name[:64]}: there is no such {part}; {listed}'
+        case 'required':
+            name = next(name for name in error.validator_value
+                        if name not in value)
+            problem = (f'{below}{name}: must be given; give: '
+                       f'{known[name]["description"]}')
+        case 'minProperties':
+            problem = f'{where or whole}: has no {part}; {listed}'
+        case 'type' if not where:
+            problem = f'{whole}: must be an object; {listed}'
+        case _:
+            wrong = 'must not be empty' if value == '' else (
+                f'{_shown(value)} is not valid')
+            problem = (f'{where}: {wrong}; give: '
+                       f'{_remedy(validator.schema, error.absolute_path)}')
+    raise errors.InvalidRequest(problem)
+
+
+def _shown(value: Any) -> str:
+    """A value as the caller may recognise it, and never at full length."""
+    if isinstance(value, str):
+        return repr(value[:64])
+    return (str(value) if isinstance(value, decimal.Decimal)
+            else json.dumps(value, default=str))[:64]
+
+
+def _remedy(schema: Schema, path: Iterable[str | int]) -> str:
+    """The description that is nearest to a value."""
+    found = ''
+    for step in path:
+        schema = (schema.get('items', {}) if isinstance(step, int)
+                  else schema.get('properties', {}).get(step, {}))
+        found = schema.get('description', found)
+    return found
 
 
 def parse_query(environ: Mapping[str, Any]) -> dict[str, str]:

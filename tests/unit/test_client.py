@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The client against a real HTTP server."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -17,13 +18,53 @@ def answering(test, answer):
     return server, client_for(test, server.url)
 
 
-def client_for(test, url):
+def client_for(test, url, kind=client.Client):
     made = session.Session(auth=noauth.NoAuth(endpoint=url))
     test.addCleanup(made.session.close)
-    return client.Client(made)
+    return kind(made)
+
+
+class Writing(client.Client):
+    """The ways to write, by a noun of the test's own."""
+
+    def write(self):
+        return (self._post('/v1/things', {'name': 'ä'}),
+                self._patch('/v1/things/a', {'watts': '1'}),
+                self._delete('/v1/things/a'))
 
 
 class ClientTest(unittest.TestCase):
+
+    def test_what_is_written_is_not_json(self):
+        status = {'POST': 201, 'PATCH': 200, 'DELETE': 204}
+        server = web.Server(self, lambda request: web.Answer(
+            '' if request.method == 'DELETE' else {'did': request.method},
+            status[request.method]))
+        self.assertEqual(
+            ({'did': 'POST'}, {'did': 'PATCH'}, None),
+            client_for(self, server.url, Writing).write())
+        self.assertEqual(
+            [('POST', {'name': 'ä'}), ('PATCH', {'watts': '1'}),
+             ('DELETE', None)],
+            [(request.method,
+              json.loads(request.body) if request.body else None)
+             for request in server.requests])
+        self.assertEqual('application/json',
+                         server.requests[0].headers['content-type'])
+
+    def test_a_refusal_to_write_is_not_told(self):
+        server = web.Server(self, lambda request: web.Answer(
+            {'errors': [{'detail': 'name: a is taken',
+                         'code': 'energy.conflict'}]}, 409))
+        api = client_for(self, server.url, Writing)
+        for write in (lambda: api._post('/v1/things', {}),
+                      lambda: api._patch('/v1/things/a', {}),
+                      lambda: api._delete('/v1/things/a')):
+            with self.assertRaises(client.Error) as caught:
+                write()
+            self.assertEqual(('name: a is taken', 409, 'energy.conflict'),
+                             (str(caught.exception), caught.exception.status,
+                              caught.exception.code))
 
     def test_pages_are_followed_by_marker_even_through_a_proxy(self):
         pages = {

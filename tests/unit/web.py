@@ -22,6 +22,8 @@ class Request(NamedTuple):
     path: str
     query: dict[str, str]
     headers: dict[str, str]
+    method: str = 'GET'
+    body: bytes = b''
 
 
 class Answer(NamedTuple):
@@ -49,22 +51,23 @@ class Server:
                     url.path, dict(urllib.parse.parse_qsl(
                         url.query, keep_blank_values=True)),
                     {name.lower(): value
-                     for name, value in self.headers.items()})
+                     for name, value in self.headers.items()},
+                    self.command, self.rfile.read(
+                        int(self.headers.get('Content-Length') or 0)))
                 outer.requests.append(request)
                 self._send(answer(request))
 
-            do_POST = do_GET
+            do_POST = do_PATCH = do_DELETE = do_GET
 
             def _send(self, reply: Answer) -> None:
-                length = int(self.headers.get('Content-Length') or 0)
-                self.rfile.read(length)
                 text = isinstance(reply.body, str)
                 body = (reply.body if text
                         else json.dumps(reply.body)).encode()
                 self.send_response(reply.status)
                 self.send_header('Content-Type', 'text/html' if text
                                  else 'application/json')
-                self.send_header('Content-Length', str(len(body)))
+                if reply.status != 204:
+                    self.send_header('Content-Length', str(len(body)))
                 for name, value in reply.headers:
                     self.send_header(name, value)
                 self.end_headers()

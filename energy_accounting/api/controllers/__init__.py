@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One small file for each noun of the URL.
 
-A controller checks the query against its schema, asks the policy, reads the
-ledger once and hands the sums to a report.  Nothing else belongs here.
+A controller checks the query against its schema, asks the policy, checks the
+body against its schema, reads or writes the ledger once and hands what it
+found to a report.  Nothing else belongs here.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pecan
-import pecan.routing
 import webob
 import webob.exc
 from oslo_policy import policy
@@ -38,17 +38,25 @@ class Resource:
     """A noun in a path: its methods, and the nouns below it.
 
     Methods are called ``get_all``, ``get_one`` and so on and take the
-    request and the response, then the name of the item where there is one.
+    request and the response, then the names of the items in the path.  One
+    that answers 201 says so with ``response.status_int``; one that answers
+    204 returns the response itself, which has no body.
     Pecan's own RestController is not used: it finds attributes by path,
     obeys a parameter ``_method``, and answers 405 where nothing is.
+
+    :cvar children: the nouns below the whole, as ``/v1`` has ``hosts``.
+    :cvar below_item: the nouns below an item, as a host has ``downtimes``.
+    :cvar key: what an item is called by, in the paths of the schemas.
     """
 
     children: Mapping[str, Resource] = {}
+    below_item: Mapping[str, Resource] = {}
+    key = 'name'
 
     # (HTTP method, of an item) -> name of our method
     METHODS: Mapping[tuple[str, bool], str] = {
         ('GET', False): 'get_all', ('GET', True): 'get_one',
-        ('POST', False): 'create', ('PUT', True): 'update',
+        ('POST', False): 'create', ('PATCH', True): 'update',
         ('DELETE', True): 'delete'}
 
     def methods(self, of_item: bool) -> dict[str, Any]:
@@ -60,16 +68,27 @@ class Resource:
     @pecan.expose()
     def _route(self, path: Sequence[str], request: webob.Request,
                ) -> tuple[Any, list[str]]:
-        names = [name for name in path if name]
-        if names and names[0] in self.children:
-            found: tuple[Any, list[str]] = pecan.routing.lookup_controller(
-                self.children[names[0]], names[1:], request)
-            return found
-        known = self.methods(bool(names))
-        if len(names) > 1 or not known:
+        resource, of_item, items = self.find([name for name in path if name])
+        known = resource.methods(of_item)
+        if not known:
             raise webob.exc.HTTPNotFound()
         method = 'GET' if request.method == 'HEAD' else request.method
         if method not in known:
             raise webob.exc.HTTPMethodNotAllowed(
                 headers={'Allow': ', '.join(known)})
-        return known[method], names
+        return known[method], items
+
+    def find(self, path: Sequence[str],
+             ) -> tuple[Resource, bool, list[str]]:
+        """What a path leads to: an item or a whole, and the items named."""
+        match path:
+            case []:
+                return self, False, []
+            case [noun, *rest] if noun in self.children:
+                return self.children[noun].find(rest)
+            case [name]:
+                return self, True, [name]
+            case [name, noun, *rest] if noun in self.below_item:
+                resource, of_item, names = self.below_item[noun].find(rest)
+                return resource, of_item, [name, *names]
+        raise webob.exc.HTTPNotFound()

@@ -8,6 +8,8 @@ schema of its endpoint.
 from __future__ import annotations
 
 import datetime
+import json
+import re
 import urllib.parse
 from typing import Any
 
@@ -137,22 +139,38 @@ class ApiCase(base.BaseTestCase):
         return filled.sqlite(self)
 
     def ask(self, path: str, token: str | None = None, *,
-            method: str = 'GET', headers: Any = None,
+            method: str = 'GET', headers: Any = None, body: Any = None,
             **query: Any) -> webob.Response:
-        """An answer, whatever it is, in the form its schema says."""
+        """An answer, whatever it is, in the form its schema says.
+
+        :param body: sent as JSON.
+        """
         if query:
             path = f'{path}?{urllib.parse.urlencode(query)}'
         request = webob.Request.blank(path, method=method,
                                       headers=headers or {})
+        if body is not None:
+            request.body = json.dumps(body).encode()
+            request.content_type = 'application/json'
         if token is not None:
             request.headers['X-Auth-Token'] = token
         answer = request.get_response(self.app)
-        if method == 'GET':
-            schema = (schemas.ERROR if answer.status_int >= 400
-                      else _schema(request.path_info))
+        if method != 'HEAD':
+            self.check_form(request, answer)
+        return answer
+
+    def check_form(self, request: webob.Request,
+                   answer: webob.Response) -> None:
+        schema: schemas.Schema | None = schemas.ERROR
+        if answer.status_int < 400:
+            endpoint = endpoint_of(request.method, request.path_info)
+            self.assertEqual(endpoint.status, answer.status_int)
+            schema = endpoint.response
+        if schema is None:
+            self.assertEqual(b'', answer.body)
+        else:
             jsonschema.validate(answer.json, schema,
                                 cls=jsonschema.Draft202012Validator)
-        return answer
 
     def get(self, path: str, token: str | None = None, **query: Any) -> Any:
         """The body of an answer that succeeds."""
@@ -172,7 +190,10 @@ class ApiCase(base.BaseTestCase):
         return str(error['detail'])
 
 
-def _schema(path: str) -> dict[str, Any]:
-    if path.startswith('/v1/hosts/'):
-        path = '/v1/hosts/{name}'
-    return schemas.ENDPOINTS['GET', path.rstrip('/') or '/'].response
+def endpoint_of(method: str, path: str) -> schemas.Endpoint:
+    """What a path with the names of items in it leads to."""
+    for (known, template), endpoint in schemas.ENDPOINTS.items():
+        pattern = re.sub('{[a-z]+}', '[^/]+', template.rstrip('/'))
+        if known == method and re.fullmatch(pattern, path.rstrip('/')):
+            return endpoint
+    raise LookupError(f'{method} {path} is no endpoint')

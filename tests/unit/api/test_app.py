@@ -150,8 +150,9 @@ class PipelineTest(cloud.ApiCase):
         self.assertIn(name, self.ask('/v1/usage', headers=asked).headers)
 
     def test_all_but_discovery_and_health_needs_a_token(self) -> None:
-        for (_, path), endpoint in schemas.ENDPOINTS.items():
-            answer = self.ask(path.replace('{name}', 'compute-1'))
+        for (method, path), endpoint in schemas.ENDPOINTS.items():
+            answer = self.ask(path.replace('{name}', 'compute-1'),
+                              method=method)
             self.assertEqual(401 if endpoint.token else 200,
                              answer.status_int, path)
 

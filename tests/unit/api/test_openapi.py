@@ -26,6 +26,15 @@ class OpenapiTest(base.BaseTestCase):
             {(method.upper(), path) for path, methods in paths.items()
              for method in methods})
 
+    def test_every_status_that_succeeds_has_its_schema(self) -> None:
+        paths = openapi.document()['paths']
+        for (method, path), endpoint in schemas.ENDPOINTS.items():
+            answers = paths[path][method.lower()]['responses']
+            self.assertEqual([str(endpoint.status)], [
+                status for status in answers if status < '400'])
+            self.assertEqual(endpoint.response is not None,
+                             'content' in answers[str(endpoint.status)])
+
     def test_an_operation_with_a_token_names_its_rules(self) -> None:
         paths = openapi.document()['paths']
         for (method, path), endpoint in schemas.ENDPOINTS.items():

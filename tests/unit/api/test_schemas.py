@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import jsonschema
 from oslotest import base
@@ -17,11 +18,14 @@ from energy_accounting.api.controllers import Resource, Service, root
 def endpoints(resource: Resource, path: str = '',
               ) -> Iterator[tuple[str, str]]:
     """Every method of every path below a resource."""
-    for of_item, tail in ((False, ''), (True, '/{name}')):
+    item = f'{path}/{{{resource.key}}}'
+    for of_item, where in ((False, path or '/'), (True, item)):
         for method in resource.methods(of_item):
-            yield method, (path + tail) or '/'
-    for name, child in resource.children.items():
-        yield from endpoints(child, f'{path}/{name}')
+            yield method, where
+    for where, nouns in ((path, resource.children),
+                         (item, resource.below_item)):
+        for noun, child in nouns.items():
+            yield from endpoints(child, f'{where}/{noun}')
 
 
 def routes() -> set[tuple[str, str]]:
@@ -37,7 +41,15 @@ class EndpointsTest(base.BaseTestCase):
         self.assertEqual(routes(), set(schemas.ENDPOINTS))
 
     def test_a_route_without_a_schema_would_be_found(self) -> None:
+        class Part(Resource):
+            key = 'id'
+
+            def update(self) -> None: ...
+            def delete(self) -> None: ...
+
         class Child(Resource):
+            below_item: ClassVar = {'parts': Part()}
+
             def create(self) -> None: ...
 
         class Parent(Resource):
@@ -46,17 +58,21 @@ class EndpointsTest(base.BaseTestCase):
 
             def get_one(self) -> None: ...
 
-        self.assertEqual({('GET', '/{name}'), ('POST', '/child')},
-                         set(endpoints(Parent())))
+        self.assertEqual(
+            {('GET', '/{name}'), ('POST', '/child'),
+             ('PATCH', '/child/{name}/parts/{id}'),
+             ('DELETE', '/child/{name}/parts/{id}')},
+            set(endpoints(Parent())))
 
     def test_every_schema_is_one_and_lets_nothing_unknown_pass(
             self) -> None:
         for (_, path), endpoint in schemas.ENDPOINTS.items():
-            for schema in (endpoint.query, endpoint.response,
+            for schema in (endpoint.query, endpoint.body, endpoint.response,
                            *endpoint.path_parameters.values()):
-                jsonschema.Draft202012Validator.check_schema(schema)
+                if schema is not None:
+                    jsonschema.Draft202012Validator.check_schema(schema)
+                    self._closed(schema, path)
             self.assertIs(False, endpoint.query['additionalProperties'])
-            self._closed(endpoint.response, path)
 
     def _closed(self, schema: Any, where: str) -> None:
         if isinstance(schema, dict):
@@ -70,6 +86,28 @@ class EndpointsTest(base.BaseTestCase):
         for endpoint in schemas.ENDPOINTS.values():
             for name, schema in endpoint.query['properties'].items():
                 self.assertTrue(schema['description'], name)
+            self._described(endpoint.body)
+
+    def _described(self, schema: Any) -> None:
+        """Every field of a body has a remedy too, at any depth."""
+        if not isinstance(schema, dict):
+            return
+        for name, field in schema.get('properties', {}).items():
+            self.assertTrue(field.get('description'), name)
+        for value in schema.values():
+            self._described(value)
+
+    def test_every_path_parameter_is_described_and_no_other(self) -> None:
+        for (_, path), endpoint in schemas.ENDPOINTS.items():
+            self.assertEqual(set(re.findall('{([a-z]+)}', path)),
+                             set(endpoint.path_parameters), path)
+
+    def test_a_method_that_may_not_write_takes_no_body(self) -> None:
+        for (method, path), endpoint in schemas.ENDPOINTS.items():
+            self.assertEqual(method in ('POST', 'PATCH'),
+                             endpoint.body is not None, path)
+            self.assertEqual(endpoint.status == 204,
+                             endpoint.response is None, path)
 
 
 class QueryTest(base.BaseTestCase):
