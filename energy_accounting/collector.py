@@ -13,9 +13,9 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from energy_accounting import errors, samples, units
+from energy_accounting import errors, samples, signing, units
 from energy_accounting.ledger import accounts, engine, received, writes
 
 LOG = logging.getLogger(__name__)
@@ -64,24 +64,26 @@ class Collector:
         self._silent = False
 
     def book(self, ctxt: Mapping[str, Any],
-             payloads: Sequence[str]) -> dict[str, Any]:
+             records: Sequence[Sequence[str]]) -> dict[str, Any]:
         """Book consecutive records of one stream in one transaction.
 
-        :returns: ``results`` (a word for each payload), ``expects`` (the
+        :param records: as :class:`samples.Signed`, or as a list of the
+            same texts.
+        :returns: ``results`` (a word for each record), ``expects`` (the
             number the stream is to go on with) and ``detail`` (reasons).
         :raises errors.Unavailable: the database is away, or a record is of
             a newer version: nothing is acknowledged, send it again later.
-        :raises errors.InvalidRecord: no payload names a host, a stream and
+        :raises errors.InvalidRecord: no record names a host, a stream and
             a number: there is no position to step on with.
         """
         received_ns = self._clock_ns()
-        records = read(payloads, received_ns)
+        found = read(records, received_ns)
         if not self._user_ids:
-            records = [_without_users(record) for record in records]
+            found = [_without_users(record) for record in found]
         try:
-            booked = self._write(records, received_ns)
+            booked = self._write(found, received_ns)
         except errors.InvalidRecord:
-            booked = self._write_one_by_one(records, received_ns)
+            booked = self._write_one_by_one(found, received_ns)
         for alarm in booked.alarms:
             LOG.error('%s', alarm)
         for detail in booked.detail:
@@ -116,8 +118,8 @@ class Collector:
             try:
                 one = self._write([record], received_ns)
             except errors.InvalidRecord as error:
-                one = self._write([record._replace(problem=str(error))],
-                                  received_ns)
+                one = self._write([record._replace(problem=received.Problem(
+                    received.REFUSED, str(error)))], received_ns)
             whole = writes.Booked(
                 whole.results + one.results, one.expects,
                 whole.detail + one.detail, whole.alarms + one.alarms)
@@ -126,7 +128,7 @@ class Collector:
 
 # --- judging ----------------------------------------------------------------
 
-def read(payloads: Sequence[str],
+def read(sent: Sequence[Sequence[str]],
          received_ns: int) -> list[received.Record]:
     """The records of a call, each with its problem if it has one.
 
@@ -136,13 +138,14 @@ def read(payloads: Sequence[str],
     :raises errors.Unavailable: a record of a version not known yet.
     :raises errors.InvalidRecord: none says where it belongs.
     """
-    found = [_read(text, received_ns) for text in payloads]
+    found = [_read(one, received_ns) for one in sent]
     named = next(((place, record) for place, record in enumerate(found)
                   if isinstance(record, received.Record)), None)
     if named is None:
         raise errors.InvalidRecord(
             'no record of the call names its host, stream and sequence: '
-            + '; '.join(str(problem) for problem in found[:3]))
+            + '; '.join(record.problem for record in found[:3]
+                        if isinstance(record, _Unreadable)))
     place, neighbour = named
     following = neighbour.sequence - place
     records: list[received.Record] = []
@@ -150,9 +153,10 @@ def read(payloads: Sequence[str],
         if isinstance(record, _Unreadable):
             number = max(following, 1)
             record = received.Record(
-                record.text, _digest(record.text), neighbour.host,
-                neighbour.machine_id, neighbour.stream, number, number,
-                None, record.problem)
+                record.text, _digest(record.text), record.key,
+                record.signature, neighbour.host, neighbour.machine_id,
+                neighbour.stream, number, number, None,
+                received.Problem(received.SCHEMA, record.problem))
         records.append(record)
         following = record.last + 1
     return records
@@ -173,57 +177,65 @@ def _without_users(record: received.Record) -> received.Record:
             for part in window.parts)))
 
 
-class _Unreadable:
+class _Unreadable(NamedTuple):
     """A text that does not say where it belongs."""
 
-    def __init__(self, text: str, problem: str) -> None:
-        self.text = text
-        self.problem = problem
-
-    def __str__(self) -> str:
-        return self.problem
+    text: str
+    key: str
+    signature: str
+    problem: str
 
 
-def _read(text: Any, received_ns: int) -> received.Record | _Unreadable:
-    if not isinstance(text, str):
-        return _Unreadable(repr(text), 'a record is not a text')
+def _read(sent: Any, received_ns: int) -> received.Record | _Unreadable:
+    if not (isinstance(sent, (list, tuple)) and len(sent) == 3
+            and all(isinstance(text, str) for text in sent)):
+        return _Unreadable(repr(sent), '', '', 'a record is not a list of '
+                           'three texts: payload, key, signature')
+    signed = samples.Signed(*sent)
+    text, key = signed.payload, signing.vouched(signed)
     try:
         record = samples.from_payload(text)
     except errors.InvalidRecord as error:
-        return _identified(text, str(error))
+        return _identified(signed, key, error)
     problem = _unclean(record.host, record.stream, record.machine_id)
     if problem is not None:
-        return _Unreadable(text, problem)
+        return _Unreadable(text, key, signed.signature, problem)
     window = record if isinstance(record, samples.Window) else None
     last = (record.last if isinstance(record, samples.Lost)
             else record.sequence)
     return received.Record(
-        text, _digest(text), record.host, record.machine_id, record.stream,
-        record.sequence, last, window,
+        text, _digest(text), key, signed.signature, record.host,
+        record.machine_id, record.stream, record.sequence, last, window,
         None if window is None else problem_of(window, received_ns))
 
 
-def _identified(text: str, problem: str) -> received.Record | _Unreadable:
+def _identified(signed: samples.Signed, key: str,
+                error: errors.InvalidRecord,
+                ) -> received.Record | _Unreadable:
     """What can still be known of a malformed record."""
+    text, problem = signed.payload, str(error)
+    unreadable = _Unreadable(text, key, signed.signature, problem)
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
-        return _Unreadable(text, problem)
+        return unreadable
     if not isinstance(body, dict):
-        return _Unreadable(text, problem)
+        return unreadable
     version = body.get('v')
-    if type(version) is int and version > samples.WIRE_VERSION:
+    if type(version) is int and version > samples.WIRE_MAJOR:
         raise errors.Unavailable(problem)
     host, stream = body.get('host'), body.get('stream')
     machine_id = body.get('machine_id')
     number = body.get('sequence')
     if not (_is_name(host) and _is_name(stream)
             and type(number) is int and 0 < number < 1 << 63):
-        return _Unreadable(text, problem)
+        return unreadable
     return received.Record(
-        text, _digest(text), str(host),
+        text, _digest(text), key, signed.signature, str(host),
         str(machine_id) if _is_name(machine_id) else '', str(stream),
-        number, number, None, problem)
+        number, number, None, received.Problem(
+            received.NEWER if isinstance(error, errors.NewerRecord)
+            else received.SCHEMA, problem))
 
 
 def _is_name(value: Any) -> bool:
@@ -235,56 +247,73 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()
 
 
-def problem_of(window: samples.Window, received_ns: int) -> str | None:
+def problem_of(window: samples.Window,
+               received_ns: int) -> received.Problem | None:
     """Why a window cannot be booked whatever its turn, or None."""
     if window.end_ns > received_ns + DAY_NS:
-        return (f'it ends at {_when(window.end_ns)}, more than a day after '
-                'it arrived: set the clock of the host')
+        return received.Problem(received.FUTURE, (
+            f'it ends at {_when(window.end_ns)}, more than a day after it '
+            'arrived: set the clock of the host'))
+    strange = _strange(window)
+    if strange is not None:
+        return received.Problem(received.SCHEMA, strange)
+    for part in window.parts:
+        problem = _problem_of_part(window, part)
+        if problem is not None:
+            return problem
+    return None
+
+
+def _strange(window: samples.Window) -> str | None:
+    """What no window says of itself."""
     if window.boottime_end_ns < window.boottime_start_ns:
         return 'its boottime runs backwards'
-    problem = _unclean(
+    if len(window.version) > 255:
+        return 'its version is longer than 255 characters'
+    return _unclean(
         window.boot_id, window.policy, window.idle_kind, *window.basis,
         *(gap.reason for gap in window.gaps),
-        *(gap.zone for gap in window.gaps if gap.zone is not None))
-    if problem is None and window.version:
-        problem = _unclean(window.version)
-    if problem is None and len(window.version) > 255:
-        problem = 'its version is longer than 255 characters'
-    for part in window.parts:
-        if problem is None:
-            problem = _problem_of_part(window, part)
-    return problem
+        *(gap.zone for gap in window.gaps if gap.zone is not None),
+        *([window.version] if window.version else []))
 
 
 def _problem_of_part(window: samples.Window,
-                     part: samples.Part) -> str | None:
+                     part: samples.Part) -> received.Problem | None:
     name = f'part {part.bucket}'
     earliest_ns = min(window.start_ns, window.end_ns) - EDGE_NS
     latest_ns = max(window.start_ns, window.end_ns) + EDGE_NS
     if part.bucket > units.bucket_of(latest_ns) or (
             not part.backfilled
             and part.bucket < units.bucket_of(max(earliest_ns, 0))):
-        return f'{name} is outside its window'
+        return received.Problem(received.SCHEMA,
+                                f'{name} is outside its window')
     strange = part.zones_uj.keys() - set(window.basis)
     if strange:
-        return f'{name} has energy of {sorted(strange)}, not in its basis'
+        return received.Problem(received.SUM, (
+            f'{name} has energy of {sorted(strange)}, not in its basis'))
     booked_uj = sum(share.energy_uj for share in part.shares)
     if booked_uj != part.measured_uj:
-        return (f'{name} does not add up: its zones measured '
-                f'{part.measured_uj} uJ, its shares are {booked_uj} uJ')
+        return received.Problem(received.SUM, (
+            f'{name} does not add up: its zones measured '
+            f'{part.measured_uj} uJ, its shares are {booked_uj} uJ'))
     if part.measured_uj > MAX_ENERGY_UJ or part.idle_uj > MAX_ENERGY_UJ:
-        return f'{name} has more energy than any host can use'
+        return received.Problem(
+            received.IMPLAUSIBLE,
+            f'{name} has more energy than any host can use')
     if (max(part.measured_ns, part.busy_ns, part.capacity_ns) > MAX_CPU_NS
             or any(share.cpu_ns > MAX_CPU_NS or share.vcpu_ns > MAX_CPU_NS
                    for share in part.shares)):
-        return f'{name} has more CPU time than any host can have'
+        return received.Problem(
+            received.IMPLAUSIBLE,
+            f'{name} has more CPU time than any host can have')
     named = {share.account for share in part.shares}
     if len(named) != len(part.shares):
-        return f'{name} names an account twice'
+        return received.Problem(received.SCHEMA,
+                                f'{name} names an account twice')
     for account in named:
-        problem = _unclean(*(text for text in account if text is not None))
-        if problem is not None:
-            return f'{name}: {problem}'
+        unclean = _unclean(*(text for text in account if text is not None))
+        if unclean is not None:
+            return received.Problem(received.SCHEMA, f'{name}: {unclean}')
     return None
 
 

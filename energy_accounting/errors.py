@@ -76,6 +76,12 @@ class InvalidRecord(EnergyAccountingError):
     code = 'energy.record.invalid'
 
 
+class NewerRecord(InvalidRecord):
+    """A record has fields that must be understood and are not known here."""
+
+    code = 'energy.record.newer'
+
+
 class SpoolError(EnergyAccountingError):
     """The spool cannot be written or belongs to another host."""
 

@@ -32,6 +32,7 @@ from energy_accounting import (
     plugins,
     rpc,
     samples,
+    signing,
     ticks,
     units,
     window,
@@ -131,14 +132,24 @@ def load_policy(name: str) -> attribution.Policy:
     return policy
 
 
-def open_spool(settings: Settings, machine_id: str, *,
-               fsync: bool = True) -> spools.Spool:
-    """The spool of these settings.
+def open_signer(settings: Settings, machine_id: str) -> signing.Signer:
+    """The key of these settings' host.
 
     :raises errors.SpoolError: when it cannot be used.
     """
+    return signing.load_or_make(settings.state_path, settings.host,
+                                machine_id)
+
+
+def open_spool(settings: Settings, machine_id: str, key: str, *,
+               fsync: bool = True) -> spools.Spool:
+    """The spool of these settings.
+
+    :param key: the public key that its records are signed with.
+    :raises errors.SpoolError: when it cannot be used.
+    """
     return spools.Spool.open(
-        settings.spool_path, settings.host, machine_id, fsync=fsync,
+        settings.spool_path, settings.host, machine_id, key, fsync=fsync,
         keep_hours=settings.spool_keep_hours,
         max_days=settings.spool_max_days)
 
@@ -441,7 +452,9 @@ class Notifier:
             policy=self._settings.policy, basis=draft.basis,
             idle_kind=closed.idle_kind, idle_power_uw=closed.idle_power_uw,
             cpus=draft.cpus, memory_mib=draft.memory_mib, parts=draft.parts,
-            gaps=draft.gaps, version=self._settings.version)
+            gaps=draft.gaps, version=self._settings.version,
+            window_seconds=self._settings.window_ns // units.NS_PER_S,
+            max_power_uw=self._limits.max_power_uw)
 
 
 def _max_power_uw(settings: Settings, meter: meters.Meter) -> int:
@@ -465,15 +478,18 @@ class Sender:
 
     :param call: hands a batch to the collector and raises
         :class:`errors.Unavailable` when it cannot.
+    :param sign: vouches for a record's text.
     :param chance: a number from 0 to 1, to spread retries.
     """
 
     def __init__(self, spool: spools.Spool,
-                 call: Callable[[Sequence[str]], rpc.Reply],
+                 call: Callable[[Sequence[samples.Signed]], rpc.Reply],
+                 sign: Callable[[str], samples.Signed],
                  clock: Clock, *, window_ns: int = 60 * units.NS_PER_S,
                  chance: Callable[[], float] = random.random) -> None:
         self._spool = spool
         self._call = call
+        self._sign = sign
         self._clock = clock
         self._window_ns = window_ns
         self._chance = chance
@@ -526,7 +542,7 @@ class Sender:
     def _ask(self, batch: Sequence[spools.Record]) -> rpc.Reply:
         """Have a batch booked; after a failure the place is uncertain."""
         limit, self._limit = self._limit, 1
-        reply = self._call([record.payload for record in batch])
+        reply = self._call([self._sign(record.payload) for record in batch])
         self._limit = limit
         self._report(batch, reply)
         return reply
@@ -621,6 +637,7 @@ class Parts(NamedTuple):
 
     settings: Settings
     clock: Clock
+    signer: signing.Signer
     spool: spools.Spool
     notifier: Notifier
     close: Callable[[], None]
@@ -640,9 +657,10 @@ def from_conf(conf: cfg.ConfigOpts) -> Parts:
         stack.callback(meter.close)
         guests = guest_sources.load(conf)
         stack.callback(guests.close)
-        spool = open_spool(settings, host.machine_id())
+        signer = open_signer(settings, host.machine_id())
+        spool = open_spool(settings, host.machine_id(), signer.key)
         stack.callback(spool.close)
         notifier = Notifier(settings, clock, meter, guests, host, spool,
                             policy)
-        return Parts(settings, clock, spool, notifier,
+        return Parts(settings, clock, signer, spool, notifier,
                      stack.pop_all().close)

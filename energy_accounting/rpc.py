@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The way of windows from the notifier to the collector: one RPC method.
 
-``book(payloads)`` takes consecutive records of one stream as JSON texts and
-answers after the commit with a result for each and the sequence number
-that is expected next.  Only oslo.messaging is dealt with here; nothing
-about spools or ledgers.
+``book(records)`` takes consecutive records of one stream, each as a signed
+JSON text, and answers after the commit with a result for each and the
+sequence number that is expected next.  Only oslo.messaging is dealt with
+here; nothing about spools or ledgers.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ CALL_SECONDS = 60
 class Reply(NamedTuple):
     """The collector's answer.
 
-    :ivar results: one of :data:`samples.RESULTS` for each payload.
+    :ivar results: one of :data:`samples.RESULTS` for each record.
     :ivar expects: the sequence number it wants next.
     :ivar detail: why, for those that were not simply booked.
     """
@@ -57,7 +57,7 @@ class Endpoint(Protocol):
     """What answers: the collector."""
 
     def book(self, ctxt: dict[str, Any],
-             payloads: list[str]) -> dict[str, Any]: ...
+             records: list[list[str]]) -> dict[str, Any]: ...
 
 
 def prepare(conf: cfg.ConfigOpts) -> None:
@@ -111,14 +111,15 @@ class Caller:
             transport, target, timeout=timeout_seconds, retry=1,
             transport_options=messaging.TransportOptions(at_least_once=True))
 
-    def book(self, payloads: Sequence[str]) -> Reply:
+    def book(self, records: Sequence[samples.Signed]) -> Reply:
         """Hand records over; they are committed when this returns.
 
         :raises errors.Unavailable: whatever went wrong, known or not: the
             records may or may not be booked, and are to be sent again.
         """
         try:
-            answer = self._client.call({}, 'book', payloads=list(payloads))
+            answer = self._client.call(
+                {}, 'book', records=[list(record) for record in records])
         except messaging.RemoteError as error:
             raise errors.Unavailable(
                 'the collector could not book: '
@@ -133,7 +134,7 @@ class Caller:
         except Exception as error:  # Drivers raise what they like.
             raise errors.Unavailable(
                 f'the message bus is away: {error}') from error
-        return _reply(answer, len(payloads))
+        return _reply(answer, len(records))
 
 
 def _reply(answer: Any, count: int) -> Reply:
@@ -163,9 +164,9 @@ class _Exposed:
     # traceback for it.
     @messaging.expected_exceptions(errors.Unavailable, errors.InvalidRecord)
     def book(self, ctxt: dict[str, Any],
-             payloads: list[str]) -> dict[str, Any]:
+             records: list[list[str]]) -> dict[str, Any]:
         try:
-            return self._endpoint.book(ctxt, payloads)
+            return self._endpoint.book(ctxt, records)
         except errors.InvalidRecord as error:
             LOG.warning('a call was refused: %s', error)
             raise

@@ -18,7 +18,14 @@ from typing import Any, NamedTuple
 
 from energy_accounting import errors
 
-WIRE_VERSION = 1
+WIRE_MAJOR = 1
+WIRE_MINOR = 0
+"""The version of a record's form on the wire.
+
+A higher minor one only adds fields; ``needs`` in a record is the lowest
+minor version whose fields must be understood to book it rightly.  Fields
+beyond that may be passed over.  A higher major one is another form.
+"""
 
 INSTANCE = 'instance'
 SERVICE = 'service'
@@ -264,6 +271,10 @@ class Window:
     :ivar basis: the zones that are counted.
     :ivar idle_kind: ``configured``, ``measured`` or ``provisional``.
     :ivar idle_power_uw: None while provisional.
+    :ivar window_seconds: how long the host's windows are when nothing
+        cuts them short.
+    :ivar max_power_uw: the most all packages of the host can draw
+        together; None when the notifier does not say.
     """
 
     host: str
@@ -284,6 +295,8 @@ class Window:
     parts: tuple[Part, ...]
     gaps: tuple[Gap, ...] = ()
     version: str = ''
+    window_seconds: int = 60
+    max_power_uw: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -301,12 +314,28 @@ class Lost:
     last: int
 
 
+class Signed(NamedTuple):
+    """A record as it is sent: its text and who vouches for it.
+
+    :ivar payload: see :func:`payload`.
+    :ivar key: Ed25519 public key, base64 of its 32 bytes.
+    :ivar signature: of the payload's UTF-8, base64 of its 64 bytes.
+    """
+
+    payload: str
+    key: str
+    signature: str
+
+
 # --- the wire ---------------------------------------------------------------
 
 _PLAIN = tuple(field.name for field in dataclasses.fields(Window)
                if field.name not in ('parts', 'gaps'))
+_VERSION = {'v': WIRE_MAJOR, 'minor': WIRE_MINOR, 'needs': 0}
 _PART_PLAIN = tuple(field.name for field in dataclasses.fields(Part)
                     if field.name != 'shares')
+# A share is a row: its account's fields, then its own.
+_SHARE_WIDTH = len(Account._fields) + len(Share._fields) - 1
 
 
 def to_json(value: Any) -> str:
@@ -318,7 +347,7 @@ def to_json(value: Any) -> str:
 def payload(record: Window | Lost) -> str:
     """The text of a record: what is spooled, sent, digested."""
     if isinstance(record, Lost):
-        return to_json({'v': WIRE_VERSION, 'kind': 'lost',
+        return to_json({**_VERSION, 'kind': 'lost',
                         **dataclasses.asdict(record)})
     body: dict[str, Any] = {name: getattr(record, name) for name in _PLAIN}
     body['parts'] = [
@@ -327,7 +356,7 @@ def payload(record: Window | Lost) -> str:
          'shares': [[*share.account, *share[1:]] for share in part.shares]}
         for part in record.parts]
     body['gaps'] = [dataclasses.asdict(gap) for gap in record.gaps]
-    return to_json({'v': WIRE_VERSION, 'kind': 'window', **body})
+    return to_json({**_VERSION, 'kind': 'window', **body})
 
 
 def digest(text: str) -> str:
@@ -346,19 +375,17 @@ def from_payload(text: str) -> Window | Lost:
     try:
         body = json.loads(text, parse_float=_no_float,
                           parse_constant=_no_float)
-        version, kind = body.pop('v'), body.pop('kind')
-        if version != WIRE_VERSION:
-            raise errors.InvalidRecord(
-                f'wire version {version!r} is not {WIRE_VERSION}: upgrade '
-                'the collector before the notifiers')
+        newer = _version(body)
+        kind = body.pop('kind')
         if kind == 'lost':
-            return _checked_lost(Lost(**body))
+            return _checked_lost(Lost(**_known(Lost, body, newer)))
         if kind != 'window':
             raise errors.InvalidRecord(f'no record is of kind {kind!r}')
-        parts = tuple(_part(part) for part in body.pop('parts'))
-        gaps = tuple(_gap(gap) for gap in body.pop('gaps'))
+        parts = tuple(_part(part, newer) for part in body.pop('parts'))
+        gaps = tuple(_gap(gap, newer) for gap in body.pop('gaps'))
         body['basis'] = tuple(body['basis'])
-        return _checked_window(Window(**body, parts=parts, gaps=gaps))
+        return _checked_window(Window(**_known(Window, body, newer),
+                                      parts=parts, gaps=gaps))
     except errors.InvalidRecord:
         raise
     except (ValueError, TypeError, KeyError, AttributeError,
@@ -366,15 +393,45 @@ def from_payload(text: str) -> Window | Lost:
         raise errors.InvalidRecord(f'not a window: {error}') from error
 
 
+def _version(body: dict[str, Any]) -> bool:
+    """Whether a record may have fields that are not known here.
+
+    :raises errors.InvalidRecord: it cannot be understood here.
+    """
+    major = body.pop('v')
+    minor, needs = body.pop('minor', 0), body.pop('needs', 0)
+    if type(major) is not int or major != WIRE_MAJOR:
+        raise errors.InvalidRecord(
+            f'wire version {major!r} is not {WIRE_MAJOR}: upgrade the '
+            'collector before the notifiers')
+    _natural(minor, 'minor')
+    _natural(needs, 'needs')
+    if needs > WIRE_MINOR:
+        raise errors.NewerRecord(
+            f'it can only be understood from wire version {major}.{needs} '
+            f'on, this is {WIRE_MAJOR}.{WIRE_MINOR}: upgrade the collector, '
+            'then release it')
+    return bool(minor > WIRE_MINOR)
+
+
+def _known(fact: Any, body: dict[str, Any], newer: bool) -> dict[str, Any]:
+    """The fields of a fact; those of a newer version are passed over."""
+    if not newer:
+        return body
+    return {field.name: body[field.name]
+            for field in dataclasses.fields(fact) if field.name in body}
+
+
 def _no_float(text: str) -> Any:
     raise errors.InvalidRecord(f'{text} is not an integer')
 
 
-def _part(body: dict[str, Any]) -> Part:
-    shares = tuple(_share(row) for row in body.pop('shares'))
+def _part(body: dict[str, Any], newer: bool) -> Part:
+    shares = tuple(_share(row[:_SHARE_WIDTH] if newer else row)
+                   for row in body.pop('shares'))
     for zone, energy_uj in body['zones_uj'].items():
         _natural(energy_uj, f'zones_uj[{zone}]')
-    part = Part(**body, shares=shares)
+    part = Part(**_known(Part, body, newer), shares=shares)
     for name in ('bucket', 'measured_ns', 'busy_ns', 'capacity_ns',
                  'idle_uj'):
         _natural(getattr(part, name), name)
@@ -404,8 +461,8 @@ def _share(row: list[Any]) -> Share:
     return share
 
 
-def _gap(body: dict[str, Any]) -> Gap:
-    gap = Gap(**body)
+def _gap(body: dict[str, Any], newer: bool) -> Gap:
+    gap = Gap(**_known(Gap, body, newer))
     if gap.zone is not None:
         _text(gap.zone, 'gap zone')
     _text(gap.reason, 'gap reason')
@@ -437,10 +494,11 @@ def _checked_window(window: Window) -> Window:
     for zone in window.basis:
         _text(zone, 'basis')
     for name in ('start_ns', 'end_ns', 'boottime_start_ns',
-                 'boottime_end_ns', 'cpus', 'memory_mib'):
+                 'boottime_end_ns', 'cpus', 'memory_mib', 'window_seconds'):
         _natural(getattr(window, name), name)
-    if window.idle_power_uw is not None:
-        _natural(window.idle_power_uw, 'idle_power_uw')
+    for name in ('idle_power_uw', 'max_power_uw'):
+        if getattr(window, name) is not None:
+            _natural(getattr(window, name), name)
     if not isinstance(window.version, str):
         raise errors.InvalidRecord('version is not a text')
     return window

@@ -52,8 +52,9 @@ def serve_notifier(conf: cfg.ConfigOpts) -> None:
     parts = notifier.from_conf(conf)
     try:
         caller = rpc.Caller(rpc.make_transport(conf))
-        sender = notifier.Sender(parts.spool, caller.book, parts.clock,
-                                 window_ns=parts.settings.window_ns)
+        sender = notifier.Sender(
+            parts.spool, caller.book, parts.signer.sign, parts.clock,
+            window_ns=parts.settings.window_ns)
         LOG.info('notifier of host %s, stream %s', parts.settings.host,
                  parts.spool.stream)
         ticking = _Thread('ticks', parts.notifier.run)

@@ -82,12 +82,13 @@ class Spool:
     Safe to use from several threads.  Made by :meth:`open`.
     """
 
-    def __init__(self, path: pathlib.Path, host: str, machine_id: str, *,
-                 fsync: bool, segment_bytes: int, keep_ns: int,
+    def __init__(self, path: pathlib.Path, host: str, machine_id: str,
+                 key: str, *, fsync: bool, segment_bytes: int, keep_ns: int,
                  max_ns: int) -> None:
         self.path = path
         self._host = host
         self._machine_id = machine_id
+        self._key = key
         self._fsync = fsync
         self._segment_bytes = segment_bytes
         self._keep_ns = keep_ns
@@ -102,6 +103,7 @@ class Spool:
     def _reset(self) -> None:
         self._segments: list[_Segment] = []
         self._stream = ''
+        self._stream_key = self._key
         self._acknowledged = 0
         self._next = 1
         self._state: dict[str, Any] | None = None
@@ -110,25 +112,32 @@ class Spool:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], host: str, machine_id: str,
-             *, fsync: bool = True, segment_bytes: int = SEGMENT_BYTES,
-             keep_hours: int = 48, max_days: int = 30) -> Spool:
+             key: str, *, fsync: bool = True,
+             segment_bytes: int = SEGMENT_BYTES, keep_hours: int = 48,
+             max_days: int = 30) -> Spool:
         """Open a spool, or begin one.
 
         A directory that belongs to another host or machine, or that no
-        longer says whose it is, is set aside and a new stream begins.
+        longer says whose it is, is set aside and a new stream begins.  So
+        it is when its records were signed with another key; those that
+        were not acknowledged then go into the new stream.
 
+        :param key: the public key that the records are signed with.
         :param keep_hours: how long acknowledged records are kept.
         :param max_days: how long unacknowledged ones are.
         :raises errors.SpoolError: when it is in use by another process or
             cannot be written.
         """
-        spool = cls(pathlib.Path(path), host, machine_id, fsync=fsync,
+        spool = cls(pathlib.Path(path), host, machine_id, key, fsync=fsync,
                     segment_bytes=segment_bytes,
                     keep_ns=keep_hours * 3600 * units.NS_PER_S,
                     max_ns=max_days * 86400 * units.NS_PER_S)
         try:
             spool._lock()
             spool._load()
+            if spool._stream_key != key:
+                spool.renew('this host signs with another key now',
+                            spool._acknowledged)
         except OSError as error:
             spool.close()
             raise errors.SpoolError(
@@ -186,7 +195,7 @@ class Spool:
         try:
             meta = json.loads(meta_path.read_bytes())
             version, stream = meta['version'], meta['stream']
-            owner = (meta['host'], meta['machine_id'])
+            owner, key = (meta['host'], meta['machine_id']), meta['key']
             if version != META_VERSION or not isinstance(stream, str):
                 raise ValueError(f'version {version!r}')
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -198,6 +207,7 @@ class Spool:
                 f'{owner[1]!r}, this is {self._host!r} with '
                 f'{self._machine_id!r}')
             return ''
+        self._stream_key = key
         return stream
 
     def _begin(self) -> None:
@@ -205,10 +215,10 @@ class Spool:
         stream = str(uuid.uuid4())
         body = samples.to_json({
             'version': META_VERSION, 'stream': stream, 'host': self._host,
-            'machine_id': self._machine_id})
+            'machine_id': self._machine_id, 'key': self._key})
         self._replace('meta.json', body, durable=True)
         self._sync_directory(self.path.parent)
-        self._stream = stream
+        self._stream, self._stream_key = stream, self._key
         LOG.info('spool %s: new stream %s', self.path, stream)
 
     def _set_aside(self, reason: str) -> None:
@@ -633,8 +643,8 @@ class Spool:
         """
         path = self.path.with_name(self.path.name + _DRAFT)
         shutil.rmtree(path, ignore_errors=True)
-        renewed = Spool(path, self._host, self._machine_id, fsync=False,
-                        segment_bytes=self._segment_bytes,
+        renewed = Spool(path, self._host, self._machine_id, self._key,
+                        fsync=False, segment_bytes=self._segment_bytes,
                         keep_ns=self._keep_ns, max_ns=self._max_ns)
         renewed._begin()
         for sequence in range(after + 1, self._next):

@@ -155,8 +155,9 @@ def _metering(conf: cfg.ConfigOpts, database: engine.Database,
         stack.callback(parts.close)
         known = owners.from_conf(conf, database, time.time_ns)
         caller = stack.enter_context(_collecting(conf, database, known))
-        sender = notifier.Sender(parts.spool, caller.book, parts.clock,
-                                 window_ns=parts.settings.window_ns)
+        sender = notifier.Sender(
+            parts.spool, caller.book, parts.signer.sign, parts.clock,
+            window_ns=parts.settings.window_ns)
         # Stopped from the last to the first: no more windows come when the
         # sender sends for the last time.
         for name, run, wake in (('owners', known.run, None),
@@ -199,7 +200,8 @@ def _thread(name: str, run: Callable[[threading.Event], None],
 # --- the example ------------------------------------------------------------
 
 def play_example(database: engine.Database, path: pathlib.Path,
-                 end_ns: int, book: Callable[[Sequence[str]], rpc.Reply],
+                 end_ns: int,
+                 book: Callable[[Sequence[samples.Signed]], rpc.Reply],
                  **options: Any) -> verify.Verdict:
     """Fill an empty ledger with the example cloud's last two days.
 

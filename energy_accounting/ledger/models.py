@@ -105,6 +105,9 @@ hosts = sa.Table(
     'hosts', metadata,
     # What follows last_* is as the newest booked window of the host said
     # it; NULL before the first.  machine_id is that of the same window.
+    # public_key: whose records are booked, NULL until one is known.
+    # max_power_uw: of all packages together, as an operator says, NULL:
+    # what the windows say counts.
     # basis is a JSON list of zones.  alarm is what an operator must look
     # at (two machines under one name), NULL when there is nothing.
     _id(),
@@ -114,6 +117,9 @@ hosts = sa.Table(
     _text('state', size=16),
     _text('boundary', size=32),
     _number('enrolled_at_ns', null=True),
+    _number('retired_at_ns', null=True),
+    _text('public_key', null=True, size=64),
+    _number('max_power_uw', null=True),
     _number('last_window_start_ns', null=True),
     _number('last_window_end_ns', null=True),
     _number('last_received_ns', null=True),
@@ -125,24 +131,39 @@ hosts = sa.Table(
     _number('cpus', null=True),
     _number('memory_mib', null=True),
     _text('notifier_version', null=True),
+    _number('window_seconds', null=True),
     _text('alarm', null=True),
     sa.UniqueConstraint('name'),
+    **_TABLE)
+
+downtimes = sa.Table(
+    'downtimes', metadata,
+    # When a host is planned to be silent, [start_ns, end_ns).
+    _id(),
+    sa.Column('host_id', _Id,
+              sa.ForeignKey('hosts.id'), nullable=False),
+    _number('start_ns'),
+    _number('end_ns'),
+    _text('reason'),
+    sa.Index(None, 'host_id', 'start_ns'),
     **_TABLE)
 
 streams = sa.Table(
     'streams', metadata,
     # sequence is the last number that was acknowledged, 0 before the first;
     # digest is that record's; window_end_ns that of the last booked window.
-    # A stream is known by its host too: nobody can advance another's.
+    # A stream is known by its host and by the key that vouches for its
+    # records ('': none does): nobody can advance another's.
     _id(),
     sa.Column('host_id', _Id,
               sa.ForeignKey('hosts.id'), nullable=False),
     _text('stream'),
+    _text('public_key', size=64),
     _text('machine_id'),
     _number('sequence'),
     _text('digest', size=64),
     _number('window_end_ns', null=True),
-    sa.UniqueConstraint('host_id', 'stream'),
+    sa.UniqueConstraint('host_id', 'stream', 'public_key'),
     **_TABLE)
 
 boots = sa.Table(
@@ -158,11 +179,15 @@ acknowledged = sa.Table(
     'acknowledged', metadata,
     # The digest of every record behind a stream's position, kept longer
     # than spools keep theirs: tells a repetition from another record under
-    # a used number.
+    # a used number.  boot_id and boottime_*: of a record that was booked,
+    # to tell what a record that is booked later would overlap.
     _key('stream_id'),
     _key('sequence'),
     _text('digest', size=64),
     _number('received_ns'),
+    _text('boot_id', null=True),
+    _number('boottime_start_ns', null=True),
+    _number('boottime_end_ns', null=True),
     sa.Index(None, 'received_ns'),
     **_TABLE)
 
@@ -299,23 +324,45 @@ gaps = sa.Table(
 
 quarantine = sa.Table(
     'quarantine', metadata,
-    # energy_uj: what the record claims, 0 when it cannot be read.
+    # energy_uj: what the record claims, 0 when it cannot be read.  code:
+    # the kind of reason.  public_key: who vouched for it, '' nobody.
     # stream '' and sequence 0: not even that could be read.
     _id(),
     _text('host_name'),
     _text('stream'),
     _number('sequence'),
     _text('digest', size=64),
+    _text('public_key', size=64),
+    _text('signature', size=128),
     _number('received_ns'),
     _number('start_ns', null=True),
     _number('end_ns', null=True),
     _number('energy_uj'),
+    _text('code', size=32),
     sa.Column('reason', sa.Text(), nullable=False),
     sa.Column('payload', _LongText, nullable=False),
     _text('state', size=16),
+    _number('decided_at_ns', null=True),
     # Short enough for the longest key of InnoDB.
-    sa.UniqueConstraint('host_name', 'stream', 'sequence', 'digest'),
+    sa.UniqueConstraint('host_name', 'stream', 'sequence', 'digest',
+                        'public_key'),
     sa.Index(None, 'state', 'start_ns'),
+    **_TABLE)
+
+audit = sa.Table(
+    'audit', metadata,
+    # Who changed what.  actor: a user id, 'collector', or 'manage:NAME' of
+    # a user of the machine.  was, became: JSON; NULL: nothing.
+    _id(),
+    _number('at_ns'),
+    _text('actor'),
+    _text('request_id', null=True),
+    _text('kind', size=32),
+    _text('subject'),
+    sa.Column('was', sa.Text(), nullable=True),
+    sa.Column('became', sa.Text(), nullable=True),
+    sa.Index(None, 'at_ns'),
+    sa.Index(None, 'subject', 'at_ns'),
     **_TABLE)
 
 names = sa.Table(

@@ -16,6 +16,7 @@ from energy_accounting.ledger import bulk, models, received
 
 _REASON_CHARACTERS = 1000
 _BIGINT_MAX = (1 << 63) - 1
+_SIGNATURE_CHARACTERS = 128
 
 
 class Held:
@@ -25,26 +26,31 @@ class Held:
         self._received_ns = received_ns
         self._rows: list[dict[str, Any]] = []
 
-    def hold(self, record: received.Record, reason: str) -> str:
+    def hold(self, record: received.Record,
+             problem: received.Problem) -> str:
         """Keep a record; the reason as it is kept."""
         window = record.window
-        reason = storable(reason)[:_REASON_CHARACTERS]
+        reason = storable(problem.text)[:_REASON_CHARACTERS]
         self._rows.append({
             'host_name': record.host, 'stream': record.stream,
             'sequence': record.sequence, 'digest': record.digest,
+            'public_key': record.key, 'signature': storable(
+                record.signature)[:_SIGNATURE_CHARACTERS],
             'received_ns': self._received_ns,
             'start_ns': None if window is None else window.start_ns,
             'end_ns': None if window is None else window.end_ns,
             'energy_uj': 0 if window is None else claimed_uj(window),
-            'reason': reason, 'payload': storable(record.text),
+            'code': problem.code, 'reason': reason,
+            'payload': storable(record.text),
             'state': models.HELD})
         return reason
 
     def has(self, connection: sa.Connection,
             record: received.Record) -> bool:
         """Whether the very same record is held, now or from before."""
-        if any(row['sequence'] == record.sequence
-               and row['digest'] == record.digest for row in self._rows):
+        if any((row['sequence'], row['digest'], row['public_key'])
+               == (record.sequence, record.digest, record.key)
+               for row in self._rows):
             return True
         table = models.quarantine
         return connection.execute(
@@ -52,18 +58,23 @@ class Held:
                 table.c.host_name == record.host,
                 table.c.stream == record.stream,
                 table.c.sequence == record.sequence,
-                table.c.digest == record.digest)).first() is not None
+                table.c.digest == record.digest,
+                table.c.public_key == record.key)).first() is not None
 
     def has_number(self, connection: sa.Connection, host: str, stream: str,
-                   sequence: int) -> bool:
-        """Whether any record of a number is held, now or from before."""
+                   key: str, sequence: int) -> bool:
+        """Whether a host's own record of a number is held, now or before.
+
+        :param key: the host's key: others' records say nothing of it.
+        """
         if any(row['sequence'] == sequence for row in self._rows):
             return True
         table = models.quarantine
         return connection.execute(
             sa.select(table.c.id).where(
                 table.c.host_name == host, table.c.stream == stream,
-                table.c.sequence == sequence).limit(1)).first() is not None
+                table.c.sequence == sequence,
+                table.c.public_key == key).limit(1)).first() is not None
 
     def any_since(self, connection: sa.Connection, host: str,
                   since_ns: int) -> bool:

@@ -11,10 +11,37 @@ from typing import NamedTuple
 
 from energy_accounting import samples
 
+# Kinds of problems; they never change, for filters and for counters.
+SCHEMA = 'schema'
+NEWER = 'newer'
+SUM = 'sum'
+IMPLAUSIBLE = 'implausible'
+FUTURE = 'future'
+CONFLICT = 'conflict'
+OVERLAP = 'overlap'
+KEY = 'key'
+NOT_ENROLLED = 'not_enrolled'
+REFUSED = 'refused'
+CODES = (SCHEMA, NEWER, SUM, IMPLAUSIBLE, FUTURE, CONFLICT, OVERLAP, KEY,
+         NOT_ENROLLED, REFUSED)
+
+
+class Problem(NamedTuple):
+    """Why a record is not booked.
+
+    :ivar code: one of :data:`CODES`.
+    :ivar text: the same for people.
+    """
+
+    code: str
+    text: str
+
 
 class Record(NamedTuple):
     """One record of a stream.
 
+    :ivar key: the public key that vouches for it; '' when none does.
+    :ivar signature: as it came.
     :ivar last: the last number it stands for; ``sequence`` for a window.
     :ivar window: None for a lost record and for one that is no window.
     :ivar problem: why it cannot be booked whatever its turn, or None.
@@ -22,13 +49,15 @@ class Record(NamedTuple):
 
     text: str
     digest: str
+    key: str
+    signature: str
     host: str
     machine_id: str
     stream: str
     sequence: int
     last: int
     window: samples.Window | None
-    problem: str | None
+    problem: Problem | None
 
     @property
     def lost(self) -> bool:

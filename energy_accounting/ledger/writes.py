@@ -35,6 +35,9 @@ ALARM_NS = 3600 * units.NS_PER_S
 """An alarm of a host ends with a window that is booked when nothing of the
 host has been held for this long."""
 
+# What is kept of a booked window.
+_SPAN = ('boot_id', 'boottime_start_ns', 'boottime_end_ns')
+
 FIRST_USE = 'first_use'
 MANUAL = 'manual'
 
@@ -67,11 +70,12 @@ def book(connection: sa.Connection, records: Sequence[received.Record],
         one's are out of order.
     :param owner_of: who owns an instance whose record does not say so.
     """
-    # A record that does not add up is no reason to expect a host's windows.
+    # A record that does not add up is no reason to expect a host's windows,
+    # nor to trust who sent it.
     sound = any(record.window is not None and record.problem is None
                 for record in records)
-    host = _lock_host(connection, records[0].host, received_ns,
-                      enrolment if sound else MANUAL)
+    host = _lock_host(connection, records[0], received_ns,
+                      enrolment if sound else MANUAL, trust=sound)
     stream = _stream_of(connection, host.id, records)
     call = _Call(connection, host, stream, received_ns, owner_of)
     results = [call.take(record) for record in records]
@@ -97,10 +101,14 @@ class _Stream(NamedTuple):
     booked_until_ns: dict[str, int]
 
 
-def _lock_host(connection: sa.Connection, name: str, received_ns: int,
-               enrolment: str) -> sa.Row[Any]:
-    """The host's row, ours until the transaction ends."""
-    hosts = models.hosts
+def _lock_host(connection: sa.Connection, record: received.Record,
+               received_ns: int, enrolment: str, *,
+               trust: bool) -> sa.Row[Any]:
+    """The host's row, ours until the transaction ends.
+
+    :param trust: whether an enrolled host without a key gets this one.
+    """
+    hosts, name = models.hosts, record.host
     query = (sa.select(hosts).where(hosts.c.name == name).with_for_update())
     row = connection.execute(query).one_or_none()
     if row is None:
@@ -108,10 +116,16 @@ def _lock_host(connection: sa.Connection, name: str, received_ns: int,
             'name': name, 'site_id': models.DEFAULT_SITE,
             'state': models.PENDING, 'boundary': models.RAPL}])
         row = connection.execute(query).one()
-    if row.state == models.PENDING and enrolment == FIRST_USE:
-        connection.execute(
-            sa.update(hosts).where(hosts.c.id == row.id)
-            .values(state=models.ENROLLED, enrolled_at_ns=received_ns))
+    values: dict[str, Any] = {}
+    if (row.state == models.PENDING and enrolment == FIRST_USE
+            and record.key):
+        values.update(state=models.ENROLLED, enrolled_at_ns=received_ns)
+    if (trust and record.key and row.public_key is None
+            and (values or row.state == models.ENROLLED)):
+        values.update(public_key=record.key)
+    if values:
+        connection.execute(sa.update(hosts).where(hosts.c.id == row.id)
+                           .values(values))
         row = connection.execute(query).one()
     return row
 
@@ -125,12 +139,12 @@ def _stream_of(connection: sa.Connection, host_id: int,
     first = records[0]
     boot_ids = {record.window.boot_id for record in records
                 if record.window is not None}
-    rows = _read_stream(connection, host_id, first.stream, boot_ids)
+    rows = _read_stream(connection, host_id, first, boot_ids)
     if not rows:
         connection.execute(sa.insert(models.streams).values(
-            host_id=host_id, stream=first.stream,
+            host_id=host_id, stream=first.stream, public_key=first.key,
             machine_id=first.machine_id, sequence=0, digest=''))
-        rows = _read_stream(connection, host_id, first.stream, boot_ids)
+        rows = _read_stream(connection, host_id, first, boot_ids)
     row = rows[0]
     table = models.acknowledged
     digests = {one.sequence: one.digest for one in bulk.find(
@@ -146,7 +160,8 @@ def _stream_of(connection: sa.Connection, host_id: int,
         if one.boot_id is not None})
 
 
-def _read_stream(connection: sa.Connection, host_id: int, stream: str,
+def _read_stream(connection: sa.Connection, host_id: int,
+                 record: received.Record,
                  boot_ids: Iterable[str]) -> Sequence[sa.Row[Any]]:
     """The stream's row beside each of the boots; none if it is new."""
     streams, boots, stated = models.streams, models.boots, models.gaps
@@ -159,7 +174,8 @@ def _read_stream(connection: sa.Connection, host_id: int, stream: str,
             boots.c.host_id == streams.c.host_id,
             boots.c.boot_id.in_(sorted(boot_ids))), isouter=True)
         .where(streams.c.host_id == host_id,
-               streams.c.stream == stream)).all()
+               streams.c.stream == record.stream,
+               streams.c.public_key == record.key)).all()
 
 
 # --- a call -----------------------------------------------------------------
@@ -174,6 +190,8 @@ class _Call:
         self._received_ns = received_ns
         self._host = host
         self._stream = stream.row
+        self._trusted = bool(stream.row.public_key
+                             and stream.row.public_key == host.public_key)
         self.detail: list[str] = []
         self.alarms: list[str] = []
         # What goes on from record to record: the stream's position,
@@ -200,22 +218,25 @@ class _Call:
 
     def take(self, record: received.Record) -> str:
         """Decide about one record; nothing is written yet."""
-        if (record.host, record.stream) != (self._host.name,
-                                            self._stream.stream):
-            self._explain(record, 'a record of another stream in one call')
+        if (record.host, record.stream, record.key) != (
+                self._host.name, self._stream.stream,
+                self._stream.public_key):
+            self._explain(record, 'a record of another stream, or of '
+                                  'another key, in one call')
             return samples.OUT_OF_ORDER
         if record.sequence > self.sequence + 1:
             return self._expected_another(record)
         if record.sequence <= self.sequence:
             return self._take_old(record)
         result = self._take_next(record)
-        self._advance(record)
+        self._advance(record, result)
         return result
 
     def _take_next(self, record: received.Record) -> str:
         """The record whose turn it is."""
-        if record.problem is not None:
-            return self._hold(record, record.problem)
+        problem = record.problem or self._stranger(record)
+        if problem is not None:
+            return self._hold(record, problem)
         if record.window is None:
             self._open_gap(record)
             return samples.BOOKED
@@ -236,15 +257,32 @@ class _Call:
         if self._held.has(self._connection, record):
             return samples.DUPLICATE
         return self._hold(
-            record, record.problem or
-            f'another record was acknowledged as number {record.sequence}')
+            record, record.problem or received.Problem(
+                received.CONFLICT, 'another record was acknowledged as '
+                                   f'number {record.sequence}'))
+
+    def _stranger(self, record: received.Record) -> received.Problem | None:
+        """Why a record is not the host's own, or not yet."""
+        host = self._host
+        if not record.key:
+            return self._alarm(
+                f'host {record.host}: a record is not signed, or its '
+                'signature does not hold', received.KEY)
+        if host.state != models.ENROLLED:
+            return received.Problem(received.NOT_ENROLLED, (
+                f'host {record.host} is {host.state}: an operator must '
+                'enrol it'))
+        if not self._trusted:
+            return self._alarm(
+                f'host {record.host}: a record is signed with the key '
+                f'{record.key}, the host has {host.public_key}: if the '
+                'machine or its key was replaced, an operator must say so',
+                received.KEY)
+        return None
 
     def _obstacle(self, record: received.Record,
-                  window: samples.Window) -> str | None:
+                  window: samples.Window) -> received.Problem | None:
         """Why a window whose turn it is must not be booked."""
-        if self._host.state != models.ENROLLED:
-            return (f'host {record.host} is {self._host.state}: an operator '
-                    'must enrol it')
         if self._stream_machine_id not in ('', window.machine_id):
             return self._alarm(
                 f'host {record.host}: stream {record.stream} belongs to '
@@ -259,9 +297,10 @@ class _Call:
                 f'time: {self._machine_id} and {window.machine_id}')
         until_ns = self._booked_until_ns.get(window.boot_id)
         if until_ns is not None and window.boottime_start_ns < until_ns:
-            return (f'overlap: it starts at boottime '
-                    f'{window.boottime_start_ns} ns, and this boot is '
-                    f'booked up to {until_ns} ns')
+            return received.Problem(received.OVERLAP, (
+                f'overlap: it starts at boottime '
+                f'{window.boottime_start_ns} ns, and this boot is booked up '
+                f'to {until_ns} ns'))
         return None
 
     def _add(self, record: received.Record, window: samples.Window) -> None:
@@ -306,7 +345,8 @@ class _Call:
                for gap in self._said):
             return True
         if self._held.has_number(self._connection, record.host,
-                                 record.stream, record.sequence - 1):
+                                 record.stream, record.key,
+                                 record.sequence - 1):
             return True
         stated = models.gaps.c
         return self._connection.execute(
@@ -324,8 +364,9 @@ class _Call:
                              if moment_ns is not None), record.sequence)
         self._explain(record, f'lost up to {record.last}')
 
-    def _hold(self, record: received.Record, reason: str) -> str:
-        self._explain(record, self._held.hold(record, reason))
+    def _hold(self, record: received.Record,
+              problem: received.Problem) -> str:
+        self._explain(record, self._held.hold(record, problem))
         return samples.QUARANTINED
 
     def _expected_another(self, record: received.Record) -> str:
@@ -335,16 +376,21 @@ class _Call:
     def _explain(self, record: received.Record, reason: str) -> None:
         self.detail.append(f'{record.stream}/{record.sequence}: {reason}')
 
-    def _alarm(self, text: str) -> str:
-        self.alarms.append(text)
-        return text
+    def _alarm(self, text: str,
+               code: str = received.CONFLICT) -> received.Problem:
+        if text not in self.alarms:
+            self.alarms.append(text)
+        return received.Problem(code, text)
 
-    def _advance(self, record: received.Record) -> None:
+    def _advance(self, record: received.Record, result: str) -> None:
+        window = record.window if result == samples.BOOKED else None
         self.sequence = record.last
         self._digests[record.sequence] = record.digest
         self._acknowledged.append({
             'stream_id': self._stream.id, 'sequence': record.sequence,
-            'digest': record.digest, 'received_ns': self._received_ns})
+            'digest': record.digest, 'received_ns': self._received_ns,
+            **{name: None if window is None else getattr(window, name)
+               for name in _SPAN}})
 
     # --- writing ---
 
@@ -401,7 +447,7 @@ class _Call:
                           last_window_start_ns=min(self._newest.start_ns,
                                                    self._received_ns),
                           last_window_end_ns=self._host_end_ns)
-        if self._acknowledged:
+        if self._acknowledged and self._trusted:
             values['last_received_ns'] = self._received_ns
         if values:
             self._connection.execute(
@@ -415,4 +461,5 @@ def _said_by(window: samples.Window) -> dict[str, Any]:
             'idle_kind': window.idle_kind,
             'idle_power_uw': window.idle_power_uw, 'cpus': window.cpus,
             'memory_mib': window.memory_mib,
-            'notifier_version': window.version}
+            'notifier_version': window.version,
+            'window_seconds': window.window_seconds}

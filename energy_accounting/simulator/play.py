@@ -119,7 +119,7 @@ class _Hypervisor:
 
     def __init__(self, cloud: world.World, host: world.Host,
                  state_path: pathlib.Path,
-                 call: Callable[[Sequence[str]], rpc.Reply],
+                 call: Callable[[Sequence[samples.Signed]], rpc.Reply],
                  fsync: bool) -> None:
         machine = host.machine
         self._host = host
@@ -137,15 +137,16 @@ class _Hypervisor:
         settings, figures = self._settings, HostFigures(self._host)
         settings.state_path.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
+            signer = notifier.open_signer(settings, figures.machine_id())
             spool = notifier.open_spool(settings, figures.machine_id(),
-                                        fsync=self._fsync)
+                                        signer.key, fsync=self._fsync)
             stack.callback(spool.close)
             self.notifier = notifier.Notifier(
                 settings, self._clock, Meter(self._host),
                 Guests(self._host), figures, spool,
                 notifier.load_policy(settings.policy))
-            self.sender = notifier.Sender(spool, self._call, self._clock,
-                                          window_ns=WINDOW_NS)
+            self.sender = notifier.Sender(spool, self._call, signer.sign,
+                                          self._clock, window_ns=WINDOW_NS)
             self._alive = stack.pop_all()
 
     def kill(self) -> None:
@@ -160,7 +161,8 @@ class _Hypervisor:
 
 
 def play(state_path: pathlib.Path, end_ns: int,
-         call: Callable[[Sequence[str]], rpc.Reply], *, seed: int = 1,
+         call: Callable[[Sequence[samples.Signed]], rpc.Reply], *,
+         seed: int = 1,
          duration_seconds: int = example.DURATION_SECONDS,
          step_ms: int = STEP_MS, fsync: bool = True,
          progress: Callable[[int], object] = lambda seconds: None,

@@ -23,6 +23,9 @@ from oslotest import base
 from energy_accounting import errors, notifier, rpc, samples
 from energy_accounting import spool as spools
 from tests.functional import base as servers
+from tests.unit import records
+
+RECORD = samples.Signed('1', 'key', 'signature')
 
 
 class Ledger:
@@ -36,14 +39,14 @@ class Ledger:
         self.go_on = threading.Event()
         self.go_on.set()
 
-    def book(self, ctxt, payloads):
+    def book(self, ctxt, records):
         self.entered.set()
         self.go_on.wait(30)
         with self.mutex:
             if self.failures:
                 raise self.failures.pop(0)
             results = []
-            for payload in payloads:
+            for payload, _key, _signature in records:
                 fresh = int(payload) == len(self.booked) + 1
                 if fresh:
                     self.booked.append(int(payload))
@@ -87,12 +90,12 @@ class MessagingCase(base.BaseTestCase):
 
     def sender(self, count, timeout_seconds=20):
         path = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        spool = spools.Spool.open(path / 'spool', 'h', 'm', fsync=False)
+        spool = spools.Spool.open(path / 'spool', 'h', 'm', 'k', fsync=False)
         self.addCleanup(spool.close)
         for number in range(1, count + 1):
             spool.append(str(number), {}, 1)
         return notifier.Sender(spool, self.caller(timeout_seconds).book,
-                               notifier.SystemClock())
+                               records.SIGNER.sign, notifier.SystemClock())
 
 
 class TestMessaging(MessagingCase):
@@ -114,14 +117,15 @@ class TestMessaging(MessagingCase):
         seen = []
 
         class Endpoint:
-            def book(self, ctxt, payloads):
-                seen.extend(payloads)
-                return {'results': [samples.BOOKED] * len(payloads),
+            def book(self, ctxt, records):
+                seen.extend(records)
+                return {'results': [samples.BOOKED] * len(records),
                         'expects': 61}
         self.serve(Endpoint())
-        payloads = [f'{number} ä' + 'x' * 17_000 for number in range(60)]
-        self.caller().book(payloads)
-        self.assertEqual(payloads, seen)
+        sent = [samples.Signed(f'{number} ä' + 'x' * 17_000, 'key', 'name')
+                for number in range(60)]
+        self.caller().book(sent)
+        self.assertEqual([list(record) for record in sent], seen)
 
     def test_failure_over_there_is_an_error_here(self):
         ledger = Ledger()
@@ -130,13 +134,13 @@ class TestMessaging(MessagingCase):
         self.serve(ledger)
         for words in ('Unavailable: the database is away', 'KeyError'):
             error = self.assertRaises(errors.Unavailable,
-                                      self.caller().book, ['1'])
+                                      self.caller().book, [RECORD])
             self.assertIn(words, str(error))
         self.assertEqual([], ledger.booked)
 
     def test_nobody_listening_is_known_at_once(self):
         error = self.assertRaises(errors.Unavailable,
-                                  self.caller().book, ['1'])
+                                  self.caller().book, [RECORD])
         self.assertIn('no collector is listening', str(error))
 
     def test_collector_that_stops_finishes_the_call_it_works_on(self):
@@ -261,11 +265,11 @@ COLLECTOR = textwrap.dedent("""
     from energy_accounting import rpc
 
     class Endpoint:
-        def book(self, ctxt, payloads):
+        def book(self, ctxt, records):
             # Committed, and then it dies: or it dies before.
             if sys.argv[2] == 'committed':
                 with open(sys.argv[3], 'a') as ledger:
-                    ledger.write('\\n'.join(payloads) + '\\n')
+                    ledger.writelines(text + '\\n' for text, *_ in records)
             print('killme', flush=True)
             import time
             time.sleep(60)

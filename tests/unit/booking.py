@@ -27,9 +27,8 @@ class BookingCase(unittest.TestCase):
 
     def book(self, *sent: samples.Window | samples.Lost | str,
              ) -> tuple[list[str], int]:
-        answer = self.collector.book({}, [
-            one if isinstance(one, str) else samples.payload(one)
-            for one in sent])
+        answer = self.collector.book({}, [records.signed(one)
+                                          for one in sent])
         self.assertEqual(len(sent), len(answer['results']))
         return answer['results'], answer['expects']
 

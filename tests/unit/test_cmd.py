@@ -150,7 +150,7 @@ class TestRefusals(CommandCase):
         state = self.path / 'state'
         state.mkdir()
         (state / 'machine-id').write_text(MACHINE_ID + '\n')
-        spool = spools.Spool.open(state / 'spool', 'h', MACHINE_ID)
+        spool = spools.Spool.open(state / 'spool', 'h', MACHINE_ID, 'k')
         self.addCleanup(spool.close)
         self.assert_refused(['in use by another process'], 'notifier',
                             '--config-file', self.conf())
@@ -206,7 +206,8 @@ class TestNotifier(CommandCase):
     def spooled(self):
         path = self.path / 'state' / 'spool'
         meta = json.loads((path / 'meta.json').read_text())
-        spool = spools.Spool.open(path, 'h', meta['machine_id'])
+        spool = spools.Spool.open(path, 'h', meta['machine_id'],
+                                  meta['key'])
         self.addCleanup(spool.close)
         return [samples.from_payload(record.payload)
                 for record in spool.records(1)]

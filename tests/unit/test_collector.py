@@ -132,7 +132,7 @@ class TestMalformed(booking.BookingCase):
 
     def test_a_newer_notifier_waits_for_a_newer_collector(self) -> None:
         body = json.loads(samples.payload(records.window(1)))
-        body['v'] = samples.WIRE_VERSION + 1
+        body['v'] = samples.WIRE_MAJOR + 1
         before = sums.contents(self.database)
         self.assertRaises(errors.Unavailable, self.book, json.dumps(body))
         self.assertEqual(before, sums.contents(self.database))
@@ -311,7 +311,8 @@ class TestEveryJouleOnce(unittest.TestCase):
         def send(sent: list[str]) -> int:
             # Another process each time: nothing is remembered.
             answer = collector.Collector(
-                database, None, lambda: booking.NOW_NS).book({}, sent)
+                database, None, lambda: booking.NOW_NS).book(
+                    {}, [records.signed(text) for text in sent])
             for text, result in zip(sent, answer['results'], strict=True):
                 if result in ('booked', 'quarantined'):
                     self.assertNotIn(text, taken)

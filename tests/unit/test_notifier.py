@@ -149,7 +149,7 @@ class NotifierCase(base.BaseTestCase):
             self.spool.close()
         settings = dataclasses.replace(self.settings, **changes)
         return self.begin(settings, notifier.open_spool(
-            settings, 'machine-1', fsync=False))
+            settings, 'machine-1', 'k', fsync=False))
 
     def begin(self, settings, spool):
         self.spool = spool
@@ -225,7 +225,8 @@ class TestWindows(NotifierCase):
                 boottime_end_ns=boottime_ns, policy='two-part/1',
                 basis=('dram-0', 'package-0'), idle_kind='configured',
                 idle_power_uw=20_000_000, cpus=4, memory_mib=8192,
-                parts=one.parts, gaps=(), version='1.2.3'), one)
+                parts=one.parts, gaps=(), version='1.2.3',
+                window_seconds=60, max_power_uw=400 * 10 ** 6), one)
         [part] = one.parts
         self.assertEqual({'package-0': 3_000_000_000,
                           'dram-0': 600_000_000}, part.zones_uj)
@@ -701,7 +702,7 @@ class TestLettingGo(NotifierCase):
 
     def test_acknowledged_windows_are_purged_as_time_passes(self):
         self.begin(self.settings, spools.Spool.open(
-            self.settings.spool_path, 'h', 'machine-1', fsync=False,
+            self.settings.spool_path, 'h', 'machine-1', 'k', fsync=False,
             segment_bytes=20_000, keep_hours=1)).step()
         self.live(7200)
         self.assertEqual(1, self.windows()[0].sequence)

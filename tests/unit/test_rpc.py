@@ -6,9 +6,10 @@ from oslo_config import cfg
 from oslo_messaging import conffixture
 from oslotest import base
 
-from energy_accounting import errors, rpc
+from energy_accounting import errors, rpc, samples
 
 URL = 'fake://'
+RECORD = samples.Signed('a', 'key', 'signature')
 
 
 class Endpoint:
@@ -18,8 +19,8 @@ class Endpoint:
         self.answer = answer
         self.seen = []
 
-    def book(self, ctxt, payloads):
-        self.seen.append((ctxt, payloads))
+    def book(self, ctxt, records):
+        self.seen.append((ctxt, records))
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -59,19 +60,22 @@ class RpcCase(base.BaseTestCase):
     def assert_unavailable(self, answer, words):
         self.serve(answer)
         error = self.assertRaises(errors.Unavailable,
-                                  self.caller().book, ['a'])
+                                  self.caller().book, [RECORD])
         self.assertIn(words, str(error))
 
 
 class TestCalls(RpcCase):
 
-    def test_payloads_arrive_as_they_were_and_the_answer_comes_back(self):
+    def test_records_arrive_as_they_were_and_the_answer_comes_back(self):
         endpoint = self.serve({'results': ['booked', 'quarantined'],
                                'expects': 3, 'detail': ['2: why']})
-        reply = self.caller().book(['{"a": "ä"}', 'x' * 100_000])
+        sent = [samples.Signed('{"a": "ä"}', 'key', 'signature'),
+                samples.Signed('x' * 100_000, 'key', 'signature')]
+        reply = self.caller().book(sent)
         self.assertEqual(
             rpc.Reply(('booked', 'quarantined'), 3, ('2: why',)), reply)
-        self.assertEqual(['{"a": "ä"}', 'x' * 100_000], endpoint.seen[0][1])
+        self.assertEqual([list(record) for record in sent],
+                         endpoint.seen[0][1])
 
     def test_database_that_is_away_is_no_acknowledgement(self):
         self.assert_unavailable(errors.Unavailable('database is away'),
@@ -83,7 +87,7 @@ class TestCalls(RpcCase):
 
     def test_nobody_there_is_no_acknowledgement(self):
         error = self.assertRaises(errors.Unavailable,
-                                  self.caller(1).book, ['a'])
+                                  self.caller(1).book, [RECORD])
         self.assertIn('no collector answered', str(error))
 
     def test_answer_of_another_form_is_no_acknowledgement(self):

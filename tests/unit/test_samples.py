@@ -66,7 +66,9 @@ class TestWire(unittest.TestCase):
         part = {**json.loads(samples.payload(WINDOW))['parts'][0]}
         for text in (
                 '', '[]', 'null', '{}', '{"v":1}', '[' * 100_000,
-                changed(v=2), changed(v=True, kind='window', host=None),
+                changed(v=2), changed(v='1'), changed(minor=-1),
+                changed(minor='0'), changed(needs=0.0),
+                changed(v=True, kind='window', host=None),
                 changed(kind='other'), changed(sequence=0),
                 changed(sequence=-1), changed(sequence=1.0),
                 changed(sequence=True), changed(start_ns=2 ** 63),
@@ -92,6 +94,33 @@ class TestWire(unittest.TestCase):
             with self.subTest(text=text[:80]), \
                     self.assertRaises(errors.InvalidRecord):
                 samples.from_payload(text)
+
+    def test_a_newer_minor_version_is_half_understood(self):
+        body = json.loads(samples.payload(WINDOW))
+        newer = {**body, 'minor': samples.WIRE_MINOR + 1, 'surplus': 1,
+                 'gaps': [{**gap, 'surplus': 1} for gap in body['gaps']],
+                 'parts': [{**part, 'surplus': {}, 'shares': [
+                     [*share, 'surplus'] for share in part['shares']]}
+                     for part in body['parts']]}
+        self.assertEqual(WINDOW, samples.from_payload(json.dumps(newer)))
+        # The same without the number is no record of ours.
+        self.assertRaises(errors.InvalidRecord, samples.from_payload,
+                          json.dumps({**newer,
+                                      'minor': samples.WIRE_MINOR}))
+        # What is known must still be there, and be right.
+        for name in ('sequence', 'parts'):
+            less = {key: value for key, value in newer.items()
+                    if key != name}
+            self.assertRaises(errors.InvalidRecord, samples.from_payload,
+                              json.dumps(less))
+
+    def test_a_field_that_must_be_understood_is_passed_over(self):
+        text = changed(minor=samples.WIRE_MINOR + 3,
+                       needs=samples.WIRE_MINOR + 2)
+        with self.assertRaisesRegex(
+                errors.NewerRecord,
+                rf'from wire version 1\.{samples.WIRE_MINOR + 2} on'):
+            samples.from_payload(text)
 
     def test_a_lost_record_ends_before_it_begins(self):
         lost = samples.Lost('host', 'machine', 'stream', 5, 4)

@@ -37,12 +37,12 @@ class Ledger:
     def expects(self):
         return self.booked[-1][1] + 1 if self.booked else 1
 
-    def __call__(self, payloads):
-        self.calls.append(len(payloads))
+    def __call__(self, sent):
+        self.calls.append(len(sent))
         failure = self.failures.pop(0) if self.failures else None
         if failure == 'before':
             raise errors.Unavailable('away')
-        results = [self.take(payload) for payload in payloads]
+        results = [self.take(record.payload) for record in sent]
         if failure == 'after':
             raise errors.Unavailable('the answer was lost')
         return rpc.Reply(tuple(results), self.expects)
@@ -105,13 +105,14 @@ class SenderCase(base.BaseTestCase):
 
     def open(self, **options):
         path = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        spool = spools.Spool.open(path / 'spool', 'h', 'm', fsync=False,
+        spool = spools.Spool.open(path / 'spool', 'h', 'm', 'k', fsync=False,
                                   **options)
         self.addCleanup(spool.close)
         return spool
 
     def make(self):
-        return notifier.Sender(self.spool, self.ledger, self.clock,
+        return notifier.Sender(self.spool, self.ledger,
+                               records.SIGNER.sign, self.clock,
                                window_ns=WINDOW_NS, chance=lambda: 1.0)
 
     def fill(self, count):
@@ -202,7 +203,8 @@ class TestSending(SenderCase):
         answers = [rpc.Reply((samples.BOOKED,), 2),
                    rpc.Reply((samples.OUT_OF_ORDER,), 1)] * 100
         sender = notifier.Sender(
-            self.spool, lambda payloads: answers.pop(0), self.clock)
+            self.spool, lambda sent: answers.pop(0),
+            records.SIGNER.sign, self.clock)
         sender._spool.records = (
             lambda first, limit: [spools.Record(first, first, str(first))])
         self.assertRaises(errors.Unavailable, sender.send_pending)
@@ -224,9 +226,9 @@ class TestSending(SenderCase):
         self.fill(1)
         stream = self.spool.stream
         sender = notifier.Sender(
-            self.spool, lambda payloads: rpc.Reply(
+            self.spool, lambda sent: rpc.Reply(
                 (samples.QUARANTINED,), 2, ('1: does not add up',)),
-            self.clock)
+            records.SIGNER.sign, self.clock)
         self.assertEqual(1, sender.send_pending())
         self.assertEqual(stream, self.spool.stream)
         self.assertIn('quarantined record 1', self.log.output)
@@ -253,16 +255,17 @@ class TestRestores(base.BaseTestCase):
             lambda: records.START_NS + 30 * collector.DAY_NS)
 
     def open(self):
-        self.spool = spools.Spool.open(self.path / 'spool', 'h', 'm',
+        self.spool = spools.Spool.open(self.path / 'spool', 'h', 'm', 'k',
                                        fsync=False)
         self.addCleanup(self.spool.close)
-        self.sender = notifier.Sender(self.spool, self.call, Clock())
+        self.sender = notifier.Sender(self.spool, self.call,
+                                      records.SIGNER.sign, Clock())
 
-    def call(self, payloads):
+    def call(self, sent):
         failure = self.failures.pop() if self.failures else None
         if failure == 'before':
             raise errors.Unavailable('away')
-        answer = self.collector.book({}, payloads)
+        answer = self.collector.book({}, sent)
         if failure == 'after':
             raise errors.Unavailable('the answer was lost')
         return rpc.Reply(tuple(answer['results']), answer['expects'])
@@ -472,7 +475,8 @@ class TestPatience(SenderCase):
         self.assertIn('the collector is back', self.log.output)
 
     def test_retry_is_spread_over_half_of_the_patience(self):
-        sender = notifier.Sender(self.spool, self.ledger, self.clock,
+        sender = notifier.Sender(self.spool, self.ledger,
+                                 records.SIGNER.sign, self.clock,
                                  chance=lambda: 0.0)
         self.assertEqual(4 * SECOND_NS, sender._patience_ns(4))
         self.assertEqual(30 * SECOND_NS, sender._patience_ns(4000))
@@ -481,11 +485,12 @@ class TestPatience(SenderCase):
         self.fill(1)
         answers = [ValueError('surprise')]
 
-        def call(payloads):
+        def call(sent):
             if answers:
                 raise answers.pop()
-            return self.ledger(payloads)
-        self.sender = notifier.Sender(self.spool, call, self.clock)
+            return self.ledger(sent)
+        self.sender = notifier.Sender(self.spool, call,
+                                      records.SIGNER.sign, self.clock)
         self.run_until(3)
         self.assert_booked(1)
         self.assertIn('surprise', self.log.output)
@@ -506,21 +511,23 @@ class TestPatience(SenderCase):
         stop = threading.Event()
         stop.set()
 
-        def slow(payloads):
+        def slow(sent):
             self.clock.now_ns += SECOND_NS
-            return self.ledger(payloads)
-        notifier.Sender(self.spool, slow, self.clock).run(stop)
+            return self.ledger(sent)
+        notifier.Sender(self.spool, slow, records.SIGNER.sign,
+                        self.clock).run(stop)
         self.assertEqual([1, 60, 60], self.ledger.calls)
 
     def test_stop_ends_a_backlog_between_two_batches(self):
         self.fill(60 * 10)
         stop = threading.Event()
 
-        def call(payloads):
+        def call(sent):
             if len(self.ledger.calls) == 1:
                 stop.set()
                 self.clock.now_ns += 0
             self.clock.now_ns += 2 * SECOND_NS
-            return self.ledger(payloads)
-        notifier.Sender(self.spool, call, self.clock).run(stop)
+            return self.ledger(sent)
+        notifier.Sender(self.spool, call, records.SIGNER.sign,
+                        self.clock).run(stop)
         self.assertEqual([1, 60, 60, 60], self.ledger.calls)

@@ -33,8 +33,9 @@ class SpoolCase(base.BaseTestCase):
             self.useFixture(fixtures.TempDir()).path) / 'spool'
         self.log = self.useFixture(fixtures.FakeLogger('energy_accounting'))
 
-    def open(self, host='h', machine_id='m', **options):
-        spool = spools.Spool.open(self.path, host, machine_id, **options)
+    def open(self, host='h', machine_id='m', key='k', **options):
+        spool = spools.Spool.open(self.path, host, machine_id, key,
+                                  **options)
         self.addCleanup(spool.close)
         return spool
 
@@ -216,6 +217,18 @@ class TestRenewing(SpoolCase):
         self.spool.close()
         self.spool = self.open()
 
+    def test_records_are_sent_under_another_key_than_the_streams(self):
+        self.spool.acknowledge(3)
+        self.spool.close()
+        self.spool = self.open(key='other')
+        self.assertNotEqual(self.stream, self.spool.stream)
+        self.assertEqual([(1, 4), (2, 5)], self.windows())
+        self.assertIn('another key', self.log.output)
+        stream = self.spool.stream
+        self.spool.close()
+        self.spool = self.open(key='other')
+        self.assertEqual(stream, self.spool.stream)
+
     def test_windows_that_were_not_sent_go_into_the_new_stream(self):
         self.spool.renew('of a reason', 3)
         for _ in range(2):
@@ -296,7 +309,7 @@ class TestDamage(SpoolCase):
         whole = path.read_bytes()
         for size in range(before, len(whole)):
             path.write_bytes(whole[:size])
-            spool = spools.Spool.open(self.path, 'h', 'm', fsync=False)
+            spool = spools.Spool.open(self.path, 'h', 'm', 'k', fsync=False)
             self.assertEqual((stream, {'n': 2}, 3), (
                 spool.stream, spool.last_state(), spool.next_sequence))
             fill(spool, 1)
@@ -324,7 +337,7 @@ class TestDamage(SpoolCase):
             damaged = bytearray(whole)
             damaged[position] ^= 0x41
             path.write_bytes(damaged)
-            spool = spools.Spool.open(self.path, 'h', 'm', fsync=False)
+            spool = spools.Spool.open(self.path, 'h', 'm', 'k', fsync=False)
             self.assertEqual(expected(3, 2), numbers(spool), position)
             self.assertEqual({'n': 3}, spool.last_state())
             spool.close()
@@ -463,7 +476,7 @@ class TestLettingGo(SpoolCase):
 CHILD = textwrap.dedent("""
     import os, sys
     from energy_accounting import spool as spools
-    spool = spools.Spool.open(sys.argv[1], 'h', 'm')
+    spool = spools.Spool.open(sys.argv[1], 'h', 'm', 'k')
     while True:
         number = spool.next_sequence
         spool.append('%d' % number, {'n': number}, 1)
@@ -488,7 +501,7 @@ class TestRealFailures(SpoolCase):
             child.wait()
             child.stdout.close()
             last = told[-1] if told else last
-            spool = spools.Spool.open(self.path, 'h', 'm')
+            spool = spools.Spool.open(self.path, 'h', 'm', 'k')
             # At most the one that was under way may be there unreported.
             self.assertIn(spool.newest, (last, last + 1))
             self.assertEqual({'n': spool.newest}, spool.last_state())

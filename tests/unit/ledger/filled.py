@@ -130,6 +130,7 @@ class Filled:
             'host_name': host, 'stream': 's', 'sequence': len(held) + 1,
             'digest': 'd', 'received_ns': start_ns, 'start_ns': start_ns,
             'end_ns': start_ns + units.NS_PER_S * 60, 'energy_uj': energy_uj,
+            'public_key': '', 'signature': '', 'code': 'sum',
             'reason': 'does not add up', 'payload': '{}',
             'state': models.HELD})
 

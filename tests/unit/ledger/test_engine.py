@@ -55,7 +55,7 @@ class TestSQLite(FileCase):
               self.database.writer() as connection):
             connection.execute(sa.insert(models.streams).values(
                 host_id=9, stream='s', machine_id='m', sequence=0,
-                digest=''))
+                digest='', public_key=''))
 
     def test_a_write_that_fails_leaves_nothing(self) -> None:
         def fail(connection: sa.Connection) -> None:
