@@ -270,16 +270,15 @@ class Processes:
         with self._lock:
             if look:
                 self.look()
-            live = []
-            for guest in list(self._guests.values()):
-                try:
-                    cpu_ns = guest.cpu.read()
-                except _Gone:
-                    self._finish(guest)
-                    continue
-                if cpu_ns is not None and self._vhosts:
-                    cpu_ns += self._vhost_ns(guest)
-                live.append((guest, cpu_ns))
+            before = list(self._guests.values())
+            live = self._cpu_ns(before)
+            if look and self._watch is None and len(live) < len(before):
+                # Nobody tells of an end here: who is at a PID that is used
+                # again is seen only when the one before is gone.
+                self.look()
+                live += self._cpu_ns([
+                    guest for guest in self._guests.values()
+                    if guest not in before])
             if self._watch is not None:
                 # Whoever ended up to here: its clock may be another's.
                 self._watch.handle(0)
@@ -300,6 +299,21 @@ class Processes:
                     guest.machine.instance_id, NOBODY)))
             return guests.GuestsNow(tuple(readings), tuple(ended),
                                     self._parents_cpu_ns())
+
+    def _cpu_ns(self, wanted: list[_Guest],
+                ) -> list[tuple[_Guest, int | None]]:
+        """The CPU time of each guest that is still there."""
+        live = []
+        for guest in wanted:
+            try:
+                cpu_ns = guest.cpu.read()
+            except _Gone:
+                self._finish(guest)
+                continue
+            if cpu_ns is not None and self._vhosts:
+                cpu_ns += self._vhost_ns(guest)
+            live.append((guest, cpu_ns))
+        return live
 
     def instances(self) -> dict[str, str]:
         """The incarnation of each guest that was there at the last look."""

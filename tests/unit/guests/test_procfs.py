@@ -217,6 +217,13 @@ class CpuTime(TreeCase):
         self.assertEqual((B, '41-900', JIFFY_NS), (
             guest.instance_id, guest.incarnation, guest.cpu_ns))
 
+    def test_a_guest_at_a_reused_pid_is_seen_a_reading_late(self):
+        self.host.qemu(41, A, start=100, user=500)
+        source = self.source()
+        self.cpu(source)
+        self.host.qemu(41, B, start=900, user=1)
+        self.assertEqual({B: JIFFY_NS}, self.cpu(source))
+
     def test_a_reused_pid_gives_a_guest_anothers_time(self):
         self.host.qemu(41, A, start=100, user=500)
         source = self.source()
