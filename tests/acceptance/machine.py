@@ -49,6 +49,7 @@ class Machine(fakes.FakeHost):
     """A host with two threads whose every CPU second has an owner.
 
     :param packages: so many zones ``package-N`` that hold ``first_uj``.
+    :ivar emitted_uj: what all of them drew.
     """
 
     def __init__(self, root: pathlib.Path, *, packages: int = 1,
@@ -57,6 +58,7 @@ class Machine(fakes.FakeHost):
         self.packages(packages, dram=False)
         self._counters = dict.fromkeys(
             (f'intel-rapl:{number}' for number in range(packages)), first_uj)
+        self.emitted_uj = 0
         self._busy_ms = 0
         self._used_ms: dict[int, int] = {}
         self._starts: dict[int, int] = {}
@@ -72,6 +74,7 @@ class Machine(fakes.FakeHost):
         zone = f'intel-rapl:{package}'
         self._counters[zone] = (
             self._counters[zone] + energy_uj) % fakes.INTEL_RANGE_UJ
+        self.emitted_uj += energy_uj
         if self.energy_path(zone).exists():
             self.energy(zone, self._counters[zone])
 
@@ -88,19 +91,35 @@ class Machine(fakes.FakeHost):
         zone = f'intel-rapl:{package}'
         self.energy(zone, self._counters[zone])
 
+    def clear(self) -> None:
+        """Firmware sets every counter to 0."""
+        for number, zone in enumerate(self._counters):
+            self._counters[zone] = 0
+            self.show(number)
+
+    def boot(self, boot_id: str) -> None:
+        """All guests are gone, and everything begins at 0."""
+        for pid in list(self._places):
+            self.die(pid)
+        self.clear()
+        self._cgroups = dict.fromkeys(self._cgroups, 0)
+        for path in self._cgroups:
+            self.cgroup(path)
+        self._busy_ms = 0
+        self.stat()
+        fakes.write(self.procfs / 'sys/kernel/random/boot_id',
+                    f'{boot_id}\n')
+
     # --- guests -------------------------------------------------------------
 
     def start(self, pid: int, instance_id: str, *, cgroup: str | None = None,
-              now: bool = False, **options: Any) -> None:
+              started_ns: int = 10_000_000_000, **options: Any) -> None:
         """A guest in a scope as libvirt makes it.
 
-        :param now: it starts at this moment; else it is older than we.
+        :param started_ns: boottime; by default it is older than we.
         """
         place = cgroup or f'{_SLICE}/machine-qemu-{pid}.scope'
-        start = 1000
-        if now:
-            start = time.clock_gettime_ns(
-                time.CLOCK_BOOTTIME) * fakes.USER_HZ // 10**9
+        start = started_ns * fakes.USER_HZ // 10**9
         self._starts[pid], self._used_ms[pid] = start, 0
         self._places[pid] = place
         for path in _upwards(place):

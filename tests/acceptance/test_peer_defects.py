@@ -17,6 +17,7 @@ import concurrent.futures
 import pathlib
 import shutil
 import tempfile
+import time
 import unittest
 from collections.abc import Callable
 from typing import Any
@@ -78,6 +79,10 @@ class Case:
             self.service.kill()
 
 
+def boottime_ns() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
 # --- what each machine goes through -----------------------------------------
 
 def unreadable_process(case: Case) -> Seen:
@@ -136,7 +141,7 @@ def reused_pid(case: Case) -> Seen:
     service.step(lambda: machine.run(41, 2000), lambda: machine.heat(20 * J))
     service.step(
         lambda: machine.run(41, 600), lambda: machine.die(41),
-        lambda: machine.start(41, STALE, now=True),
+        lambda: machine.start(41, STALE, started_ns=boottime_ns()),
         lambda: machine.run(41, 200), lambda: machine.run(42, 200),
         lambda: machine.heat(10 * J))
     return case.books()
