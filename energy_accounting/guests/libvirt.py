@@ -280,17 +280,19 @@ class LibvirtGuests:
     def _identity(self, domain: Any) -> processes.Identity | None:
         """What Nova says of a domain; None: nothing (any more)."""
         binding = self._binding
-        try:
-            text = domain.metadata(binding.VIR_DOMAIN_METADATA_ELEMENT,
-                                   metadata.NAMESPACE)
-        except binding.libvirtError as error:
-            if error.get_error_code() in (
-                    binding.VIR_ERR_NO_DOMAIN_METADATA,
-                    binding.VIR_ERR_NO_DOMAIN,
-                    binding.VIR_ERR_OPERATION_INVALID):
-                return None
-            raise
-        return metadata.parse(text, user_ids=self._user_ids)
+        for namespace in (metadata.NAMESPACE, metadata.OLD_NAMESPACE):
+            try:
+                text = domain.metadata(binding.VIR_DOMAIN_METADATA_ELEMENT,
+                                       namespace)
+            except binding.libvirtError as error:
+                if error.get_error_code() not in (
+                        binding.VIR_ERR_NO_DOMAIN_METADATA,
+                        binding.VIR_ERR_NO_DOMAIN,
+                        binding.VIR_ERR_OPERATION_INVALID):
+                    raise
+            else:
+                return metadata.parse(text, user_ids=self._user_ids)
+        return None
 
     def _info(self, instance_id: str, domain: Any) -> _Unseen | None:
         binding = self._binding

@@ -13,6 +13,9 @@ import xml.etree.ElementTree as ElementTree
 from energy_accounting.guests import processes, qemu
 
 NAMESPACE = 'http://openstack.org/xmlns/libvirt/nova/1.1'
+# What older releases wrote (Rocky among them); a guest that has run since
+# then still has it.
+OLD_NAMESPACE = 'http://openstack.org/xmlns/libvirt/nova/1.0'
 _LONGEST = 255
 
 

@@ -37,7 +37,7 @@ from energy_accounting import conf as configuration
 from energy_accounting import guests as guest_sources
 from energy_accounting.api import app
 from energy_accounting.guests import host as host_figures
-from energy_accounting.guests import libvirt, procfs
+from energy_accounting.guests import libvirt, metadata, procfs
 from tests.acceptance.machine import J, Machine, microjoules
 from tests.unit import records
 from tests.unit.api import cloud as api
@@ -72,9 +72,10 @@ _BINDING = types.SimpleNamespace(
 class _Domain:
     """A domain as the daemon shows it; ``text`` is Nova's metadata."""
 
-    def __init__(self, instance_id: str, text: str | None) -> None:
+    def __init__(self, instance_id: str) -> None:
         self._instance_id = instance_id
-        self.text = text
+        self.text: str | None = None
+        self.namespace = metadata.NAMESPACE
 
     def UUID(self) -> bytes:
         return uuid.UUID(self._instance_id).bytes
@@ -83,9 +84,13 @@ class _Domain:
         return 1
 
     def metadata(self, kind: int, namespace: str) -> str:
-        if self.text is None:
+        if self.text is None or namespace != self.namespace:
             raise DaemonError
         return self.text
+
+    def info(self) -> tuple[int, ...]:
+        # Asked for where a process is not seen: it has just ended.
+        return _BINDING.VIR_DOMAIN_SHUTOFF, 0, 0, 1, 0
 
 
 class Daemon:
@@ -118,11 +123,11 @@ class Daemon:
     def close(self) -> None:
         pass
 
-    def say(self, instance_id: str, text: str | None) -> None:
+    def say(self, instance_id: str, text: str | None,
+            namespace: str = metadata.NAMESPACE) -> None:
         """Nova writes the metadata of a guest."""
-        domain = self.domains.setdefault(instance_id,
-                                         _Domain(instance_id, text))
-        domain.text = text
+        domain = self.domains.setdefault(instance_id, _Domain(instance_id))
+        domain.text, domain.namespace = text, namespace
         if self._changed is not None:
             self._changed(self, domain, 0, None, None)
 
@@ -187,8 +192,10 @@ class Host:
               mock.patch.object(host_figures, 'from_conf', self._figures)):
             parts = notifier.from_conf(conf)
         self._parts = parts
+        signer = getattr(parts, 'signer', None)
         self.sender = notifier.Sender(
-            parts.spool, self._cloud.call, *([parts.signer.sign] if hasattr(parts, 'signer') else []), parts.clock,
+            parts.spool, self._cloud.call,
+            *([] if signer is None else [signer.sign]), parts.clock,
             window_ns=parts.settings.window_ns)
         parts.notifier.step()
 
@@ -254,7 +261,8 @@ class Host:
         self.machine.boot(str(uuid.uuid4()))
 
     def guest(self, pid: int, instance_id: str, load: int = 200, *,
-              text: str | None = None, **options: Any) -> None:
+              text: str | None = None, namespace: str = metadata.NAMESPACE,
+              **options: Any) -> None:
         """A guest starts now.
 
         :param text: what Nova writes of it.
@@ -263,14 +271,14 @@ class Host:
                            **options)
         self.loads[pid] = load
         if self.daemon is not None:
-            self.daemon.say(instance_id, text)
+            self.daemon.say(instance_id, text, namespace)
 
     def end(self, pid: int, instance_id: str | None = None) -> None:
         """A guest ends now."""
-        self.machine.die(pid)
-        del self.loads[pid]
         if self.daemon is not None and instance_id is not None:
             self.daemon.domains.pop(instance_id, None)
+        self.machine.die(pid)
+        del self.loads[pid]
 
     def pass_time(self, seconds: int) -> None:
         """What the machine does meanwhile."""
@@ -380,6 +388,12 @@ class Cloud(base.BaseTestCase):
 
     def balance(self) -> dict[str, Any]:
         return dict(self.get('/v1/balance', **self.period())['balance'])
+
+    def unallocated(self, balance: Mapping[str, Any]) -> dict[str, int]:
+        """Microjoules by the reason why nobody has them."""
+        return {reason: int(energy['energy_uj']) for reason, energy
+                in balance['unallocated_by_reason'].items()
+                if int(energy['energy_uj'])}
 
     def assert_books(self, *, lost_uj: int = 0, quarantined_uj: int = 0,
                      gaps: Mapping[str, int] | None = None,
