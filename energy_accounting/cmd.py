@@ -35,7 +35,9 @@ def manage() -> int:
     def run() -> Any:
         from energy_accounting import manage as implementation
         return implementation.main()
-    return _guarded('collector', run)
+    # 1 is an answer of it.
+    return _guarded('collector', run,
+                    failed=2 if 'reconcile' in sys.argv[1:] else 1)
 
 
 def status() -> int:
@@ -98,25 +100,28 @@ def load(argv: Sequence[str],
     return conf
 
 
-def _guarded(extra: str, run: Callable[[], Any]) -> int:
-    """Run; our errors, and those of the configuration, in one line."""
+def _guarded(extra: str, run: Callable[[], Any], *, failed: int = 1) -> int:
+    """Run; our errors, and those of the configuration, in one line.
+
+    :param failed: the exit status after one.
+    """
     try:
         return run() or 0
     except errors.EnergyAccountingError as error:
-        return _fail(str(error))
+        return _fail(str(error), failed)
     except ModuleNotFoundError as error:
         package = (error.name or '').partition('.')[0]
         if package == 'energy_accounting':
             raise
         return _fail(f'{package} is not installed: '
-                     f"pip install 'energy-accounting[{extra}]'")
+                     f"pip install 'energy-accounting[{extra}]'", failed)
     except Exception as error:
         if type(error).__module__.partition('.')[0] != 'oslo_config':
             raise
-        return _fail(str(error))
+        return _fail(str(error), failed)
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, failed: int) -> int:
     text = ' '.join(message.split())
     print(f'{os.path.basename(sys.argv[0])}: {text}', file=sys.stderr)
-    return 1
+    return failed

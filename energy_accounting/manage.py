@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """``energy-accounting-manage``: what an operator does to the database.
 
-Reads the command line and calls; what is done stands in ``ledger``.
+Reads the command line and calls; what is done stands in ``ledger`` and
+``reconcile``.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import importlib.metadata
 import sys
 import time
@@ -16,7 +18,8 @@ from typing import Any
 from oslo_config import cfg
 
 from energy_accounting import conf as configuration
-from energy_accounting.ledger import engine, purge
+from energy_accounting import errors, owners, reconcile, units
+from energy_accounting.ledger import engine, hosts, purge, reserved, retired
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     conf(sys.argv[1:] if argv is None else list(argv),
          project=configuration.NAME,
          version=importlib.metadata.version(configuration.NAME))
-    conf.command.run(conf)
-    return 0
+    status: int | None = conf.command.run(conf)
+    return status or 0
 
 
 def _add_commands(groups: Any) -> None:
@@ -46,13 +49,32 @@ def _add_commands(groups: Any) -> None:
     _add(commands, 'version', _version, 'show the revision of the tables')
     _add(commands, 'purge', _purge,
          'drop what is older than the [collector] retention options say')
+    parser = _add(groups, 'reconcile', _reconcile,
+                  'compare instance-hours with those Nova counts; ends with '
+                  '0 when they agree, 1 when they do not, 2 when it cannot '
+                  'be known')
+    for name, what in (('start', 'first moment'),
+                       ('end', 'end, itself excluded')):
+        parser.add_argument(
+            f'--{name}', required=True, metavar='TIME',
+            help=f'{what} of what is compared: an ISO 8601 time with Z or '
+                 'an offset, on a quarter of an hour, not in the future')
+    parser.add_argument(
+        '--tolerance', type=int, metavar='SECONDS',
+        help='instance time by which both may differ (default: two windows '
+             'at each of two edges, 240 s at 60 s windows)')
+    parser.add_argument('--format', choices=('table', 'json'),
+                        default='table')
 
 
-def _add(commands: Any, name: str, run: Callable[[cfg.ConfigOpts], None],
-         text: str) -> None:
+
+def _add(commands: Any, name: str,
+         run: Callable[[cfg.ConfigOpts], int | None], text: str,
+         ) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=text, description=text)
     parser.set_defaults(run=run)
+    return parser
 
 
 def _sync(conf: cfg.ConfigOpts) -> None:
@@ -73,3 +95,86 @@ def _purge(conf: cfg.ConfigOpts) -> None:
     for name, count in gone.items():
         print(f'{name}: {count}')
 
+
+# --- reconcile --------------------------------------------------------------
+
+def _reconcile(conf: cfg.ConfigOpts) -> int:
+    now_ns = time.time_ns()
+    given = conf.command
+    start_ns, end_ns = (_quarter(name, getattr(given, name), now_ns)
+                        for name in ('start', 'end'))
+    if start_ns >= end_ns:
+        raise errors.InvalidRequest('--end: give a time after --start')
+    if given.tolerance is not None and given.tolerance < 0:
+        raise errors.InvalidRequest('--tolerance: give seconds from 0')
+    nova = owners.nova_from_conf(conf)
+    if nova is None:
+        raise errors.ConfigurationError(
+            '[nova] auth_type is not set: give credentials of a user who '
+            'may read the usage of all projects')
+    database = engine.Database.from_conf(conf)
+    engine.check_schema(database)
+    period = reconcile.Period(start_ns, end_ns)
+    found = _Ledger(database, period, now_ns)
+    allowed_ns = (reconcile.tolerance_ns(reconcile.WINDOW_SECONDS)
+                  if given.tolerance is None
+                  else given.tolerance * units.NS_PER_S)
+    result = reconcile.compare(
+        nova.usage(units.moment(start_ns), units.moment(end_ns)),
+        found.seen(), period, allowed_ns, reconcile.Answers(
+            lambda instance, from_ns, until_ns: reconcile.off_ns(
+                nova.actions(instance.instance_id), from_ns, until_ns,
+                instance.state),
+            found.unmeasured_ns, found.before))
+    shown = reconcile.as_json if given.format == 'json' else reconcile.as_text
+    print(shown(result, period, allowed_ns, found.complete_ns))
+    return 0 if result.agreed else 1
+
+
+class _Ledger:
+    """What the comparison asks of the ledger."""
+
+    def __init__(self, database: engine.Database, period: reconcile.Period,
+                 now_ns: int) -> None:
+        self._database = database
+        self._start = units.bucket_of(period.start_ns)
+        self._end = units.bucket_of(period.end_ns)
+        self._now_ns = now_ns
+        self.complete_ns = database.read(hosts.complete_until)
+
+    def seen(self) -> list[reserved.Reserved]:
+        kept = self._database.read(retired.kept_since)
+        if self._start < kept:
+            raise errors.InvalidRequest(
+                '--start: rows by instance are kept from '
+                f'{units.iso(units.bucket_start(kept))} on; give that or a '
+                'later time')
+        return self._database.read(reserved.read, self._start, self._end,
+                                   self._now_ns)
+
+    def unmeasured_ns(self, names: Sequence[str], start_ns: int,
+                      end_ns: int) -> int:
+        return self._database.read(reserved.unmeasured_ns, names, start_ns,
+                                   end_ns)
+
+    def before(self, instance_id: str, until_ns: int,
+               ) -> list[reserved.Reserved]:
+        return self._database.read(
+            reserved.read, self._start, units.bucket_of(until_ns) + 1,
+            self._now_ns, instance_id)
+
+
+def _quarter(name: str, text: str, now_ns: int) -> int:
+    """A moment of the command line, in nanoseconds since 1970."""
+    try:
+        moment_ns = units.wall_ns(datetime.datetime.fromisoformat(text))
+    except ValueError as error:
+        raise errors.InvalidRequest(
+            f'--{name}: {text[:64]!r} is not an ISO 8601 time with Z or an '
+            'offset; give one such as 2026-11-01T00:00:00Z') from error
+    if moment_ns % units.BUCKET_NS or not 0 <= moment_ns <= now_ns:
+        raise errors.InvalidRequest(
+            f'--{name}: {text[:64]!r} is inside a quarter of an hour or in '
+            'the future; give minute 00, 15, 30 or 45 of a time that has '
+            'passed')
+    return moment_ns

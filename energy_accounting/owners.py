@@ -10,6 +10,7 @@ long as it likes.  What was learnt becomes dated facts in the ledger
 from __future__ import annotations
 
 import datetime
+import decimal
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from novaclient import client as nova_client
 from novaclient import exceptions as nova_exceptions
 from oslo_config import cfg
 
-from energy_accounting import errors, units
+from energy_accounting import errors, reconcile, units
 from energy_accounting.ledger import accounts, engine, identities
 
 LOG = logging.getLogger(__name__)
@@ -100,11 +101,71 @@ class Nova:
                 yield server.id, accounts.Owner(
                     server.tenant_id,
                     server.flavor.get('original_name'), server.user_id)
-        except (nova_exceptions.ClientException,
-                ksa_exceptions.ClientException, AttributeError,
-                TypeError, ValueError) as error:
+        except _NOVA_FAILS as error:
             raise errors.Unavailable(
                 f'{type(error).__name__}: {error}') from error
+
+    def usage(self, start: datetime.datetime, end: datetime.datetime,
+              ) -> Iterator[reconcile.InNova]:
+        """Every instance that Nova counts in a time, and how long.
+
+        What os-simple-tenant-usage says, page by page: a project's
+        instances may be on several.
+        """
+        # Nova takes times without a zone for UTC and refuses others.
+        period = [moment.astimezone(units.UTC).replace(tzinfo=None)
+                  for moment in (start, end)]
+        marker = None
+        try:
+            while True:
+                page = [server for tenant in self._client.usage.list(
+                    *period, detailed=True, marker=marker)
+                    for server in tenant.server_usages]
+                if not page:
+                    return
+                yield from map(_in_nova, page)
+                marker = page[-1]['instance_id']
+        except _NOVA_FAILS as error:
+            raise errors.Unavailable(
+                f'{type(error).__name__}: {error}') from error
+
+    def actions(self, instance_id: str) -> list[tuple[int, str]]:
+        """When what was done to an instance; empty where it is forgotten.
+
+        Actions that failed are among them: Nova says so of each event of
+        an action only.
+        """
+        try:
+            return [(_ns(action.start_time), action.action) for action
+                    in self._client.instance_action.list(instance_id)]
+        except nova_exceptions.NotFound:
+            return []
+        except _NOVA_FAILS as error:
+            raise errors.Unavailable(
+                f'{type(error).__name__}: {error}') from error
+
+
+_NOVA_FAILS = (nova_exceptions.ClientException,
+               ksa_exceptions.ClientException, AttributeError, LookupError,
+               TypeError, ValueError)
+"""What novaclient raises, and what follows from an answer of another
+form."""
+
+
+def _in_nova(server: Mapping[str, Any]) -> reconcile.InNova:
+    hours = decimal.Decimal(repr(server['hours']))
+    ended = server['ended_at']
+    return reconcile.InNova(
+        server['instance_id'], server['name'], server['tenant_id'],
+        server['flavor'], server['vcpus'],
+        int((hours * HOUR_NS).to_integral_value()), server['state'],
+        _ns(server['started_at']), None if ended is None else _ns(ended))
+
+
+def _ns(text: str) -> int:
+    """A time of Nova, which has no zone and is UTC."""
+    return units.wall_ns(datetime.datetime.fromisoformat(
+        text.removesuffix('Z')).replace(tzinfo=units.UTC))
 
 
 class Owners:
@@ -271,26 +332,29 @@ def from_conf(conf: cfg.ConfigOpts, database: engine.Database,
     ``auth_type`` or ``auth_url`` is one that is not used.
     """
     keystone: Directory | None = None
-    nova: Servers | None = None
     session = _session(conf, 'service_auth')
     if session is not None:
         keystone = Keystone(ksa_adapter.Adapter(
             session, service_type='identity',
             interface=['internal', 'public'],
             min_version='3', max_version='3.latest'))
-    session = _session(conf, 'nova')
-    if session is not None:
-        options = conf.nova
-        nova = Nova(nova_client.Client(
-            NOVA_MICROVERSION, session=session,
-            service_type=options.service_type or 'compute',
-            region_name=options.region_name,
-            endpoint_override=options.endpoint_override,
-            endpoint_type=options.valid_interfaces
-            or ['internal', 'public']))
-    return Owners(database, keystone, nova, clock_ns,
+    return Owners(database, keystone, nova_from_conf(conf), clock_ns,
                   user_ids=conf.collector.user_ids,
                   interval_seconds=conf.collector.owners_refresh_seconds)
+
+
+def nova_from_conf(conf: cfg.ConfigOpts) -> Nova | None:
+    """Nova as ``[nova]`` says; None without ``auth_type``."""
+    session = _session(conf, 'nova')
+    if session is None:
+        return None
+    options = conf.nova
+    return Nova(nova_client.Client(
+        NOVA_MICROVERSION, session=session,
+        service_type=options.service_type or 'compute',
+        region_name=options.region_name,
+        endpoint_override=options.endpoint_override,
+        endpoint_type=options.valid_interfaces or ['internal', 'public']))
 
 
 def _session(conf: cfg.ConfigOpts, group: str) -> Any:

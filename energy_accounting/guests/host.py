@@ -15,7 +15,6 @@ from oslo_config import cfg
 
 from energy_accounting import errors, guests, units
 from energy_accounting.guests import cgroups as cgroup_trees
-from energy_accounting.guests import kernel, qemu
 
 MACHINE_ID = pathlib.Path('/etc/machine-id')
 _MACHINE_ID = re.compile(r'[0-9a-f]{32}\Z')
@@ -49,8 +48,7 @@ class Host:
         try:
             lines = self._stat.read_bytes().split(b'\n')
             fields = lines[0].split()
-            jiffies = sum(kernel.count(fields[n]) for n in _BUSY)
-            busy_ns = kernel.count(b'%d' % jiffies, JIFFY_NS)
+            busy_ns = sum(int(fields[n]) for n in _BUSY) * JIFFY_NS
         except (OSError, ValueError, IndexError) as error:
             raise errors.MeterError(
                 f'{self._stat} cannot be read: {error}; [notifier] '
@@ -70,11 +68,14 @@ class Host:
         :raises errors.MeterError: when procfs does not say.
         """
         try:
-            return kernel.word(self._boot_id.read_bytes())
+            found = self._boot_id.read_text().strip()
         except (OSError, ValueError) as error:
             raise errors.MeterError(
                 f'{self._boot_id} cannot be read: {error}; [notifier] '
                 'procfs_path names where procfs is') from error
+        if not found:
+            raise errors.MeterError(f'{self._boot_id} is empty')
+        return found
 
     def machine_id(self) -> str:
         """What tells this machine from another of the same host name.
@@ -104,12 +105,10 @@ class Host:
 
 def _memory_mib(path: pathlib.Path) -> int:
     try:
-        for line in path.read_bytes().splitlines():
-            name, _, value = line.partition(b':')
-            if name == b'MemTotal':
-                memory_mib = kernel.count(value.split()[0]) // 1024
-                if 0 < memory_mib <= qemu.MOST_MIB:
-                    return memory_mib
+        for line in path.read_text().splitlines():
+            name, _, value = line.partition(':')
+            if name == 'MemTotal':
+                return int(value.split()[0]) // 1024
     except (OSError, ValueError, IndexError):
         pass
     raise errors.MeterError(f'{path} does not say MemTotal; [notifier] '

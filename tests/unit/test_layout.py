@@ -41,7 +41,8 @@ ALLOWED = {
                          'attribution', 'idle', 'window', 'signing', 'spool',
                          'rpc'},
     'ledger': FACTS,
-    'owners': BOTTOM | {'ledger'},
+    'reconcile': BOTTOM | {'ledger'},
+    'owners': BOTTOM | {'ledger', 'reconcile'},
     'collector': FACTS | {'ledger', 'signing'},
     'report': FACTS | {'ledger'},
     # Faces.
@@ -50,7 +51,7 @@ ALLOWED = {
     'osc': {'units', 'client'},
     # Beside the way: whole processes and what plays them.
     'simulator': FACTS | {'guests', 'notifier', 'rpc'},
-    'manage': BOTTOM | {'conf', 'ledger'},
+    'manage': BOTTOM | {'conf', 'ledger', 'owners', 'reconcile'},
     'status': BOTTOM | {'conf', 'ledger'},
     # The outermost: processes.
     'service': None,
@@ -61,7 +62,7 @@ ALLOWED = {
 }
 # Standard library and each other; no I/O.
 CORE = {'units', 'errors', 'samples', 'ticks', 'attribution', 'idle',
-        'window', 'report'}
+        'window', 'reconcile', 'report'}
 # Standard library without what reads clocks, files, networks, processes.
 IMPURE = {'asyncio', 'ctypes', 'glob', 'http', 'io', 'logging', 'mmap',
           'multiprocessing', 'os', 'pathlib', 'random', 'secrets', 'select',
