@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from energy_accounting import errors
+from energy_accounting.guests import kernel
 
 LOG = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ def _directory(root: pathlib.Path, path: str) -> pathlib.Path | None:
     outside = False
     while inside == '..' or inside.startswith('../'):
         inside, outside = inside[3:], True
-    if not inside:
+    if not inside or '..' in inside.split('/'):
         return None
     if outside and not (root / inside).is_dir():
         for depth in ('*', '*/*', '*/*/*'):
@@ -149,11 +150,11 @@ def cpu_ns(directory: pathlib.Path) -> int | None:
             for line in file:
                 key, _, value = line.partition(b' ')
                 if key == b'usage_usec':
-                    return int(value) * 1000
+                    return kernel.count(value, 1000)
     except (OSError, ValueError):
         pass
     try:
-        return int((directory / 'cpuacct.usage').read_bytes())
+        return kernel.count((directory / 'cpuacct.usage').read_bytes())
     except (OSError, ValueError):
         return None
 
@@ -230,8 +231,13 @@ class Services:
 
     def _matches(self, pattern: str) -> list[pathlib.Path]:
         for hierarchy in self._cgroups.hierarchies:
-            matches = [path for path in sorted(hierarchy.root.glob(pattern))
-                       if cpu_ns(path) is not None]
+            try:
+                paths = sorted(hierarchy.root.glob(pattern))
+            except OSError as error:
+                # A part longer than any name may be.
+                LOG.debug('%s cannot be looked for: %s', pattern, error)
+                continue
+            matches = [path for path in paths if cpu_ns(path) is not None]
             if matches:
                 return matches
         return []
@@ -270,15 +276,16 @@ def _pattern(option: str) -> tuple[str, str]:
         name, pattern = '', name
     pattern = pattern.strip().strip('/')
     name = name.strip()
-    if not pattern or {'..', '**'} & set(pattern.split('/')):
+    if (not pattern or '**' in pattern or '..' in pattern.split('/')
+            or not pattern.isprintable()):
         raise errors.ConfigurationError(
             f'[notifier] service_cgroups has {option!r}: give [name=]path '
-            'with a path under cgroup_path, without .. and **')
+            'with a printable path under cgroup_path, without .. and **')
     if not name:
         last = _UNIT.sub('', pattern.rsplit('/', 1)[-1])
-        name = _GLOB.sub('', last).rstrip('@-_.') or pattern
-    if len(name) > 255:
+        name = _GLOB.sub('', last).strip().rstrip('@-_. ') or pattern
+    if len(name) > 255 or not name.isprintable():
         raise errors.ConfigurationError(
-            f'[notifier] service_cgroups has the name {name[:40]}...: at '
-            'most 255 characters')
+            f'[notifier] service_cgroups has the name {name[:40]!r}: give '
+            'one of at most 255 printable characters')
     return name, pattern

@@ -15,6 +15,7 @@ from oslo_config import cfg
 
 from energy_accounting import errors, guests, units
 from energy_accounting.guests import cgroups as cgroup_trees
+from energy_accounting.guests import kernel, qemu
 
 MACHINE_ID = pathlib.Path('/etc/machine-id')
 _MACHINE_ID = re.compile(r'[0-9a-f]{32}\Z')
@@ -48,7 +49,8 @@ class Host:
         try:
             lines = self._stat.read_bytes().split(b'\n')
             fields = lines[0].split()
-            busy_ns = sum(int(fields[n]) for n in _BUSY) * JIFFY_NS
+            jiffies = sum(kernel.count(fields[n]) for n in _BUSY)
+            busy_ns = kernel.count(b'%d' % jiffies, JIFFY_NS)
         except (OSError, ValueError, IndexError) as error:
             raise errors.MeterError(
                 f'{self._stat} cannot be read: {error}; [notifier] '
@@ -68,14 +70,11 @@ class Host:
         :raises errors.MeterError: when procfs does not say.
         """
         try:
-            found = self._boot_id.read_text().strip()
+            return kernel.word(self._boot_id.read_bytes())
         except (OSError, ValueError) as error:
             raise errors.MeterError(
                 f'{self._boot_id} cannot be read: {error}; [notifier] '
                 'procfs_path names where procfs is') from error
-        if not found:
-            raise errors.MeterError(f'{self._boot_id} is empty')
-        return found
 
     def machine_id(self) -> str:
         """What tells this machine from another of the same host name.
@@ -105,10 +104,12 @@ class Host:
 
 def _memory_mib(path: pathlib.Path) -> int:
     try:
-        for line in path.read_text().splitlines():
-            name, _, value = line.partition(':')
-            if name == 'MemTotal':
-                return int(value.split()[0]) // 1024
+        for line in path.read_bytes().splitlines():
+            name, _, value = line.partition(b':')
+            if name == b'MemTotal':
+                memory_mib = kernel.count(value.split()[0]) // 1024
+                if 0 < memory_mib <= qemu.MOST_MIB:
+                    return memory_mib
     except (OSError, ValueError, IndexError):
         pass
     raise errors.MeterError(f'{path} does not say MemTotal; [notifier] '

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 
-from energy_accounting.guests import processes
+from energy_accounting.guests import processes, qemu
 
 NAMESPACE = 'http://openstack.org/xmlns/libvirt/nova/1.1'
 # What older releases wrote (Rocky among them); a guest that has run since
@@ -26,6 +26,8 @@ def parse(text: str, *, user_ids: bool = False) -> processes.Identity:
         and writes neither entities nor a document type.
     :param user_ids: whether the user's id may be taken.
     """
+    if '<!DOCTYPE' in text:
+        return processes.NOBODY
     try:
         # Whoever may define domains is the operator; see above.
         root = ElementTree.fromstring(text)  # noqa: S314
@@ -37,8 +39,8 @@ def parse(text: str, *, user_ids: bool = False) -> processes.Identity:
         flavor=_attribute(flavor, 'name'),
         user_id=_attribute(_find(root, 'owner', 'user'), 'uuid')
         if user_ids else None,
-        vcpus=_number(_find(root, 'flavor', 'vcpus')),
-        memory_mib=_number(_find(root, 'flavor', 'memory')))
+        vcpus=_number(_find(root, 'flavor', 'vcpus'), qemu.MOST_VCPUS),
+        memory_mib=_number(_find(root, 'flavor', 'memory'), qemu.MOST_MIB))
 
 
 def _find(root: ElementTree.Element, *names: str,
@@ -48,12 +50,16 @@ def _find(root: ElementTree.Element, *names: str,
 
 
 def _attribute(element: ElementTree.Element | None, name: str) -> str | None:
-    value = '' if element is None else element.get(name, '').strip()
-    return value if 0 < len(value) <= _LONGEST else None
+    # Nova allows every blank there is inside a flavor's name, and a record
+    # only the plain one.
+    value = '' if element is None else ' '.join(element.get(name, '').split())
+    if not 0 < len(value) <= _LONGEST or not value.isprintable():
+        return None
+    return value
 
 
-def _number(element: ElementTree.Element | None) -> int | None:
+def _number(element: ElementTree.Element | None, most: int) -> int | None:
     text = '' if element is None else (element.text or '').strip()
     if not (text.isascii() and text.isdigit() and len(text) <= 12):
         return None
-    return int(text) or None
+    return int(text) if 0 < int(text) <= most else None

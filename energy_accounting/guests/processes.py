@@ -34,7 +34,7 @@ from typing import NamedTuple, Protocol
 
 from energy_accounting import guests, samples
 from energy_accounting.guests import cgroups as cgroup_trees
-from energy_accounting.guests import host, qemu
+from energy_accounting.guests import host, kernel, qemu
 
 LOG = logging.getLogger(__name__)
 
@@ -81,13 +81,16 @@ def _stat(procfs_path: pathlib.Path, pid: int) -> _Stat:
     :raises OSError: when it cannot be read.
     :raises ValueError: when it is something else.
     """
-    text = _read(f'{procfs_path}/{pid}/stat').decode('utf-8', 'replace')
-    name, separator, rest = text.rpartition(') ')
+    text = _read(f'{procfs_path}/{pid}/stat')
+    name, separator, rest = text.rpartition(b') ')
     fields = rest.split()
     if not separator or len(fields) < 20:
         raise ValueError(f'/proc/{pid}/stat is {text[:80]!r}')
-    return _Stat(name.partition('(')[2], fields[0], int(fields[1]),
-                 int(fields[6]),
+    for field in (11, 12, 19):
+        kernel.count(fields[field], host.JIFFY_NS)
+    return _Stat(name.partition(b'(')[2].decode('utf-8', 'replace'),
+                 fields[0].decode('utf-8', 'replace'),
+                 kernel.count(fields[1]), kernel.count(fields[6]),
                  int(fields[11]) + int(fields[12]), int(fields[19]))
 
 
@@ -175,7 +178,8 @@ class _Files:
             for thread in os.listdir(task):
                 try:
                     found[thread] = max(
-                        int(_read(f'{task}/{thread}/schedstat').split()[0]),
+                        kernel.count(_read(
+                            f'{task}/{thread}/schedstat').split()[0]),
                         self._threads.get(thread, 0))
                 except (OSError, ValueError, IndexError):
                     continue

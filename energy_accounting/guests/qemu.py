@@ -16,6 +16,10 @@ from typing import NamedTuple
 # QEMU's own defaults (qemu(1), -smp and -m).
 _DEFAULT_VCPUS = 1
 _DEFAULT_MIB = 128
+# More than any machine has or will be given: such a number is a slip, and
+# in a record it would cost all guests of the host their window.
+MOST_VCPUS = 1 << 13
+MOST_MIB = 1 << 27
 _TOPOLOGY = ('drawers', 'books', 'sockets', 'dies', 'clusters', 'modules',
              'cores', 'threads')
 _SIZE = re.compile(r'([0-9]{1,18})(?:\.([0-9]{1,18}))?([bkmgtpe]?)\Z')
@@ -73,11 +77,14 @@ def _vcpus(fields: dict[str, str]) -> int:
         if _count(fields.get(key)):
             return _count(fields.get(key))
     counts = [_count(fields.get(key)) or 1 for key in _TOPOLOGY]
-    return math.prod(counts) or _DEFAULT_VCPUS
+    vcpus = math.prod(counts)
+    return vcpus if vcpus <= MOST_VCPUS else _DEFAULT_VCPUS
 
 
 def _count(text: str | None) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() else 0
+    if not (text and text.isascii() and text.isdigit() and len(text) < 10):
+        return 0
+    return int(text) if int(text) <= MOST_VCPUS else 0
 
 
 def _memory_mib(fields: dict[str, str]) -> int:
@@ -86,5 +93,6 @@ def _memory_mib(fields: dict[str, str]) -> int:
     if not match:
         return _DEFAULT_MIB
     scale = _BYTES[match[3] or 'm']
-    return (int(match[1]) * scale
-            + int(match[2] or 0) * scale // 10 ** len(match[2] or '')) >> 20
+    found = (int(match[1]) * scale
+             + int(match[2] or 0) * scale // 10 ** len(match[2] or '')) >> 20
+    return found if found <= MOST_MIB else _DEFAULT_MIB

@@ -27,7 +27,11 @@ from energy_accounting import errors, meters, samples, units
 LOG = logging.getLogger(__name__)
 
 AUTO = 'auto'
-_ZONE_ID = re.compile(r'([a-z]+-rapl(?:-[a-z]+)?)((?::\d+)+)\Z')
+_ZONE_ID = re.compile(r'([a-z]+-rapl(?:-[a-z]+)?)((?::[0-9]{1,6}){1,9})\Z')
+# A name travels with every window; the kernel's are short words.
+_NAME = re.compile(r'[!-~]{1,64}\Z')
+# As large as a column and no larger: what does not fit is no counter.
+_NUMBER = re.compile(r'[0-9]{1,18}\Z')
 _MMIO = '-mmio'
 _CONSTRAINTS = 8
 
@@ -74,7 +78,7 @@ def find_zones(sysfs_path: pathlib.Path) -> list[Zone]:
     for path in _zone_paths(sysfs_path):
         match = _ZONE_ID.match(path.name)
         name = _text(path / 'name')
-        if match and name:
+        if match and _NAME.match(name):
             position = tuple(int(n) for n in match[2].split(':')[1:])
             zones.setdefault((match[1], position), (name, path))
 
@@ -188,7 +192,7 @@ def _text(path: pathlib.Path) -> str:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if _NUMBER.match(text) else None
 
 
 # --- reading ----------------------------------------------------------------
