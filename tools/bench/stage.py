@@ -13,6 +13,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import urllib.parse
 import uuid
 from collections.abc import Iterator
 
@@ -155,7 +156,10 @@ def servers(parser: argparse.ArgumentParser, *, rabbit: bool = False) -> None:
 def database(server: str) -> Iterator[str]:
     """The URL of a new ledger, which is dropped afterwards."""
     name = f'ea_bench_{uuid.uuid4().hex}'
-    admin = sa.create_engine(server, isolation_level='AUTOCOMMIT',
+    address = sa.make_url(server)
+    if kind(server) == 'postgresql':
+        address = address.set(database='postgres')
+    admin = sa.create_engine(address, isolation_level='AUTOCOMMIT',
                              poolclass=sa.pool.NullPool)
 
     def run(statement: str) -> None:
@@ -164,7 +168,7 @@ def database(server: str) -> Iterator[str]:
 
     run(f'CREATE DATABASE {name}')
     try:
-        url = sa.make_url(server).set(database=name).render_as_string(
+        url = address.set(database=name).render_as_string(
             hide_password=False)
         made = engine.Database(url)
         engine.sync(made)
@@ -175,5 +179,26 @@ def database(server: str) -> Iterator[str]:
 
 
 def kind(server: str) -> str:
-    """How figures call a server: ``mysql`` or ``postgresql``."""
-    return sa.make_url(server).get_backend_name()
+    """What a server is: ``mysql`` or ``postgresql``."""
+    return str(sa.make_url(server).get_backend_name())
+
+
+def cpu_seconds(url: str) -> float:
+    """CPU time of the server of a URL and its children; 0: not here.
+
+    Found by its port on the command line, as tools/services writes it.
+    """
+    port = urllib.parse.urlsplit(url).port
+    marks = (f'--port={port}\0'.encode(), f'ea-{port}@'.encode())
+    found, parents, times = set(), {}, {}
+    for path in pathlib.Path('/proc').glob('[0-9]*'):
+        with contextlib.suppress(OSError):
+            fields = (path / 'stat').read_text().rpartition(') ')[2].split()
+            parents[path.name] = fields[1]
+            # Its own, and that of children that have ended.
+            times[path.name] = sum(map(int, fields[11:15]))
+            line = (path / 'cmdline').read_bytes() + b'\0'
+            if any(mark in line for mark in marks):
+                found.add(path.name)
+    found |= {name for name, parent in parents.items() if parent in found}
+    return sum(times[name] for name in found) / os.sysconf('SC_CLK_TCK')
