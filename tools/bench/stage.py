@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import os
 import pathlib
 import subprocess
@@ -83,6 +84,11 @@ def alone() -> None:
         'unshare', '--pid', '--fork', '--kill-child', '--mount',
         '--mount-proc', sys.executable, *sys.argv],
         {**os.environ, _ALONE: 'yes'})
+
+
+def quiet() -> None:
+    """No word of the log: new keys and brokers that are away are meant."""
+    logging.getLogger().addHandler(logging.NullHandler())
 
 
 # --- guests -----------------------------------------------------------------
