@@ -276,6 +276,11 @@ class Owned(Neighbours):
 
 class Renames(Owned):
 
+    def domains(self):
+        """Microjoules by project and the domain it is or was in."""
+        return self.shares('project_id', 'domain_id',
+                           group_by='project,domain', domain='default')
+
     def test_a_renamed_project_rewrites_its_history(self):
         self.keystone.projects = {OURS: 'red', THEIRS: 'blue'}
         self.begin_with(metadata())
@@ -284,8 +289,8 @@ class Renames(Owned):
         self.owners.refresh()
         self.live(MINUTE)
         self.assert_shares()
-        self.assertEqual({OURS: 120 * 20 * J, THEIRS: 120 * 20 * J},
-                         self.projects())
+        self.assertEqual({(OURS, 'default'): 120 * 20 * J,
+                          (THEIRS, 'default'): 120 * 20 * J}, self.domains())
 
     def test_a_deleted_project_loses_its_history(self):
         self.keystone.projects = {OURS: 'red', THEIRS: 'blue'}
@@ -296,8 +301,9 @@ class Renames(Owned):
         self.owners.refresh()
         self.live(MINUTE)
         self.assert_shares()
-        self.assertEqual({OURS: 60 * 20 * J, THEIRS: 60 * 20 * J
-                          + 60 * 40 * J}, self.projects())
+        self.assertEqual({(OURS, 'default'): 60 * 20 * J,
+                          (THEIRS, 'default'): 60 * 20 * J + 60 * 40 * J},
+                         self.domains())
 
 
 class Metadata(Owned):
