@@ -151,27 +151,33 @@ class Clock:
 class Host:
     """A hypervisor: a machine of files, its clocks, its notifier.
 
+    :param label: tells it from another of that name.
+    :param beside: another notifier on the machine of that one.
     :param libvirt: whether it has a libvirt daemon; else guests are seen
         through procfs alone.
     :ivar watts: what each package draws.
     :ivar loads: thousandths of a second of CPU time a second, by PID.
     """
 
-    def __init__(self, cloud: Cloud, name: str, *, libvirt: bool = False,
-                 packages: int = 1, **options: Any) -> None:
+    def __init__(self, cloud: Cloud, name: str, *, label: str = '',
+                 libvirt: bool = False, packages: int = 1,
+                 beside: Host | None = None, **options: Any) -> None:
         self._cloud = cloud
         self.name = name
-        self.machine = Machine(cloud.path / name, packages=packages)
+        self._label = label or name
+        self.machine = Machine(cloud.path / self._label, packages=packages)
         self._packages = packages
         self.daemon = Daemon() if libvirt else None
         self._options = options
-        self.state_path = cloud.path / f'{name}-state'
+        self.state_path = cloud.path / f'{self._label}-state'
         self.machine_id = uuid.uuid4().hex
         self.clock_offset_ns = 0
         self._booted_ns = cloud.now_ns - 1000 * SECOND_NS
         self.watts = 40
         self.loads: dict[int, int] = {}
-        self.on = True
+        self.on = beside is None
+        if beside is not None:
+            self.machine, self.machine_id = beside.machine, beside.machine_id
         self._parts: notifier.Parts | None = None
 
     @property
@@ -192,10 +198,8 @@ class Host:
               mock.patch.object(host_figures, 'from_conf', self._figures)):
             parts = notifier.from_conf(conf)
         self._parts = parts
-        signer = getattr(parts, 'signer', None)
         self.sender = notifier.Sender(
-            parts.spool, self._cloud.call,
-            *([] if signer is None else [signer.sign]), parts.clock,
+            parts.spool, self._cloud.call, parts.signer.sign, parts.clock,
             window_ns=parts.settings.window_ns)
         parts.notifier.step()
 
@@ -214,7 +218,7 @@ class Host:
         return conf
 
     def _figures(self, conf: cfg.ConfigOpts) -> host_figures.Host:
-        path = self._cloud.path / f'{self.name}-machine-id'
+        path = self._cloud.path / f'{self._label}-machine-id'
         path.write_text(f'{self.machine_id}\n')
         return host_figures.Host(
             self.machine.procfs, host_figures.services_from_conf(conf),
@@ -343,7 +347,7 @@ class Cloud(base.BaseTestCase):
 
     def keep(self, host: Host) -> pathlib.Path:
         """A copy of the state directory of a host."""
-        kept = self.path / f'{host.name}-kept-{self.now_ns}'
+        kept = host.state_path.with_name(f'kept-{self.now_ns}')
         shutil.copytree(host.state_path, kept)
         return kept
 
@@ -406,7 +410,8 @@ class Cloud(base.BaseTestCase):
         for host in self.hosts:
             host.flush()
         balance = self.balance()
-        emitted_uj = sum(host.machine.emitted_uj for host in self.hosts)
+        emitted_uj = sum(machine.emitted_uj for machine in {
+            host.machine for host in self.hosts})
         stated: dict[str, int] = {}
         for gap in balance['gaps']:
             start, end = (datetime.datetime.fromisoformat(gap[name])

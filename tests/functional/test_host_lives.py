@@ -5,7 +5,10 @@ import datetime
 import shutil
 import uuid
 
+import sqlalchemy as sa
+
 from energy_accounting import units
+from energy_accounting.ledger import models
 from tests.acceptance.machine import J
 from tests.functional import lives
 from tests.functional.lives import HOUR, MINUTE, SECOND_NS
@@ -225,6 +228,58 @@ class StateDirectories(OneHost):
         self.assert_books(lost_uj=since_uj)
         self.assertEqual(2, len(self.shares('host', group_by='host')))
         self.assertIn('set aside', self.log.output)
+
+    def accept(self, host):
+        """An operator says that the key of a host's newest record is its."""
+        with self.database.reader() as connection:
+            key = connection.scalar(
+                sa.select(models.quarantine.c.public_key)
+                .where(models.quarantine.c.host_name == host.name)
+                .order_by(models.quarantine.c.id.desc()).limit(1))
+        self.database.write(lambda connection: connection.execute(
+            sa.update(models.hosts).where(models.hosts.c.name == host.name)
+            .values(public_key=key)))
+
+    def alarm(self, host):
+        return self.get(f'/v1/hosts/{host.name}')['host']['alarm']
+
+    def test_a_lost_state_directory_is_anybodys_to_replace(self):
+        self.one.kill()
+        shutil.rmtree(self.one.state_path)
+        self.leap(30)
+        self.one.start()
+        self.live(5 * MINUTE + 10)
+        # Whoever says that it is this host is believed no more than that.
+        held_uj = (5 * MINUTE + 10) * 40 * J
+        lost_uj = (20 + 30) * 40 * J
+        self.assert_books(lost_uj=lost_uj + held_uj, quarantined_uj=held_uj)
+        self.assertIn('an operator must say so', self.alarm(self.one))
+        self.accept(self.one)
+        self.live(5 * MINUTE)
+        self.assert_books(
+            lost_uj=lost_uj + held_uj, quarantined_uj=held_uj,
+            gaps={'new_stream': 20 + 30 + 5 * MINUTE + 10})
+
+    def test_a_second_machine_of_the_same_name_is_booked(self):
+        self.one.flush()
+        other = self.host('one', label='other')
+        shutil.copytree(self.one.state_path, other.state_path)
+        other.start()
+        self.live(5 * MINUTE)
+        other.flush()
+        held_uj = other.machine.emitted_uj
+        self.assertEqual(5 * MINUTE * 40 * J, held_uj)
+        self.assert_books(lost_uj=held_uj, quarantined_uj=held_uj)
+        self.assertIsNotNone(self.alarm(self.one))
+
+    def test_a_second_notifier_on_the_machine_doubles_energy(self):
+        # With the same key and the same name, say of another package.
+        self.one.flush()
+        beside = self.host('one', label='beside', beside=self.one)
+        shutil.copytree(self.one.state_path, beside.state_path)
+        beside.start()
+        self.live(5 * MINUTE)
+        self.assert_books(quarantined_uj=5 * MINUTE * 40 * J)
 
     def test_an_old_backup_is_booked_again(self):
         self.live(25)
