@@ -119,7 +119,12 @@ class Health:
 
     def __call__(self, environ: Any, start_response: Any,
                  ) -> Iterable[bytes]:
-        request = webob.Request(environ)
+        request = webob.Request(dict(environ))
+        if request.method not in ('GET', 'HEAD'):
+            return faults.response(
+                405, 'energy.method_not_allowed', 'This resource has GET '
+                'only.', environ.get('openstack.request_id'),
+                {'Allow': 'GET'})(environ, start_response)
         request.accept = 'application/json'
         request.method = 'GET'
         answer = request.get_response(self._checks)

@@ -58,6 +58,10 @@ class HealthTest(cloud.ApiCase):
         answer = self.ask('/healthcheck', headers={'Accept': 'text/html'})
         self.assertEqual({'healthy': True, 'reasons': []}, answer.json)
 
+    def test_a_body_answers_who_asked_for_none(self) -> None:
+        answer = self.ask('/healthcheck', method='HEAD')
+        self.assertEqual((200, b''), (answer.status_int, answer.body))
+
     def test_it_is_not_healthy_without_its_database(self) -> None:
         with self.database.engine.begin() as connection:
             for table in ('hosts', 'sites'):
@@ -98,8 +102,9 @@ class PipelineTest(cloud.ApiCase):
             self.refused(404, path, 'admin-p1')
 
     def test_a_method_that_is_not_there_is_named(self) -> None:
-        for path in ('/', '/v1', '/v1/usage', '/v1/hosts/compute-1'):
-            for method in ('POST', 'DELETE', 'PATCH', 'OPTIONS', 'BREW'):
+        for path in ('/', '/v1', '/v1/usage', '/v1/balance', '/healthcheck'):
+            for method in ('POST', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE',
+                           'BREW'):
                 answer = self.ask(path, 'admin-p1', method=method)
                 self.assertEqual(405, answer.status_int)
                 self.assertEqual('GET', answer.headers['Allow'])
