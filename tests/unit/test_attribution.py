@@ -274,7 +274,8 @@ class TestInvariants(unittest.TestCase):
         # The second round starts from what the first one rounded.
         host_uj = sum(share.host_uj for share in shares.values())
         base_uj = sum(share.active_uj + share.idle_uj
-                      for share in shares.values()) or 1
+                      for share in shares.values()
+                      if share.account.kind != samples.SERVICE) or 1
         self.assertLessEqual(
             abs(shares['a'].host_uj - shares['z'].host_uj),
             2 + 2 * host_uj // base_uj)
@@ -329,6 +330,62 @@ class TestInvariants(unittest.TestCase):
                 abs(share.active_uj - sum(
                     half[name].active_uj for half in halves
                     if name in half)), 2)
+
+    @given(ticks(), IDLE_POWERS, RATIOS, EACH)
+    def test_a_term_gets_more_or_less_than_its_part(self, some, idle_uw,
+                                                    ratio, policy):
+        split = policy(some, idle_uw, ratio)
+        active, idle, memory, host = (
+            sum(share[place] or 0 for share in split.shares)
+            for place in range(1, 5))
+        self.assertEqual(some.package_uj - split.idle_uj, active + host)
+        self.assertEqual(split.idle_uj, idle)
+        self.assertEqual(some.memory_uj or 0, memory)
+        # Only what the host itself used comes to the second round.
+        busy_ns = some.busy_ns
+        if busy_ns:
+            self.assertLessEqual(
+                abs(host * busy_ns - (active + host) * some.host_cpu_ns),
+                busy_ns)
+
+    @given(ticks(), IDLE_POWERS, RATIOS, EACH)
+    def test_who_uses_nothing_and_holds_nothing_changes_anything(
+            self, some, idle_uw, ratio, policy):
+        nobody = samples.GuestUse('i-5x', 'p', None, None, 0, 0, 0)
+        # A host of its own keeps its share: with a guest it is divided.
+        some = dataclasses.replace(some, guests=(
+            *some.guests, samples.GuestUse('i-99', 'p', None, None, S, S, S)))
+        with_it = policy(dataclasses.replace(
+            some, guests=(*some.guests, nobody)), idle_uw, ratio)
+        shares = by_name(with_it)
+        self.assertEqual([0] * 7,
+                         [number or 0 for number in shares['i-5x'][1:]])
+        self.assertEqual(by_name(policy(some, idle_uw, ratio)), {
+            name: share for name, share in shares.items()
+            if name != 'i-5x'})
+
+    @given(ticks(), IDLE_POWERS, RATIOS, EACH)
+    def test_who_computes_nothing_pays_for_work(self, some, idle_uw, ratio,
+                                                policy):
+        asleep = samples.GuestUse('a', 'p', None, None, 0, 4 * S, S)
+        share = by_name(policy(dataclasses.replace(
+            some, guests=(*some.guests, asleep)), idle_uw, ratio))['a']
+        self.assertEqual(0, share.active_uj)
+
+    @given(ticks(), IDLE_POWERS, EACH, st.permutations(range(8)))
+    def test_what_a_guest_is_called_moves_more_than_a_tie(
+            self, some, idle_uw, policy, names):
+        renamed = {use.instance_id: f'n-{names[place]}'
+                   for place, use in enumerate(some.guests)}
+        other = dataclasses.replace(some, guests=tuple(
+            dataclasses.replace(use, instance_id=renamed[use.instance_id])
+            for use in some.guests))
+        before, after = (split_of(each, idle_uw, policy=policy)
+                         for each in (some, other))
+        for old, new in renamed.items():
+            for place in (1, 2, 3):
+                self.assertLessEqual(abs((before[old][place] or 0)
+                                         - (after[new][place] or 0)), 1)
 
     @given(ticks(), EACH)
     def test_another_tenants_name_moves_energy(self, some, policy):

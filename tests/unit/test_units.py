@@ -4,6 +4,7 @@
 import datetime
 import decimal
 import itertools
+import itertools
 import os
 import subprocess
 import sys
@@ -56,6 +57,33 @@ class TestDivide(unittest.TestCase):
         for place, part in enumerate(units.divide(total, weights)):
             self.assertLess(abs(part * scale - total * weights[place]),
                             scale)
+
+
+    @given(TOTALS, WEIGHTS, st.randoms(use_true_random=False))
+    def test_a_place_in_the_row_is_worth_more_than_a_unit(self, total,
+                                                          weights, random):
+        order = list(range(len(weights)))
+        random.shuffle(order)
+        parts = units.divide(total, weights)
+        shuffled = units.divide(total, [weights[place] for place in order])
+        for part, place in zip(shuffled, order, strict=bool(parts)):
+            self.assertLessEqual(abs(part - parts[place]), 1)
+
+    @given(TOTALS, WEIGHTS)
+    def test_a_larger_weight_gets_less_or_none_gets_some(self, total,
+                                                         weights):
+        parts = units.divide(total, weights)
+        some = sorted(zip(weights, parts, strict=False))
+        for (weight, part), (larger, more) in itertools.pairwise(some):
+            self.assertTrue(larger == weight or more >= part)
+            self.assertTrue(weight or not part)
+
+    @given(TOTALS, WEIGHTS, st.integers(1, 10 ** 6))
+    def test_another_unit_of_the_weights_changes_a_part(self, total, weights,
+                                                        factor):
+        self.assertEqual(
+            units.divide(total, weights),
+            units.divide(total, [weight * factor for weight in weights]))
 
 
 class TestEnergy(unittest.TestCase):

@@ -349,6 +349,41 @@ class TestLaws(unittest.TestCase):
         self.assertEqual(sum(4 * each.duration_ns for each in run),
                          sum(part.capacity_ns for part in parts))
 
+    @given(runs(), st.sampled_from([10, 60, 900]), st.data())
+    def test_a_stop_or_a_gap_in_between_loses_something(self, run, window_s,
+                                                        data):
+        """Windows are closed early, gaps noted, clocks set: all arrives."""
+        windows, drafts, stated = window.Windows(window_s * S), [], []
+        for each in run:
+            drafts += fill(windows, each)
+            if data.draw(st.integers(0, 3)) == 0:
+                gap = samples.Gap(
+                    data.draw(st.sampled_from([None, 'package-0'])),
+                    max(0, each.end_ns - data.draw(st.integers(0, 900)) * S),
+                    each.end_ns, data.draw(st.sampled_from(['reset', 'x'])))
+                windows.note([gap], each.boottime_end_ns)
+                stated.append(gap)
+            if data.draw(st.integers(0, 3)) == 0:
+                drafts.append(windows.flush(each.end_ns))
+                windows = window.Windows(window_s * S)
+        drafts.append(windows.flush(run[-1].end_ns))
+        drafts = [draft for draft in drafts if draft]
+        parts = [part for draft in drafts for part in draft.parts]
+        self.assertEqual(
+            sum(sum(each.zones_uj.values()) for each in run),
+            sum(part.measured_uj for part in parts))
+        self.assertEqual(sum(each.duration_ns for each in run),
+                         sum(part.measured_ns for part in parts))
+        told = [gap for draft in drafts for gap in draft.gaps]
+        for gap in stated:
+            self.assertTrue(any(
+                (gap.zone, gap.reason) == (one.zone, one.reason)
+                and one.start_ns <= gap.start_ns
+                and gap.end_ns <= one.end_ns for one in told), gap)
+        for one in told:
+            self.assertIn(one.start_ns, [gap.start_ns for gap in stated])
+            self.assertIn(one.end_ns, [gap.end_ns for gap in stated])
+
     @given(runs(), st.sampled_from([10, 60, 900]))
     def test_windows_overlap_or_hold_foreign_buckets(self, run, window_s):
         windows = window.Windows(window_s * S)
