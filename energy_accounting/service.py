@@ -47,12 +47,13 @@ def serve_notifier(conf: cfg.ConfigOpts) -> None:
     :raises errors.EnergyAccountingError: it cannot start.
     """
     from energy_accounting import notifier, rpc
+    from energy_accounting import sender as senders
     # Before there are threads, so that they leave the signals to us.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     parts = notifier.from_conf(conf)
     try:
         caller = rpc.Caller(rpc.make_transport(conf))
-        sender = notifier.Sender(
+        sender = senders.Sender(
             parts.spool, caller.book, parts.signer.sign, parts.clock,
             window_ns=parts.settings.window_ns)
         LOG.info('notifier of host %s, stream %s', parts.settings.host,

@@ -42,6 +42,7 @@ from energy_accounting import (
     spool,
 )
 from energy_accounting import conf as configuration
+from energy_accounting import sender as senders
 from energy_accounting.api import app
 from energy_accounting.ledger import engine, identities, models
 from energy_accounting.simulator import example, play, verify, world
@@ -155,7 +156,7 @@ def _metering(conf: cfg.ConfigOpts, database: engine.Database,
         stack.callback(parts.close)
         known = owners.from_conf(conf, database, time.time_ns)
         caller = stack.enter_context(_collecting(conf, database, known))
-        sender = notifier.Sender(
+        sender = senders.Sender(
             parts.spool, caller.book, parts.signer.sign, parts.clock,
             window_ns=parts.settings.window_ns)
         # Stopped from the last to the first: no more windows come when the

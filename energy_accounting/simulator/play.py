@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 from energy_accounting import guests as guest_sources
 from energy_accounting import notifier, rpc, samples, units
+from energy_accounting import sender as senders
 from energy_accounting.simulator import example, world
 
 TICK_NS = 30 * units.NS_PER_S
@@ -145,8 +146,8 @@ class _Hypervisor:
                 settings, self._clock, Meter(self._host),
                 Guests(self._host), figures, spool,
                 notifier.load_policy(settings.policy))
-            self.sender = notifier.Sender(spool, self._call, signer.sign,
-                                          self._clock, window_ns=WINDOW_NS)
+            self.sender = senders.Sender(spool, self._call, signer.sign,
+                                         self._clock, window_ns=WINDOW_NS)
             self._alive = stack.pop_all()
 
     def kill(self) -> None:

@@ -27,6 +27,7 @@ from oslo_config import cfg
 from oslotest import base
 
 from energy_accounting import (
+    clocks,
     collector,
     errors,
     notifier,
@@ -35,6 +36,7 @@ from energy_accounting import (
 )
 from energy_accounting import conf as configuration
 from energy_accounting import guests as guest_sources
+from energy_accounting import sender as senders
 from energy_accounting.api import app
 from energy_accounting.guests import host as host_figures
 from energy_accounting.guests import libvirt, metadata, procfs
@@ -192,13 +194,13 @@ class Host:
         source = guest_sources.load
         if self.daemon is not None:
             source = self._through_libvirt
-        with (mock.patch.object(notifier, 'SystemClock',
+        with (mock.patch.object(clocks, 'SystemClock',
                                 lambda: Clock(self._cloud, self)),
               mock.patch.object(guest_sources, 'load', source),
               mock.patch.object(host_figures, 'from_conf', self._figures)):
             parts = notifier.from_conf(conf)
         self._parts = parts
-        self.sender = notifier.Sender(
+        self.sender = senders.Sender(
             parts.spool, self._cloud.call, parts.signer.sign, parts.clock,
             window_ns=parts.settings.window_ns)
         parts.notifier.step()

@@ -20,7 +20,8 @@ from oslo_config import cfg
 from oslo_messaging import conffixture
 from oslotest import base
 
-from energy_accounting import errors, notifier, rpc, samples
+from energy_accounting import clocks, errors, rpc, samples
+from energy_accounting import sender as senders
 from energy_accounting import spool as spools
 from tests.functional import base as servers
 from tests.unit import records
@@ -94,8 +95,8 @@ class MessagingCase(base.BaseTestCase):
         self.addCleanup(spool.close)
         for number in range(1, count + 1):
             spool.append(str(number), {}, 1)
-        return notifier.Sender(spool, self.caller(timeout_seconds).book,
-                               records.SIGNER.sign, notifier.SystemClock())
+        return senders.Sender(spool, self.caller(timeout_seconds).book,
+                              records.SIGNER.sign, clocks.SystemClock())
 
 
 class TestMessaging(MessagingCase):

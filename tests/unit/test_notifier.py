@@ -14,7 +14,14 @@ import fixtures
 from oslo_config import cfg
 from oslotest import base
 
-from energy_accounting import attribution, errors, notifier, samples, units
+from energy_accounting import (
+    attribution,
+    clocks,
+    errors,
+    notifier,
+    samples,
+    units,
+)
 from energy_accounting import conf as configuration
 from energy_accounting import guests as guest_sources
 from energy_accounting import spool as spools
@@ -689,7 +696,7 @@ class TestSettings(base.BaseTestCase):
         self.assertIn('proportional/1', str(error))
 
     def test_system_clock_runs_and_wakes(self):
-        clock = notifier.SystemClock()
+        clock = clocks.SystemClock()
         self.assertLess(units.moment(0), units.moment(clock.wall_ns()))
         self.assertGreater(clock.boottime_ns(), 0)
         event = threading.Event()

@@ -12,7 +12,8 @@ import fixtures
 import sqlalchemy as sa
 from oslotest import base
 
-from energy_accounting import collector, errors, notifier, rpc, samples
+from energy_accounting import collector, errors, rpc, samples
+from energy_accounting import sender as senders
 from energy_accounting import spool as spools
 from energy_accounting.ledger import models
 from tests.unit import records
@@ -111,9 +112,9 @@ class SenderCase(base.BaseTestCase):
         return spool
 
     def make(self):
-        return notifier.Sender(self.spool, self.ledger,
-                               records.SIGNER.sign, self.clock,
-                               window_ns=WINDOW_NS, chance=lambda: 1.0)
+        return senders.Sender(self.spool, self.ledger,
+                              records.SIGNER.sign, self.clock,
+                              window_ns=WINDOW_NS, chance=lambda: 1.0)
 
     def fill(self, count):
         for _ in range(count):
@@ -202,7 +203,7 @@ class TestSending(SenderCase):
         self.fill(3)
         answers = [rpc.Reply((samples.BOOKED,), 2),
                    rpc.Reply((samples.OUT_OF_ORDER,), 1)] * 100
-        sender = notifier.Sender(
+        sender = senders.Sender(
             self.spool, lambda sent: answers.pop(0),
             records.SIGNER.sign, self.clock)
         sender._spool.records = (
@@ -225,7 +226,7 @@ class TestSending(SenderCase):
     def test_quarantine_is_logged_and_goes_on(self):
         self.fill(1)
         stream = self.spool.stream
-        sender = notifier.Sender(
+        sender = senders.Sender(
             self.spool, lambda sent: rpc.Reply(
                 (samples.QUARANTINED,), 2, ('1: does not add up',)),
             records.SIGNER.sign, self.clock)
@@ -258,8 +259,8 @@ class TestRestores(base.BaseTestCase):
         self.spool = spools.Spool.open(self.path / 'spool', 'h', 'm', 'k',
                                        fsync=False)
         self.addCleanup(self.spool.close)
-        self.sender = notifier.Sender(self.spool, self.call,
-                                      records.SIGNER.sign, Clock())
+        self.sender = senders.Sender(self.spool, self.call,
+                                     records.SIGNER.sign, Clock())
 
     def call(self, sent):
         failure = self.failures.pop() if self.failures else None
@@ -475,9 +476,9 @@ class TestPatience(SenderCase):
         self.assertIn('the collector is back', self.log.output)
 
     def test_retry_is_spread_over_half_of_the_patience(self):
-        sender = notifier.Sender(self.spool, self.ledger,
-                                 records.SIGNER.sign, self.clock,
-                                 chance=lambda: 0.0)
+        sender = senders.Sender(self.spool, self.ledger,
+                                records.SIGNER.sign, self.clock,
+                                chance=lambda: 0.0)
         self.assertEqual(4 * SECOND_NS, sender._patience_ns(4))
         self.assertEqual(30 * SECOND_NS, sender._patience_ns(4000))
 
@@ -489,8 +490,8 @@ class TestPatience(SenderCase):
             if answers:
                 raise answers.pop()
             return self.ledger(sent)
-        self.sender = notifier.Sender(self.spool, call,
-                                      records.SIGNER.sign, self.clock)
+        self.sender = senders.Sender(self.spool, call,
+                                     records.SIGNER.sign, self.clock)
         self.run_until(3)
         self.assert_booked(1)
         self.assertIn('surprise', self.log.output)
@@ -514,8 +515,8 @@ class TestPatience(SenderCase):
         def slow(sent):
             self.clock.now_ns += SECOND_NS
             return self.ledger(sent)
-        notifier.Sender(self.spool, slow, records.SIGNER.sign,
-                        self.clock).run(stop)
+        senders.Sender(self.spool, slow, records.SIGNER.sign,
+                       self.clock).run(stop)
         self.assertEqual([1, 60, 60], self.ledger.calls)
 
     def test_stop_ends_a_backlog_between_two_batches(self):
@@ -528,6 +529,6 @@ class TestPatience(SenderCase):
                 self.clock.now_ns += 0
             self.clock.now_ns += 2 * SECOND_NS
             return self.ledger(sent)
-        notifier.Sender(self.spool, call, records.SIGNER.sign,
-                        self.clock).run(stop)
+        senders.Sender(self.spool, call, records.SIGNER.sign,
+                       self.clock).run(stop)
         self.assertEqual([1, 60, 60, 60], self.ledger.calls)

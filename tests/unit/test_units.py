@@ -4,7 +4,6 @@
 import datetime
 import decimal
 import itertools
-import itertools
 import os
 import subprocess
 import sys
