@@ -36,6 +36,7 @@ MIGRATIONS = pathlib.Path(__file__).parent / 'migrations'
 
 # How long one writer of SQLite waits for another.
 _SQLITE_WAIT_MS = 30_000
+_MYSQL_OUT_OF_RANGE = 1690
 _RETRIES = 20
 _RETRY_SECONDS = 0.02
 _RETRY_MAX_SECONDS = 1.0
@@ -170,16 +171,16 @@ def unavailable() -> Iterator[None]:
     """
     try:
         yield
-    except (db_exception.DBDataError, sa_exc.DataError) as error:
-        raise errors.InvalidRecord(
-            f'the database does not take a value: {_first_line(error)}') \
-            from error
     except (sa_exc.ArgumentError, sa_exc.NoSuchModuleError,
             ModuleNotFoundError) as error:
         raise errors.ConfigurationError(
             f'[database] connection cannot be used: {error}') from error
     except (db_exception.DBError, sa_exc.DBAPIError,
             sa_exc.TimeoutError) as error:
+        if _is_refusal(error):
+            raise errors.InvalidRecord(
+                'the database does not take a value: '
+                f'{_first_line(error)}') from error
         raise errors.Unavailable(
             f'the database cannot be used now: {_first_line(error)}') \
             from error
@@ -204,6 +205,9 @@ def answers(connection: sa.Connection) -> None:
 
 def _engine(url: str, options: dict[str, Any]) -> sa.Engine:
     address = sa.make_url(url)
+    if address.drivername == 'postgresql':
+        # What no driver means has changed with SQLAlchemy 2.1.
+        address = address.set(drivername='postgresql+psycopg2')
     if (address.get_backend_name() in ('mysql', 'mariadb')
             and 'charset' not in address.query):
         # oslo.db's own default is the three-byte utf8.
@@ -245,13 +249,26 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
 
 def _is_conflict(error: Exception) -> bool:
     """Whether the same transaction may well succeed the next time."""
-    if isinstance(error, db_exception.DBConsistencyError):
-        return True
-    cause = getattr(error, 'inner_exception', error)
-    text = str(getattr(cause, 'orig', cause))
-    return (getattr(getattr(cause, 'orig', None), 'pgcode', None)
-            in ('40001', '40P01')
-            or 'database is locked' in text)
+    cause = _of_driver(error)
+    return (isinstance(error, db_exception.DBConsistencyError)
+            or getattr(cause, 'pgcode', None) in ('40001', '40P01')
+            or 'database is locked' in str(cause))
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether it is a value that does not fit, whoever sends it again."""
+    cause = _of_driver(error)
+    # Of PostgreSQL oslo.db knows none, of MariaDB not the sum that has
+    # become too large.
+    return (isinstance(error, (db_exception.DBDataError, sa_exc.DataError))
+            or (getattr(cause, 'pgcode', None) or '').startswith('22')
+            or cause.args[:1] == (_MYSQL_OUT_OF_RANGE,))
+
+
+def _of_driver(error: Exception) -> Exception:
+    """What the driver raised, without what was laid around it."""
+    cause = getattr(error, 'inner_exception', None) or error
+    return getattr(cause, 'orig', None) or cause
 
 
 def _first_line(error: Exception) -> str:
@@ -261,9 +278,24 @@ def _first_line(error: Exception) -> str:
 # --- the schema -------------------------------------------------------------
 
 def sync(database: Database, revision: str = 'head') -> None:
-    """Bring the schema to a revision; does nothing when it is there."""
+    """Bring the schema to a revision; does nothing when it is there.
+
+    :raises errors.ConfigurationError: the database cannot hold a ledger.
+    """
     with unavailable(), database.writer() as connection:
+        _check_encoding(connection)
         alembic.command.upgrade(_alembic(connection), revision)
+
+
+def _check_encoding(connection: sa.Connection) -> None:
+    """Elsewhere each table says what its texts are."""
+    if connection.dialect.name != 'postgresql':
+        return
+    found = connection.exec_driver_sql('SHOW server_encoding').scalar_one()
+    if found != 'UTF8':
+        raise errors.ConfigurationError(
+            f'the database keeps texts in {found}, which cannot hold every '
+            "name: create it with TEMPLATE template0 ENCODING 'UTF8'")
 
 
 def version(database: Database) -> str | None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import mysql, postgresql
 
 NO_PROJECT = 1
 """``projects.id`` of the row with an empty project id: services,
@@ -39,7 +39,8 @@ RAPL = 'rapl'
 HELD = 'held'
 """A record in quarantine that nobody has decided about."""
 
-# Identifiers are compared byte by byte on every database.
+# Identifiers are compared and sorted byte by byte on every database: here,
+# and on PostgreSQL by the type of each column.
 _TABLE: dict[str, Any] = {
     'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4',
     'mysql_collate': 'utf8mb4_bin'}
@@ -47,6 +48,12 @@ _TABLE: dict[str, Any] = {
 # SQLite numbers rows by itself for INTEGER only.
 _Id = sa.BigInteger().with_variant(sa.Integer(), 'sqlite')
 _LongText = sa.Text().with_variant(mysql.LONGTEXT(), 'mysql', 'mariadb')
+
+
+def _string(size: int) -> sa.String:
+    return sa.String(size).with_variant(
+        postgresql.VARCHAR(size, collation='C'), 'postgresql')
+
 
 metadata = sa.MetaData(naming_convention={
     'ix': 'ix_%(table_name)s_%(column_0_N_name)s',
@@ -61,7 +68,7 @@ def _id() -> sa.Column[int]:
 
 def _text(name: str, *, null: bool = False, size: int = 255,
           ) -> sa.Column[str]:
-    return sa.Column(name, sa.String(size), nullable=null)
+    return sa.Column(name, _string(size), nullable=null)
 
 
 def _number(name: str, *, null: bool = False) -> sa.Column[int]:
@@ -171,7 +178,7 @@ boots = sa.Table(
     # Up to which boottime each boot of a host is booked: no two streams of
     # a host may overlap, and no boot may come back.
     _key('host_id'),
-    sa.Column('boot_id', sa.String(255), primary_key=True),
+    sa.Column('boot_id', _string(255), primary_key=True),
     _number('boottime_end_ns'),
     **_TABLE)
 
@@ -252,7 +259,7 @@ project_buckets = sa.Table(
     _key('project_ref'),
     _key('bucket'),
     _key('site_id'),
-    sa.Column('boundary', sa.String(32), primary_key=True),
+    sa.Column('boundary', _string(32), primary_key=True),
     *_measures(),
     **_TABLE)
 
@@ -284,7 +291,7 @@ zone_buckets = sa.Table(
     # What the meters saw: the other side of the balance sheet.
     _key('host_id'),
     _key('bucket'),
-    sa.Column('zone', sa.String(255), primary_key=True),
+    sa.Column('zone', _string(255), primary_key=True),
     _number('energy_uj'),
     sa.Index(None, 'bucket'),
     **_TABLE)
@@ -295,8 +302,8 @@ retired_buckets = sa.Table(
     # name: of the service or the reason; '' of instances.
     _key('host_id'),
     _key('bucket'),
-    sa.Column('kind', sa.String(16), primary_key=True),
-    sa.Column('name', sa.String(255), primary_key=True),
+    sa.Column('kind', _string(16), primary_key=True),
+    sa.Column('name', _string(255), primary_key=True),
     _number('energy_uj'),
     sa.Index(None, 'bucket'),
     **_TABLE)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -24,6 +25,7 @@ from typing import Any, TypeVar
 import sqlalchemy
 
 from energy_accounting.ledger import engine as ledger
+from tests import servers
 
 Case = TypeVar('Case', bound=type)
 
@@ -55,13 +57,15 @@ def mysql_url(test: unittest.TestCase) -> str:
     return _new_database(test, MYSQL, 'mysql', 'CHARACTER SET latin1', '')
 
 
-def postgresql_url(test: unittest.TestCase) -> str:
-    """The same on PostgreSQL."""
-    # As people sort names, not as bytes: neither is the project's wish to
-    # leave to the server.
-    return _new_database(
-        test, POSTGRESQL, 'postgres', "TEMPLATE template0 ENCODING 'UTF8'"
-        " LOCALE_PROVIDER icu ICU_LOCALE 'en-US'", 'WITH (FORCE)')
+def postgresql_url(test: unittest.TestCase, properties: str = (
+        "ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'")) -> str:
+    """The same on PostgreSQL.
+
+    :param properties: of the new database; not the project's on purpose,
+        it sorts names as people do.
+    """
+    return _new_database(test, POSTGRESQL, 'postgres',
+                         f'TEMPLATE template0 {properties}', 'WITH (FORCE)')
 
 
 def sqlite_url(test: unittest.TestCase) -> str:
@@ -113,6 +117,42 @@ class OnDatabase:
         self.addCleanup(database.close)  # type: ignore[attr-defined]
         ledger.sync(database)
         return database
+
+
+def dump(url: str) -> bytes:
+    """A backup of a server's database, by its own tool."""
+    address = sqlalchemy.make_url(url)
+    if address.get_backend_name() == 'mysql':
+        return _tool(address, 'mariadb-dump', '--single-transaction')
+    return _tool(address, 'pg_dump', '--clean', '--if-exists')
+
+
+def restore(url: str, backup: bytes) -> None:
+    """Load a backup as an operator does: over what is there."""
+    address = sqlalchemy.make_url(url)
+    if address.get_backend_name() == 'mysql':
+        _tool(address, 'mariadb', backup=backup)
+    else:
+        _tool(address, 'psql', '--quiet', '--set=ON_ERROR_STOP=1',
+              backup=backup)
+
+
+def _tool(address: sqlalchemy.URL, name: str, *options: str,
+          backup: bytes | None = None) -> bytes:
+    if address.get_backend_name() == 'mysql':
+        command = [servers.program(name), '--no-defaults', *options,
+                   f'--host={address.host}', f'--port={address.port}',
+                   f'--user={address.username}', str(address.database)]
+        password = {'MYSQL_PWD': str(address.password)}
+    else:
+        command = [servers.PostgreSQL.program(name), *options,
+                   f'--host={address.host}', f'--port={address.port}',
+                   f'--username={address.username}',
+                   f'--dbname={address.database}']
+        password = {'PGPASSWORD': str(address.password)}
+    return subprocess.run(command, input=backup or b'', check=True,
+                          stdout=subprocess.PIPE,
+                          env={**os.environ, **password}).stdout
 
 
 def on(*names: str) -> Callable[[Case], Case]:

@@ -59,8 +59,27 @@ class TestMigrations(MigrationsCase):
             accounts.project_refs, {'a', 'b'})))
 
 
+@base.on(*base.SERVERS)
+class TestServers(MigrationsCase):
+    def test_names_may_have_any_character(self) -> None:
+        engine.sync(self.database)
+        name = 'Rechenzentrum \N{HIGH VOLTAGE SIGN}\N{GRINNING FACE}'
+        with self.database.writer() as connection:
+            connection.execute(sa.insert(models.sites).values(name=name))
+        with self.database.reader() as connection:
+            self.assertIn(name, connection.scalars(
+                sa.select(models.sites.c.name)).all())
+
+    def test_transactions_read_what_is_committed(self) -> None:
+        for open_transaction in (self.database.reader,
+                                 self.database.writer):
+            with open_transaction() as connection:
+                self.assertEqual('READ COMMITTED',
+                                 connection.get_isolation_level())
+
+
 @base.on(base.MARIADB)
-class TestOwnWays(MigrationsCase):
+class TestCharacters(MigrationsCase):
     def test_every_text_is_utf8_and_compared_byte_by_byte(self) -> None:
         engine.sync(self.database)
         with self.database.reader() as connection:
@@ -71,23 +90,17 @@ class TestOwnWays(MigrationsCase):
                 ' AND collation_name IS NOT NULL').all()
         self.assertEqual([('utf8mb4_bin',)], list(found))
 
-    def test_names_may_have_any_character(self) -> None:
-        engine.sync(self.database)
-        with self.database.writer() as connection:
-            connection.execute(sa.insert(models.sites).values(
-                name='Rechenzentrum \N{HIGH VOLTAGE SIGN}\N{GRINNING FACE}'))
 
-    def test_transactions_read_what_is_committed(self) -> None:
-        for open_transaction in (self.database.reader,
-                                 self.database.writer):
-            with open_transaction() as connection:
-                self.assertEqual('READ-COMMITTED', connection.exec_driver_sql(
-                    'SELECT @@transaction_isolation' if _is_mysql(connection)
-                    else 'SELECT @@tx_isolation').scalar())
-
-
-def _is_mysql(connection: sa.Connection) -> bool:
-    return not getattr(connection.dialect, 'is_mariadb', False)
+class TestEncodings(unittest.TestCase):
+    def test_a_database_that_cannot_hold_every_name_is_refused(self) -> None:
+        # What a cluster makes where no locale is set.
+        database = engine.Database(base.postgresql_url(
+            self, "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"))
+        self.addCleanup(database.close)
+        with self.assertRaisesRegex(errors.ConfigurationError,
+                                    'SQL_ASCII.*ENCODING'):
+            engine.sync(database)
+        self.assertIsNone(engine.version(database))
 
 
 class TestRevisions(unittest.TestCase):

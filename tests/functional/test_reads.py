@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the ledger answers, on MariaDB word for word as on SQLite."""
+"""What the ledger answers, on every server word for word as on SQLite."""
 
 from __future__ import annotations
 
-from energy_accounting.ledger import engine
 from tests.functional import base
 from tests.unit.ledger import (
     test_balance,
@@ -19,16 +18,6 @@ from tests.unit.ledger import (
 )
 
 
-class _Mysql:
-
-    def new_database(self) -> engine.Database:
-        database = engine.Database(
-            base.mysql_url(self))  # type: ignore[arg-type]
-        self.addCleanup(database.close)  # type: ignore[attr-defined]
-        engine.sync(database)
-        return database
-
-
 for _case in (test_balance.BalanceTest, test_claims.ClaimTest,
               test_coverage.CoverageTest, test_hosts.CompleteTest,
               test_hosts.HostsTest, test_pages.PageTest,
@@ -36,7 +25,6 @@ for _case in (test_balance.BalanceTest, test_claims.ClaimTest,
               test_sources.SourcesTest,
               test_usage.UsageTest, test_usage.PeakTest,
               test_wide_sums.WideSumsTest):
-    _name = f'Mysql{_case.__name__}'
-    globals()[_name] = type(_name, (_Mysql, _case), {
-        '__module__': __name__})
+    base.on(*base.SERVERS)(type(_case.__name__, (_case,), {
+        '__module__': __name__}))
 del _case

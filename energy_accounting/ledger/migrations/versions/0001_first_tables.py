@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import mysql, postgresql
 
 revision = '0001'
 down_revision = None
@@ -17,6 +17,11 @@ _TABLE: dict[str, Any] = {
     'mysql_collate': 'utf8mb4_bin'}
 _Id = sa.BigInteger().with_variant(sa.Integer(), 'sqlite')
 _LongText = sa.Text().with_variant(mysql.LONGTEXT(), 'mysql', 'mariadb')
+
+
+def _string(size: int) -> sa.String:
+    return sa.String(size).with_variant(
+        postgresql.VARCHAR(size, collation='C'), 'postgresql')
 
 
 def _id() -> sa.Column[int]:
@@ -30,7 +35,7 @@ def _key(name: str) -> sa.Column[int]:
 
 def _text(name: str, *, null: bool = False, size: int = 255,
           ) -> sa.Column[str]:
-    return sa.Column(name, sa.String(size), nullable=null)
+    return sa.Column(name, _string(size), nullable=null)
 
 
 def _number(name: str, *, null: bool = False) -> sa.Column[int]:
@@ -86,7 +91,7 @@ def upgrade() -> None:
             _text('digest', size=64), _number('window_end_ns', null=True),
             unique=('host_id', 'stream'))
     _create('boots', _key('host_id'),
-            sa.Column('boot_id', sa.String(255), primary_key=True),
+            sa.Column('boot_id', _string(255), primary_key=True),
             _number('boottime_end_ns'))
     _create('acknowledged', _key('stream_id'), _key('sequence'),
             _text('digest', size=64), _number('received_ns'),
@@ -115,7 +120,7 @@ def upgrade() -> None:
             indexes=(('host_id', 'bucket'),))
     _create('project_buckets', _key('project_ref'), _key('bucket'),
             _key('site_id'),
-            sa.Column('boundary', sa.String(32), primary_key=True),
+            sa.Column('boundary', _string(32), primary_key=True),
             *_measures())
     _create('host_buckets', _key('host_id'), _key('bucket'),
             _number('measured_ns'), _number('backfilled_ns'),
@@ -125,11 +130,11 @@ def upgrade() -> None:
                 ('bucket',), ('measured_ns', 'bucket'),
                 ('policy', 'bucket')))
     _create('zone_buckets', _key('host_id'), _key('bucket'),
-            sa.Column('zone', sa.String(255), primary_key=True),
+            sa.Column('zone', _string(255), primary_key=True),
             _number('energy_uj'), indexes=(('bucket',),))
     _create('retired_buckets', _key('host_id'), _key('bucket'),
-            sa.Column('kind', sa.String(16), primary_key=True),
-            sa.Column('name', sa.String(255), primary_key=True),
+            sa.Column('kind', _string(16), primary_key=True),
+            sa.Column('name', _string(255), primary_key=True),
             _number('energy_uj'), indexes=(('bucket',),))
     _create('gaps', _id(), _reference('host_id', 'gaps', 'hosts'),
             _reference('stream_id', 'gaps', 'streams', null=True),
