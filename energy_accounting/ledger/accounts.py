@@ -77,14 +77,19 @@ def ids(connection: sa.Connection, wanted: Iterable[samples.Account],
         projects = project_refs(connection, {
             account.project_id for account in by_digest.values()
             if account.project_id is not None})
+        # A new row locks its project's: in the order in which new projects
+        # lock theirs.
+        rows = sorted(
+            (account.project_id or '', key, account)
+            for key, account in by_digest.items())
         bulk.insert_missing(connection, table, [
             {'digest': key, 'kind': account.kind,
              'instance_id': account.instance_id,
-             'project_ref': (models.NO_PROJECT if account.project_id is None
-                             else projects[account.project_id]),
+             'project_ref': (projects[project_id] if project_id
+                             else models.NO_PROJECT),
              'flavor': account.flavor, 'user_id': account.user_id,
              'name': account.name}
-            for key, account in sorted(by_digest.items())])
+            for project_id, key, account in rows])
         look_up()
     return found
 

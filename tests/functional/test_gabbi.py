@@ -9,7 +9,6 @@ from typing import Any
 
 from gabbi import handlers, suitemaker, utils
 
-from energy_accounting.ledger import engine
 from tests.functional import base
 from tests.unit.api import cloud
 

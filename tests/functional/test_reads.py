@@ -17,7 +17,6 @@ from tests.unit.ledger import (
     test_wide_sums,
 )
 
-
 for _case in (test_balance.BalanceTest, test_claims.ClaimTest,
               test_coverage.CoverageTest, test_hosts.CompleteTest,
               test_hosts.HostsTest, test_pages.PageTest,

@@ -1,0 +1,441 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may happen between notifiers and a ledger, in any order.
+
+Hosts measure, lose records, boot, begin new streams; calls come again, too
+early, at once, changed; the database goes back to a backup; owners are
+learnt and old rows dropped.  After every step the ledger must hold what was
+taken, to the microjoule and for the right project, and at the end all that
+was emitted.  The model knows what each record is, not how one is judged.
+"""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import dataclasses
+import unittest
+from collections.abc import Sequence
+from typing import Any
+
+import hypothesis
+import sqlalchemy as sa
+from hypothesis import stateful
+from hypothesis import strategies as st
+
+from energy_accounting import collector, samples, units
+from energy_accounting.ledger import (
+    accounts,
+    balance,
+    engine,
+    identities,
+    models,
+    purge,
+    quarantine,
+)
+from tests.functional import base
+from tests.unit import records
+from tests.unit.ledger import sums
+
+NOW_NS = records.START_NS + 30 * collector.DAY_NS
+END = units.bucket_of(NOW_NS)
+HOSTS = ('host-1', 'host-2')
+# Long enough to cross a bucket's edge now and then.
+STEP_NS = 7 * records.MINUTE_NS
+BOOTTIME_NS = 1000 * records.MINUTE_NS
+
+
+Record = samples.Window | samples.Lost
+
+
+@dataclasses.dataclass
+class Stream:
+    """What a notifier spooled; all of it is kept.
+
+    :ivar taken: the last number the collector acknowledged.
+    """
+
+    name: str
+    spooled: list[Record] = dataclasses.field(default_factory=list)
+    taken: int = 0
+
+    @property
+    def next_number(self) -> int:
+        return _last(self.spooled[-1]) + 1 if self.spooled else 1
+
+    def after(self, number: int) -> list[Record]:
+        return [one for one in self.spooled if one.sequence > number]
+
+    def until(self, number: int) -> list[Record]:
+        return [one for one in self.spooled if _last(one) <= number]
+
+
+@dataclasses.dataclass
+class Host:
+    """A machine: its clocks, its boots, its streams (the last one lives)."""
+
+    name: str
+    wall_ns: int = records.START_NS
+    boot: int = 1
+    boottime_ns: int = BOOTTIME_NS
+    streams: list[Stream] = dataclasses.field(default_factory=list)
+
+    @property
+    def stream(self) -> Stream:
+        return self.streams[-1]
+
+    def begin(self) -> None:
+        self.streams.append(Stream(
+            f'{self.name}, stream {len(self.streams) + 1}'))
+
+
+@dataclasses.dataclass
+class Kept:
+    """What the ledger must hold: microjoules of each record, once."""
+
+    booked: dict[Any, int] = dataclasses.field(default_factory=dict)
+    held: dict[Any, int] = dataclasses.field(default_factory=dict)
+    projects: dict[str, int] = dataclasses.field(
+        default_factory=collections.Counter)
+
+    def copy(self) -> Kept:
+        return Kept(dict(self.booked), dict(self.held),
+                    collections.Counter(self.projects))
+
+
+class Ledgers:
+    """One ledger for all examples, seen by two collectors."""
+
+    def __init__(self, test: unittest.TestCase, url: str) -> None:
+        self.url = url
+        self.database = engine.Database(url)
+        test.addCleanup(self.database.close)
+        engine.sync(self.database)
+        self.collectors = []
+        for _ in range(2):
+            own = engine.Database(url)
+            test.addCleanup(own.close)
+            self.collectors.append(
+                collector.Collector(own, None, lambda: NOW_NS))
+
+    def load(self, contents: dict[str, list[Any]]) -> None:
+        """Every row as it was."""
+        sums.empty(self.database)
+        kept = {'sites': models.DEFAULT_SITE, 'projects': models.NO_PROJECT}
+
+        def insert(connection: sa.Connection) -> None:
+            for table in models.metadata.sorted_tables:
+                rows = [row._asdict() for row in contents[table.name]
+                        if table.name not in kept
+                        or row.id != kept[table.name]]
+                if rows:
+                    connection.execute(sa.insert(table), rows)
+        self.database.write(insert)
+
+
+GUESTS = st.lists(
+    st.tuples(st.integers(0, 4),
+              st.sampled_from(['anna', 'bert', 'carl', None]),
+              st.integers(0, 10 ** 12)),
+    min_size=1, max_size=4, unique_by=lambda guest: guest[:2])
+A_HOST = st.integers(0, len(HOSTS) - 1)
+A_COLLECTOR = st.integers(0, 1)
+
+
+class Cloud(stateful.RuleBasedStateMachine):
+
+    def __init__(self, ledgers: Ledgers) -> None:
+        super().__init__()
+        self.ledgers = ledgers
+        self.database = ledgers.database
+        sums.empty(self.database)
+        self.hosts = [Host(name) for name in HOSTS]
+        for host in self.hosts:
+            host.begin()
+        self.broken: set[Any] = set()
+        self.kept = Kept()
+        self.purged = False
+        self.backup: tuple[dict[str, list[Any]], Kept, dict[str, int],
+                           bool] | None = None
+
+    # --- what hosts do ---
+
+    @stateful.rule(host=A_HOST, guests=GUESTS, adds_up=st.booleans()
+                   | st.just(True), memory=st.booleans())
+    def measure(self, host: int, guests: list[tuple[int, str | None, int]],
+                adds_up: bool, memory: bool) -> None:
+        window = self.window(self.hosts[host], guests, memory)
+        if not adds_up:
+            part, = window.parts
+            zones_uj = dict(part.zones_uj)
+            zones_uj['package-0'] += 1
+            window = dataclasses.replace(
+                window, parts=(dataclasses.replace(part, zones_uj=zones_uj),))
+            self.broken.add(_key(window))
+        self.hosts[host].stream.spooled.append(window)
+
+    @stateful.rule(host=A_HOST, count=st.integers(1, 3))
+    def lose(self, host: int, count: int) -> None:
+        """Records that cannot be read any more: their energy is unknown."""
+        stream = self.hosts[host].stream
+        number = stream.next_number
+        self.hosts[host].wall_ns += count * STEP_NS
+        self.hosts[host].boottime_ns += count * STEP_NS
+        stream.spooled.append(records.lost(
+            number, number + count - 1, host=HOSTS[host], stream=stream.name,
+            machine_id=HOSTS[host]))
+
+    @stateful.rule(host=A_HOST)
+    def boot(self, host: int) -> None:
+        self.hosts[host].boot += 1
+        self.hosts[host].boottime_ns = 0
+
+    @stateful.rule(host=A_HOST)
+    def lose_the_state_directory(self, host: int) -> None:
+        stream = self.hosts[host].stream
+        stream.spooled = stream.until(stream.taken)
+        self.hosts[host].begin()
+
+    # --- what calls do ---
+
+    @stateful.rule(host=A_HOST, count=st.integers(1, 4), by=A_COLLECTOR)
+    def send(self, host: int, count: int, by: int) -> None:
+        stream = self.hosts[host].stream
+        self.deliver(stream, stream.after(stream.taken)[:count], by)
+
+    @stateful.rule(host=A_HOST, back=st.integers(1, 5),
+                   count=st.integers(1, 6), by=A_COLLECTOR)
+    def send_again(self, host: int, back: int, count: int, by: int) -> None:
+        stream = self.hosts[host].stream
+        again = [*stream.until(stream.taken)[-back:],
+                 *stream.after(stream.taken)][:count]
+        self.deliver(stream, again, by)
+
+    @stateful.rule(host=A_HOST, by=A_COLLECTOR)
+    def send_too_early(self, host: int, by: int) -> None:
+        stream = self.hosts[host].stream
+        early = stream.after(stream.taken)[1:]
+        if early:
+            answer = self.ask(early, by)
+            assert set(answer['results']) == {samples.OUT_OF_ORDER}, answer
+            assert answer['expects'] == stream.taken + 1
+
+    @stateful.rule(host=A_HOST, count=st.integers(1, 3))
+    def send_at_once(self, host: int, count: int) -> None:
+        stream = self.hosts[host].stream
+        sent = stream.after(stream.taken)[:count]
+        if sent:
+            with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                answers = list(pool.map(self.ask, [sent, sent], [0, 1]))
+            for place, record in enumerate(sent):
+                said = sorted(answer['results'][place] for answer in answers)
+                assert samples.DUPLICATE in said, said
+                said.remove(samples.DUPLICATE)
+                self.note(record, said[0])
+            stream.taken = _last(sent[-1])
+
+    @stateful.rule(host=A_HOST, guests=GUESTS, back=st.integers(0, 3))
+    def change_what_was_sent(
+            self, host: int, guests: list[tuple[int, str | None, int]],
+            back: int) -> None:
+        """Another record under a number that is acknowledged."""
+        stream = self.hosts[host].stream
+        number = stream.taken - back
+        if number < 1:
+            return
+        window = dataclasses.replace(
+            self.window(dataclasses.replace(self.hosts[host]), guests, True),
+            sequence=number)
+        for expected in (samples.QUARANTINED, samples.DUPLICATE):
+            answer = self.ask([window], 0)
+            assert answer['results'] == [expected], answer
+            assert answer['expects'] == stream.taken + 1
+            self.note(window, expected)
+
+    @stateful.rule(host=A_HOST, guests=GUESTS)
+    def copy_the_state_directory(
+            self, host: int,
+            guests: list[tuple[int, str | None, int]]) -> None:
+        """Another stream of the boot says what is booked already."""
+        mine = self.hosts[host]
+        done = [one for one in mine.stream.until(mine.stream.taken)
+                if _key(one) in self.kept.booked]
+        if not done or not isinstance(done[-1], samples.Window):
+            return
+        window = dataclasses.replace(
+            self.window(dataclasses.replace(mine), guests, True),
+            stream=f'copy {len(self.kept.held)}', sequence=1,
+            boot_id=done[-1].boot_id, start_ns=done[-1].start_ns,
+            end_ns=done[-1].end_ns, parts=done[-1].parts,
+            boottime_start_ns=done[-1].boottime_start_ns + 1,
+            boottime_end_ns=done[-1].boottime_end_ns + 1)
+        answer = self.ask([window], 1)
+        assert answer['results'] == [samples.QUARANTINED], answer
+        self.note(window, samples.QUARANTINED)
+
+    # --- what operators do ---
+
+    @stateful.rule()
+    def back_up(self) -> None:
+        self.backup = (sums.contents(self.database), self.kept.copy(),
+                       {stream.name: stream.taken for host in self.hosts
+                        for stream in host.streams}, self.purged)
+
+    @stateful.rule()
+    def restore(self) -> None:
+        """Notifiers send again what they kept, oldest stream first."""
+        if self.backup is None:
+            return
+        contents, kept, taken, self.purged = self.backup
+        self.ledgers.load(contents)
+        self.kept = kept.copy()
+        for host in self.hosts:
+            for stream in host.streams:
+                had, stream.taken = stream.taken, taken.get(stream.name, 0)
+                self.deliver(stream, [
+                    one for one in stream.until(had)
+                    if one.sequence > stream.taken], 0)
+
+    @stateful.rule(project=st.sampled_from(['anna', 'dora']))
+    def learn_owners(self, project: str) -> None:
+        """A claim is a new fact: no row that is there changes."""
+        tables = (models.accounts, models.account_buckets,
+                  models.project_buckets)
+        before = [set(sums.rows(self.database, table)) for table in tables]
+        unclaimed = self.database.read(identities.unclaimed)
+        self.database.write(identities.claim, dict.fromkeys(
+            unclaimed, accounts.Owner(project, None, None)), NOW_NS)
+        assert before == [
+            set(sums.rows(self.database, table)) for table in tables]
+        assert not self.database.read(identities.unclaimed)
+
+    @stateful.rule(steps=st.integers(0, 8))
+    def drop_old_rows(self, steps: int) -> None:
+        gone = purge.purge(
+            self.database, purge.Retention(1, 3660, 1),
+            records.START_NS + steps * STEP_NS + purge.DAY_NS)
+        self.purged = self.purged or bool(gone['account_buckets'])
+
+    # --- the laws ---
+
+    @stateful.invariant()
+    def every_joule_has_one_owner(self) -> None:
+        sheet = self.sheet()
+        taken_uj = sum(self.kept.booked.values())
+        assert (taken_uj, taken_uj, taken_uj) == (
+            sheet.zones_uj, sum(sheet.booked_uj.values()),
+            sheet.projects_uj), sheet
+        assert sum(self.kept.held.values()) == sheet.quarantined_uj
+
+    def teardown(self) -> None:
+        """In the end the collector has all that was ever emitted."""
+        for host in self.hosts:
+            stream = host.stream
+            while pending := stream.after(stream.taken):
+                self.deliver(stream, pending[:60], 0)
+        self.every_joule_has_one_owner()
+        emitted = {_key(one) for host in self.hosts
+                   for stream in host.streams for one in stream.spooled}
+        assert emitted <= self.kept.booked.keys() | self.kept.held.keys()
+        for name in HOSTS:
+            sheet = self.sheet(name)
+            taken_uj = sum(energy_uj for key, energy_uj
+                           in self.kept.booked.items() if key[0] == name)
+            assert (taken_uj, taken_uj) == (
+                sheet.zones_uj, sum(sheet.booked_uj.values()))
+        if not self.purged:
+            # A purge settles claims; until then it is as it was booked.
+            assert +self.projects() == +self.kept.projects
+
+    # --- helpers ---
+
+    def window(self, host: Host, guests: list[tuple[int, str | None, int]],
+               memory: bool) -> samples.Window:
+        shares = [records.share(
+            records.instance(f'guest-{number}', project),
+            active_uj=energy_uj, memory_uj=80 if memory else None)
+            for number, project, energy_uj in guests]
+        shares.append(records.share(records.unallocated('idle_capacity'),
+                                    memory_uj=1 if memory else None))
+        window = records.window(
+            host.stream.next_number, shares, host=host.name,
+            machine_id=host.name, stream=host.stream.name,
+            boot_id=f'{host.name}, boot {host.boot}', start_ns=host.wall_ns,
+            boottime_start_ns=host.boottime_ns,
+            boottime_end_ns=host.boottime_ns + records.MINUTE_NS)
+        host.wall_ns += STEP_NS
+        host.boottime_ns += STEP_NS
+        return window
+
+    def deliver(self, stream: Stream, sent: Sequence[Record],
+                by: int) -> None:
+        """A call of records in order, none of them too early."""
+        if not sent:
+            return
+        answer = self.ask(sent, by)
+        for record, said in zip(sent, answer['results'], strict=True):
+            assert (said == samples.DUPLICATE) == (
+                _last(record) <= stream.taken), (record, answer)
+            self.note(record, said)
+        stream.taken = max(stream.taken, _last(sent[-1]))
+        assert answer['expects'] == stream.taken + 1, answer
+
+    def ask(self, sent: Sequence[Record], by: int) -> dict[str, Any]:
+        return self.ledgers.collectors[by].book({}, records.payloads(*sent))
+
+    def note(self, record: Record, said: str) -> None:
+        """What was answered is what the ledger must now hold."""
+        key = _key(record)
+        energy_uj = (0 if isinstance(record, samples.Lost)
+                     else quarantine.claimed_uj(record))
+        if said == samples.DUPLICATE:
+            assert key in self.kept.booked or key in self.kept.held
+            return
+        assert key not in self.kept.booked, f'booked twice: {record}'
+        if said == samples.QUARANTINED:
+            self.kept.held[key] = energy_uj
+            return
+        assert said == samples.BOOKED, said
+        assert key not in self.broken, f'does not add up: {record}'
+        self.kept.booked[key] = energy_uj
+        if isinstance(record, samples.Window):
+            for part in record.parts:
+                for share in part.shares:
+                    self.kept.projects[share.account.project_id or ''] += (
+                        share.energy_uj)
+
+    def sheet(self, host: str | None = None) -> balance.Balance:
+        with self.database.reader() as connection:
+            engine.snapshot(connection)
+            return balance.read(connection, 0, END, host)
+
+    def projects(self) -> collections.Counter[str]:
+        names = {row.id: row.project_id for row in sums.rows(
+            self.database, models.projects)}
+        found: collections.Counter[str] = collections.Counter()
+        for row in sums.rows(self.database, models.project_buckets):
+            found[names[row.project_ref]] += sum(
+                getattr(row, term) or 0 for term in sums.TERMS)
+        return found
+
+
+def _last(record: Record) -> int:
+    return getattr(record, 'last', record.sequence)
+
+
+def _key(record: Record) -> tuple[Any, ...]:
+    return (record.host, record.stream, record.sequence,
+            samples.digest(samples.payload(record)))
+
+
+@base.on(*base.EVERY)
+class TestLaws(unittest.TestCase):
+    def test_every_joule_is_kept_once_whatever_happens(self) -> None:
+        many = self.database_name == base.SQLITE
+        ledgers = Ledgers(self, self.database_url())
+        stateful.run_state_machine_as_test(
+            lambda: Cloud(ledgers),
+            settings=hypothesis.settings(
+                max_examples=60 if many else 12,
+                stateful_step_count=30, deadline=None, database=None,
+                derandomize=True,
+                suppress_health_check=list(hypothesis.HealthCheck)))
