@@ -91,6 +91,19 @@ class TestCharacters(MigrationsCase):
         self.assertEqual([('utf8mb4_bin',)], list(found))
 
 
+@base.on(base.POSTGRES)
+class TestCollations(MigrationsCase):
+    def test_every_name_is_compared_byte_by_byte(self) -> None:
+        engine.sync(self.database)
+        with self.database.reader() as connection:
+            found = connection.exec_driver_sql(
+                'SELECT DISTINCT collation_name FROM'
+                ' information_schema.columns WHERE table_schema ='
+                " current_schema() AND data_type = 'character varying'"
+                " AND table_name <> 'alembic_version'").all()
+        self.assertEqual([('C',)], list(found))
+
+
 class TestEncodings(unittest.TestCase):
     def test_a_database_that_cannot_hold_every_name_is_refused(self) -> None:
         # What a cluster makes where no locale is set.

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = '0002'
 down_revision = '0001'
@@ -17,13 +18,18 @@ _TABLE: dict[str, Any] = {
 _Id = sa.BigInteger().with_variant(sa.Integer(), 'sqlite')
 
 
+def _string(size: int) -> sa.String:
+    return sa.String(size).with_variant(
+        postgresql.VARCHAR(size, collation='C'), 'postgresql')
+
+
 def _id() -> sa.Column[int]:
     return sa.Column('id', _Id, primary_key=True, autoincrement=True)
 
 
 def _text(name: str, *, null: bool = False, size: int = 255,
           ) -> sa.Column[str]:
-    return sa.Column(name, sa.String(size), nullable=null)
+    return sa.Column(name, _string(size), nullable=null)
 
 
 def _number(name: str, *, null: bool = False) -> sa.Column[int]:
@@ -32,9 +38,9 @@ def _number(name: str, *, null: bool = False) -> sa.Column[int]:
 
 def _blank(batch: Any, name: str, size: int) -> None:
     """Add a text that rows from before have empty."""
-    batch.add_column(sa.Column(name, sa.String(size), nullable=False,
+    batch.add_column(sa.Column(name, _string(size), nullable=False,
                                server_default=''))
-    batch.alter_column(name, existing_type=sa.String(size),
+    batch.alter_column(name, existing_type=_string(size),
                        existing_nullable=False, server_default=None)
 
 
@@ -60,9 +66,9 @@ def upgrade() -> None:
     with op.batch_alter_table('quarantine') as batch:
         _blank(batch, 'public_key', 64)
         _blank(batch, 'signature', 128)
-        batch.add_column(sa.Column('code', sa.String(32), nullable=False,
+        batch.add_column(sa.Column('code', _string(32), nullable=False,
                                    server_default='schema'))
-        batch.alter_column('code', existing_type=sa.String(32),
+        batch.alter_column('code', existing_type=_string(32),
                            existing_nullable=False, server_default=None)
         batch.add_column(_number('decided_at_ns', null=True))
         name = 'uq_quarantine_host_name_stream_sequence_digest'
