@@ -72,9 +72,11 @@ def book(connection: sa.Connection, records: Sequence[received.Record],
     """
     # A record that does not add up is no reason to expect a host's windows,
     # nor to trust who sent it.
+    first = records[0]
     sound = any(record.window is not None and record.problem is None
+                and (record.host, record.key) == (first.host, first.key)
                 for record in records)
-    host = _lock_host(connection, records[0], received_ns,
+    host = _lock_host(connection, first, received_ns,
                       enrolment if sound else MANUAL, trust=sound)
     stream = _stream_of(connection, host.id, records)
     call = _Call(connection, host, stream, received_ns, owner_of)

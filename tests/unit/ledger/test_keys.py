@@ -77,6 +77,16 @@ class TestKeys(booking.BookingCase):
         self.assertEqual((['booked', 'booked'], 4), self.book(
             records.window(2), records.window(3)))
 
+    def test_garbage_is_trusted_for_its_sound_neighbour(self) -> None:
+        sound = records.signed(records.window(2))
+        self.collector.book({}, [STRANGER.sign('{"v":'), sound])
+        host, = self.rows(models.hosts)
+        self.assertEqual((models.PENDING, None),
+                         (host.state, host.public_key))
+        self.collector.book({}, [sound])
+        host, = self.rows(models.hosts)
+        self.assertNotEqual(STRANGER.key, host.public_key)
+
     def test_a_stream_belongs_to_two_keys(self) -> None:
         self.strange(records.window(1))
         host, = self.rows(models.hosts)
