@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from oslo_context import context as oslo_context
 
+from energy_accounting.ledger import audit
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
@@ -34,6 +36,12 @@ def local_admin(environ: dict[str, Any]) -> oslo_context.RequestContext:
 def of_token(environ: dict[str, Any]) -> oslo_context.RequestContext:
     """The owner of the token that auth_token has checked."""
     return oslo_context.RequestContext.from_environ(environ)
+
+
+def actor(environ: dict[str, Any]) -> audit.Actor:
+    """Who makes a change by this request."""
+    context = environ[KEY]
+    return audit.Actor(context.user_id or 'standalone', context.request_id)
 
 
 class Context:

@@ -13,6 +13,7 @@ from typing import Any
 
 from energy_accounting.api import policies, schemas, versions
 
+_JSON = 'application/json'
 _ERRORS = {
     '400': 'The request is not what the schema says',
     '401': 'There is no valid token',
@@ -77,7 +78,8 @@ def _operation(method: str, path: str, endpoint: schemas.Endpoint,
         'summary': endpoint.summary, 'parameters': parameters,
         'responses': {
             str(endpoint.status): {
-                'description': 'As asked', **_content(endpoint.response)},
+                'description': 'As asked', **_content(
+                    endpoint.response, endpoint.text or _JSON)},
             **{status: {'description': description, **_content(
                 {'$ref': '#/components/schemas/Error'})}
                for status, description in _ERRORS.items()
@@ -91,11 +93,12 @@ def _operation(method: str, path: str, endpoint: schemas.Endpoint,
     return operation
 
 
-def _content(schema: schemas.Schema | None) -> dict[str, Any]:
+def _content(schema: schemas.Schema | None,
+             media_type: str = _JSON) -> dict[str, Any]:
     """What a body is, or nothing where there is none."""
     if schema is None:
         return {}
-    return {'content': {'application/json': {'schema': _plain(schema)}}}
+    return {'content': {media_type: {'schema': _plain(schema)}}}
 
 
 def _plain(schema: schemas.Schema) -> schemas.Schema:

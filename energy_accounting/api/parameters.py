@@ -12,6 +12,7 @@ import base64
 import binascii
 import dataclasses
 import datetime
+import decimal
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -156,6 +157,77 @@ def usage(given: Mapping[str, str], now: datetime.datetime, maximum: int,
     return dataclasses.replace(query, after=tuple(after))
 
 
+# --- bodies -----------------------------------------------------------------
+
+def said_of_host(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What a body says of a host, in the ledger's own words and units."""
+    given = {name: body[name] for name in ('state', 'site', 'region',
+                                           'public_key') if name in body}
+    for name in ('site', 'region'):
+        if name in given:
+            identifier(given, name)
+    if 'region' in given and 'site' not in given:
+        refuse('region', 'it is that of a site', 'give site, too')
+    if 'public_key' in given:
+        _public_key(given['public_key'])
+    if 'max_power_w' in body:
+        given['max_power_uw'] = _microwatts(body['max_power_w'])
+    return given
+
+
+def identifier(given: Mapping[str, Any], name: str) -> str:
+    """A name as hosts may have it, so that records can meet it."""
+    text = str(given[name])
+    if text != text.strip() or not text.isprintable() or '/' in text:
+        refuse(name, f'{text[:64]!r} has characters or outer blanks that '
+               'no name can have', 'give printable characters without /')
+    return text
+
+
+def _public_key(text: str) -> None:
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raw = b''
+    # Each key has one text only.
+    if len(raw) != 32 or base64.b64encode(raw).decode() != text:
+        refuse('public_key', f'{text[:64]!r} is not base64 of 32 bytes',
+               'give the key that the notifier of the host logs')
+
+
+def _microwatts(watts: str | int | decimal.Decimal | None) -> int | None:
+    if watts is None:
+        return None
+    power = decimal.Decimal(watts).scaleb(6)
+    if not 0 < power < 10 ** 15 or power != power.to_integral_value():
+        refuse('max_power_w', f'{str(watts)[:64]!r} is out of range',
+               'give watts above 0 with at most six decimal places')
+    return int(power)
+
+
+def downtime(body: Mapping[str, str], now: datetime.datetime,
+             ) -> tuple[int, int, str]:
+    """Start and end (ns) of a downtime, and its reason."""
+    start, end = time(body, 'start'), time(body, 'end')
+    if start is None or end is None or end <= start:
+        refuse('end', 'it is not after start', 'give an end after the start')
+    if end <= now:
+        refuse('end', f'{body["end"][:64]!r} has passed',
+               'plan what is to come: what was not measured stays so')
+    if end - start > LONGEST:
+        refuse('end', f'the downtime is longer than {LONGEST.days} days',
+               'retire the host')
+    return (units.wall_ns(start), units.wall_ns(end),
+            str(body['reason']).strip() or refuse(
+                'reason', 'it is blank', 'say what is done meanwhile'))
+
+
+def number_of(text: str) -> int:
+    """The number that a path calls an item by; 0, which none has, else."""
+    return int(text) if text.isascii() and text.isdigit() and len(
+        text) < 19 else 0
+
+
 # --- markers ----------------------------------------------------------------
 
 def usage_marker(given: Mapping[str, str], query: queries.UsageQuery,
@@ -183,6 +255,21 @@ def after_name(given: Mapping[str, str]) -> str | None:
     if not isinstance(name, str):
         _bad_marker()
     return name
+
+
+def number_marker(number: int) -> str:
+    """An opaque text for a list that is ordered by number."""
+    return _sealed({'number': number})
+
+
+def before_number(given: Mapping[str, str]) -> int | None:
+    """The number behind which a list that goes down continues."""
+    if 'marker' not in given:
+        return None
+    number = _unsealed(given['marker']).get('number')
+    if type(number) is not int or not 0 < number < 1 << 63:
+        _bad_marker()
+    return number
 
 
 def _opened(given: Mapping[str, str], filters: Mapping[str, str],

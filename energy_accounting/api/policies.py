@@ -22,6 +22,10 @@ USAGE_ALL_PROJECTS = 'energy:usage:get:all_projects'
 USAGE_DOMAIN = 'energy:usage:get:domain'
 BALANCE = 'energy:balance:get'
 HOSTS = 'energy:hosts:get'
+HOSTS_CREATE = 'energy:hosts:create'
+HOSTS_UPDATE = 'energy:hosts:update'
+AUDIT = 'energy:audit:get'
+METRICS = 'energy:metrics:get'
 
 _USAGE_CALL: Any = {'path': '/v1/usage', 'method': 'GET'}
 
@@ -66,7 +70,32 @@ def list_rules() -> list[policy.RuleDefault]:
             HOSTS, 'rule:admin_api',
             'Read the state of the hosts.',
             [{'path': '/v1/hosts', 'method': 'GET'},
-             {'path': '/v1/hosts/{name}', 'method': 'GET'}],
+             {'path': '/v1/hosts/{name}', 'method': 'GET'},
+             {'path': '/v1/hosts/{name}/downtimes', 'method': 'GET'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            HOSTS_CREATE, 'rule:admin_api',
+            'Enrol a host: expect it, and believe what its key signs.',
+            [{'path': '/v1/hosts', 'method': 'POST'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            HOSTS_UPDATE, 'rule:admin_api',
+            'Retire a host, replace its key, say what it can draw and where '
+            'it is, plan its downtime.',
+            [{'path': '/v1/hosts/{name}', 'method': 'PATCH'},
+             {'path': '/v1/hosts/{name}/downtimes', 'method': 'POST'},
+             {'path': '/v1/hosts/{name}/downtimes/{id}',
+              'method': 'DELETE'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            AUDIT, 'rule:admin_api',
+            'Read who changed what.',
+            [{'path': '/v1/audit', 'method': 'GET'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            METRICS, 'rule:admin_api',
+            'Read what a monitoring system scrapes.',
+            [{'path': '/metrics', 'method': 'GET'}],
             scope_types=['project']),
     ]
 

@@ -21,7 +21,7 @@ import jsonschema
 import webob
 
 from energy_accounting import errors, units
-from energy_accounting.ledger import models, queries
+from energy_accounting.ledger import audit, hosts, models, queries
 
 Schema = dict[str, Any]
 
@@ -40,6 +40,7 @@ class Endpoint:
     :ivar token: whether the caller must have one.
     :ivar body: what a request must bring; None when it brings nothing.
     :ivar status: of an answer that succeeds.
+    :ivar text: the media type of an answer that is not JSON.
     """
 
     summary: str
@@ -50,6 +51,7 @@ class Endpoint:
     token: bool = True
     body: Schema | None = None
     status: int = 200
+    text: str | None = None
 
 
 def _object(properties: Schema, *, optional: tuple[str, ...] = (),
@@ -170,6 +172,21 @@ HOSTS_QUERY = _query({
     'site': _text('name of a site'),
     'state': _choice((models.ENROLLED, models.RETIRED, models.PENDING),
                      'state of a host'),
+    'late': {**_FLAG, 'description':
+             'true or false: hosts that owe windows, or the others'},
+    'limit': _LIMIT,
+    'marker': _MARKER,
+    'with_count': {**_FLAG, 'description':
+                   'true or false: whether to count the rows of all pages'},
+})
+
+AUDIT_QUERY = _query({
+    'kind': _choice(audit.KINDS, 'what was changed'),
+    'subject': _text('name of a host, id of an instance or of a record'),
+    'actor': _text('id of a user, collector, or manage:NAME'),
+    'start': _text('ISO 8601 time with Z or an offset (write + as %2B)'),
+    'end': _text('ISO 8601 time with Z or an offset (write + as %2B); not '
+                 'included'),
     'limit': _LIMIT,
     'marker': _MARKER,
     'with_count': {**_FLAG, 'description':
@@ -251,6 +268,10 @@ BALANCE = _response({'balance': _object({
        for unit, schema in _BOTH.items()},
 })})
 
+_DOWNTIME = _object({
+    'id': {'type': 'integer'}, 'start': _TIME, 'end': _TIME,
+    'reason': _NAME})
+
 HOST = _object({
     'name': _NAME, 'state': _NAME, 'site': _NAME, 'region': _null(_NAME),
     'boundary': _NAME, 'last_window_start': _null(_TIME),
@@ -261,12 +282,37 @@ HOST = _object({
     'basis': {'type': 'array', 'items': _NAME}, 'idle_kind': _null(_NAME),
     'idle_power_w': _null(_DECIMAL), 'policy': _null(_NAME),
     'cpus': _null(_COUNT), 'memory_mib': _null(_COUNT),
-    'version': _null(_NAME), 'alarm': _null(_NAME)})
+    'version': _null(_NAME), 'alarm': _null(_NAME),
+    'expected': {'type': 'boolean', 'description':
+                 'enrolled and not in a planned downtime'},
+    'late': {'type': 'boolean', 'description':
+             'expected, and its last window ended more than '
+             f'{hosts.LATE_WINDOWS} of its windows ago'},
+    'enrolled_at': _null(_TIME), 'retired_at': _null(_TIME),
+    'public_key': _null({**_NAME, 'description':
+                         'whose records are booked'}),
+    'presented_keys': {'type': 'array', 'items': _NAME, 'description':
+                       'other keys that records of this name came with'},
+    'window_seconds': _null(_COUNT),
+    'max_power_w': _null({**_DECIMAL, 'description':
+                          'as an operator says; null: as the host says'}),
+    'downtime': _null({**_DOWNTIME, 'description':
+                       'the one it is in, else the next one'})})
 
 HOSTS = _response(
     {'hosts': {'type': 'array', 'items': HOST}, 'links': _LINKS,
      'count': _COUNT}, optional=('count',))
 HOST_SHOWN = _response({'host': HOST})
+DOWNTIMES = _response({'downtimes': {'type': 'array', 'items': _DOWNTIME}})
+DOWNTIME_SHOWN = _response({'downtime': _DOWNTIME})
+
+AUDIT = _response(
+    {'audit': {'type': 'array', 'items': _object({
+        'at': _TIME, 'actor': _NAME, 'request_id': _null(_NAME),
+        'kind': {'enum': list(audit.KINDS)}, 'subject': _NAME,
+        **{name: _null({'type': 'object', 'additionalProperties': {}})
+           for name in ('was', 'became')}})},
+     'links': _LINKS, 'count': _COUNT}, optional=('count',))
 
 VERSION = _object({
     'id': {'const': 'v1'}, 'status': {'const': 'CURRENT'},
@@ -285,6 +331,37 @@ ERROR = _response({'errors': {
         'code': {'type': 'string', 'pattern': r'^energy\.'},
         'request_id': _null(_NAME), 'links': {'type': 'array'}})}})
 
+# --- words in a body --------------------------------------------------------
+
+_SAID_OF_HOST = {
+    'site': _text('name of a site; one that does not exist is made'),
+    'region': _text('region of the site, where it is new'),
+    'public_key': {
+        'type': 'string', 'pattern': '^[A-Za-z0-9+/]{43}=$',
+        'description': 'the public key that the notifier of the host logs '
+                       'at its first start: base64 of 32 bytes (44 '
+                       'characters)'},
+    'max_power_w': {
+        'type': ['string', 'number', 'null'],
+        'pattern': r'^[0-9]{1,9}(\.[0-9]{1,6})?$',
+        'description': 'the most that the packages of the host can draw '
+                       'together, in watts: a decimal above 0 with at most '
+                       'six places; null: what the host says'}}
+
+HOST_CREATE = _body({'name': _text('name of the host, as its notifier has '
+                                   'it'), **_SAID_OF_HOST},
+                    optional=tuple(_SAID_OF_HOST))
+HOST_UPDATE = _body({
+    'state': _choice((models.ENROLLED, models.RETIRED), 'state of a host'),
+    **_SAID_OF_HOST}, optional=('state', *_SAID_OF_HOST))
+DOWNTIME_CREATE = _body({
+    'start': _text('ISO 8601 time with Z or an offset'),
+    'end': _text('ISO 8601 time with Z or an offset, after start and not '
+                 'past; not included'),
+    'reason': _text('what is done meanwhile')})
+
+_HOST_PATH = {'name': _text('name of the host')}
+
 ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
     ('GET', '/'): Endpoint(
         'The versions of this API', NO_QUERY, VERSIONS, token=False),
@@ -298,9 +375,28 @@ ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
         'The balance of measured and booked energy', BALANCE_QUERY, BALANCE),
     ('GET', '/v1/hosts'): Endpoint(
         'The hosts and their state', HOSTS_QUERY, HOSTS),
+    ('POST', '/v1/hosts'): Endpoint(
+        'Enrol a host', NO_QUERY, HOST_SHOWN, body=HOST_CREATE, status=201),
     ('GET', '/v1/hosts/{name}'): Endpoint(
         'One host and its state', NO_QUERY, HOST_SHOWN,
-        path_parameters={'name': _text('name of the host')}),
+        path_parameters=_HOST_PATH),
+    ('PATCH', '/v1/hosts/{name}'): Endpoint(
+        'Change what is known of a host', NO_QUERY, HOST_SHOWN,
+        path_parameters=_HOST_PATH, body=HOST_UPDATE),
+    ('GET', '/v1/hosts/{name}/downtimes'): Endpoint(
+        'The planned downtimes of a host', NO_QUERY, DOWNTIMES,
+        path_parameters=_HOST_PATH),
+    ('POST', '/v1/hosts/{name}/downtimes'): Endpoint(
+        'Plan a downtime of a host', NO_QUERY, DOWNTIME_SHOWN,
+        path_parameters=_HOST_PATH, body=DOWNTIME_CREATE, status=201),
+    ('DELETE', '/v1/hosts/{name}/downtimes/{id}'): Endpoint(
+        'Forget a downtime of a host', NO_QUERY, None, status=204,
+        path_parameters={**_HOST_PATH, 'id': _text('id of the downtime')}),
+    ('GET', '/v1/audit'): Endpoint(
+        'Who changed what', AUDIT_QUERY, AUDIT),
+    ('GET', '/metrics'): Endpoint(
+        'What a monitoring system scrapes, as Prometheus text', NO_QUERY,
+        {'type': 'string'}, text='text/plain'),
 }
 
 

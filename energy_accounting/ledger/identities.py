@@ -14,7 +14,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from energy_accounting import samples
-from energy_accounting.ledger import accounts, bulk, models
+from energy_accounting.ledger import accounts, audit, bulk, models
 
 PROJECT = 'project'
 DOMAIN = 'domain'
@@ -158,6 +158,16 @@ def claim(connection: sa.Connection, owners: Mapping[str, accounts.Owner],
             'claimed_at_ns': now_ns})
     if facts:
         connection.execute(sa.insert(models.claims), facts)
+        # Whose user ids these are is not for the audit.
+        audit.write(connection, audit.COLLECTOR, now_ns, *(
+            audit.Change(
+                audit.CLAIM, wanted[fact['account_id']].instance_id,
+                {'project_id': None,
+                 'flavor': wanted[fact['account_id']].flavor},
+                {'project_id': owners[wanted[
+                    fact['account_id']].instance_id].project_id,
+                 'flavor': fact['flavor']})
+            for fact in facts))
     return len(facts)
 
 

@@ -74,6 +74,8 @@ def purge(database: engine.Database, retention: Retention,
             (models.acknowledged.c.received_ns, 'stream_id',
              now_ns - ACKNOWLEDGED_DAYS * DAY_NS, DAY_NS)):
         gone[column.table.name] = _drop(database, column, owner, limit, step)
+    gone['audit'] = _drop_audit(
+        database, now_ns - retention.project_days * DAY_NS)
     gone['user_ids'] = _forget_users(
         database, now_ns - retention.user_days * DAY_NS)
     return dict(gone)
@@ -117,6 +119,15 @@ def _drop(database: engine.Database, column: sa.Column[int], owner: str,
         while count := database.write(_drop_slice, column, mine, limit,
                                       step):
             gone += count
+    return gone
+
+
+def _drop_audit(database: engine.Database, limit_ns: int) -> int:
+    gone = 0
+    while count := database.write(
+            _drop_slice, models.audit.c.at_ns, sa.true(), limit_ns,
+            30 * DAY_NS):
+        gone += count
     return gone
 
 

@@ -20,6 +20,7 @@ from oslo_db import exception as db_exception
 from energy_accounting import errors, samples, units
 from energy_accounting.ledger import (
     accounts,
+    audit,
     buckets,
     bulk,
     gaps,
@@ -37,6 +38,9 @@ host has been held for this long."""
 
 # What is kept of a booked window.
 _SPAN = ('boot_id', 'boottime_start_ns', 'boottime_end_ns')
+
+# What is kept of a change of the idle value.
+_IDLE = ('idle_kind', 'idle_power_uw')
 
 FIRST_USE = 'first_use'
 MANUAL = 'manual'
@@ -128,6 +132,12 @@ def _lock_host(connection: sa.Connection, record: received.Record,
     if values:
         connection.execute(sa.update(hosts).where(hosts.c.id == row.id)
                            .values(values))
+        audit.write(connection, audit.COLLECTOR, received_ns, *(
+            audit.Change(kind, name, {what: row._mapping[what]},
+                         {what: values[what]})
+            for kind, what in ((audit.HOST, 'state'),
+                               (audit.KEY, 'public_key'))
+            if what in values))
         row = connection.execute(query).one()
     return row
 
@@ -207,10 +217,12 @@ class _Call:
         self._machine_id: str | None = host.machine_id
         self._host_end_ns: int | None = host.last_window_end_ns
         self._newest: samples.Window | None = None
+        self._counts = (host.policy, host.idle_kind, host.idle_power_uw)
         self._said: list[samples.Gap] = []
         # What is to be written.
         self._acknowledged: list[dict[str, Any]] = []
         self._boots: set[str] = set()
+        self._changes: list[audit.Change] = []
         self._added = buckets.Added(owner_of)
         self._held = quarantine.Held(received_ns)
         self._gaps = gaps.Gaps(host.id, stream.row.id,
@@ -326,6 +338,7 @@ class _Call:
                                   'ended, and nothing says why')
         for gap in window.gaps:
             self._gaps.state(gap, record.sequence)
+        self._note_what_counts(window)
         self._added.add(window)
         self._booked_until_ns[window.boot_id] = window.boottime_end_ns
         self._boots.add(window.boot_id)
@@ -334,6 +347,21 @@ class _Call:
         self._stream_end_ns = self._host_end_ns = end_ns
         self._newest = window
         self._machine_id = self._stream_machine_id = window.machine_id
+
+    def _note_what_counts(self, window: samples.Window) -> None:
+        """Keep that the policy or the idle value is another from here on."""
+        policy, *idle = self._counts
+        counts = (window.policy, window.idle_kind, window.idle_power_uw)
+        if counts[0] != policy:
+            self._changes.append(audit.Change(
+                audit.POLICY, self._host.name, {'policy': policy},
+                {'policy': window.policy}))
+        if counts[1:] != tuple(idle):
+            self._changes.append(audit.Change(
+                audit.IDLE, self._host.name,
+                dict(zip(_IDLE, idle, strict=True)),
+                dict(zip(_IDLE, counts[1:], strict=True))))
+        self._counts = counts
 
     def _says_why(self, record: received.Record, window: samples.Window,
                   skipped_ns: int) -> bool:
@@ -406,6 +434,8 @@ class _Call:
         self._write_boots()
         self._write_position()
         self._write_host()
+        audit.write(connection, audit.COLLECTOR, self._received_ns,
+                    *self._changes)
         self._added.write_shared(connection, host.site_id, host.boundary,
                                  ids)
 

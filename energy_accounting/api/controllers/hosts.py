@@ -1,44 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``GET /v1/hosts`` and ``/v1/hosts/{name}``: the hosts and their state."""
+"""``/v1/hosts`` and what is below: the hosts' register."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pecan
+import sqlalchemy as sa
 import webob
 
 from energy_accounting import errors, units
 from energy_accounting.api import context as contexts
 from energy_accounting.api import links, parameters, policies, schemas
 from energy_accounting.api.controllers import Resource, Service
-from energy_accounting.ledger import engine, hosts
+from energy_accounting.ledger import engine, hosts, register
 from energy_accounting.report import hosts as report
+
+HOSTS = '/v1/hosts'
+HOST = '/v1/hosts/{name}'
+DOWNTIMES = '/v1/hosts/{name}/downtimes'
+DOWNTIME = '/v1/hosts/{name}/downtimes/{id}'
 
 
 class Hosts(Resource):
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self.below_item = {'downtimes': Downtimes(service)}
 
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
         service = self._service
-        given = schemas.query('GET', '/v1/hosts', request.environ)
+        given = schemas.query('GET', HOSTS, request.environ)
         policies.authorize(service.enforcer, request.environ[contexts.KEY],
                            policies.HOSTS, {})
         limit = parameters.limit(given, service.max_limit)
-        filters = {name: given.get(name) for name in ('site', 'state')}
+        filters: dict[str, Any] = {
+            'site': given.get('site'), 'state': given.get('state'),
+            'late': None if 'late' not in given else given['late'] == 'true'}
         now_ns = units.wall_ns(service.clock())
         current = units.bucket_of(now_ns)
         with service.database.reader() as connection:
             engine.snapshot(connection)
             found = hosts.read(
                 connection, current - report.COVERAGE_BUCKETS, current,
-                after=parameters.after_name(given), limit=limit + 1,
+                now_ns, after=parameters.after_name(given), limit=limit + 1,
                 **filters)
-            count = ({'count': hosts.count(connection, **filters)}
+            count = ({'count': hosts.count(connection, now_ns, **filters)}
                      if given.get('with_count') == 'true' else {})
         page = found[:limit]
         marker = (parameters.name_marker(page[-1].name)
@@ -50,16 +59,108 @@ class Hosts(Resource):
     def get_one(self, request: webob.Request, response: webob.Response,
                 name: str, /, **query: str) -> dict[str, Any]:
         service = self._service
-        schemas.query('GET', '/v1/hosts/{name}', request.environ)
+        schemas.query('GET', HOST, request.environ)
         policies.authorize(service.enforcer, request.environ[contexts.KEY],
                            policies.HOSTS, {})
         now_ns = units.wall_ns(service.clock())
-        current = units.bucket_of(now_ns)
         with service.database.reader() as connection:
             engine.snapshot(connection)
-            found = hosts.read(
-                connection, current - report.COVERAGE_BUCKETS, current,
-                name=name)
-        if not found:
-            raise errors.NotFound(f'there is no host {name[:255]!r}')
-        return {'host': report.row(found[0], now_ns)}
+            return _shown(connection, name, now_ns)
+
+    @pecan.expose('json')
+    def create(self, request: webob.Request, response: webob.Response, /,
+               **query: str) -> dict[str, Any]:
+        service = self._service
+        schemas.query('POST', HOSTS, request.environ)
+        policies.authorize(service.enforcer, request.environ[contexts.KEY],
+                           policies.HOSTS_CREATE, {})
+        body = schemas.body('POST', HOSTS, request)
+        name = parameters.identifier(body, 'name')
+        given = parameters.said_of_host(body)
+        by = _by(service, request)
+
+        def enrol(connection: sa.Connection) -> dict[str, Any]:
+            register.enrol(connection, by, name, given)
+            return _shown(connection, name, by.at_ns)
+
+        shown = service.database.write(enrol)
+        response.status_int = 201
+        return shown
+
+    @pecan.expose('json')
+    def update(self, request: webob.Request, response: webob.Response,
+               name: str, /, **query: str) -> dict[str, Any]:
+        service = self._service
+        schemas.query('PATCH', HOST, request.environ)
+        policies.authorize(service.enforcer, request.environ[contexts.KEY],
+                           policies.HOSTS_UPDATE, {})
+        given = parameters.said_of_host(
+            schemas.body('PATCH', HOST, request))
+        by = _by(service, request)
+
+        def change(connection: sa.Connection) -> dict[str, Any]:
+            register.change(connection, by, name, given)
+            return _shown(connection, name, by.at_ns)
+
+        return service.database.write(change)
+
+
+class Downtimes(Resource):
+
+    key = 'id'
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    @pecan.expose('json')
+    def get_all(self, request: webob.Request, response: webob.Response,
+                name: str, /, **query: str) -> dict[str, Any]:
+        service = self._service
+        schemas.query('GET', DOWNTIMES, request.environ)
+        policies.authorize(service.enforcer, request.environ[contexts.KEY],
+                           policies.HOSTS, {})
+        with service.database.reader() as connection:
+            found = hosts.downtimes(connection, name)
+        return {'downtimes': [report.downtime(one) for one in found]}
+
+    @pecan.expose('json')
+    def create(self, request: webob.Request, response: webob.Response,
+               name: str, /, **query: str) -> dict[str, Any]:
+        service = self._service
+        schemas.query('POST', DOWNTIMES, request.environ)
+        policies.authorize(service.enforcer, request.environ[contexts.KEY],
+                           policies.HOSTS_UPDATE, {})
+        planned = parameters.downtime(
+            schemas.body('POST', DOWNTIMES, request), service.clock())
+        made = service.database.write(
+            register.plan, _by(service, request), name, *planned)
+        response.status_int = 201
+        return {'downtime': report.downtime(made)}
+
+    @pecan.expose('json')
+    def delete(self, request: webob.Request, response: webob.Response,
+               name: str, number: str, /, **query: str) -> webob.Response:
+        service = self._service
+        schemas.query('DELETE', DOWNTIME, request.environ)
+        policies.authorize(service.enforcer, request.environ[contexts.KEY],
+                           policies.HOSTS_UPDATE, {})
+        service.database.write(
+            register.cancel, _by(service, request), name,
+            parameters.number_of(number))
+        response.status_int = 204
+        return response
+
+
+def _by(service: Service, request: webob.Request) -> register.By:
+    return register.By(contexts.actor(request.environ),
+                       units.wall_ns(service.clock()))
+
+
+def _shown(connection: sa.Connection, name: str, now_ns: int,
+           ) -> dict[str, Any]:
+    current = units.bucket_of(now_ns)
+    found = hosts.read(connection, current - report.COVERAGE_BUCKETS,
+                       current, now_ns, name=name)
+    if not found:
+        raise errors.NotFound(f'there is no host {name[:255]!r}')
+    return {'host': report.row(found[0], now_ns)}

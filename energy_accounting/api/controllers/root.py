@@ -12,8 +12,10 @@ from energy_accounting.api import schemas, versions
 from energy_accounting.api.controllers import (
     Resource,
     Service,
+    audit,
     balance,
     hosts,
+    metrics,
     usage,
 )
 
@@ -24,7 +26,8 @@ class V1(Resource):
         self.children = {
             'usage': usage.Usage(service),
             'balance': balance.Balance(service),
-            'hosts': hosts.Hosts(service)}
+            'hosts': hosts.Hosts(service),
+            'audit': audit.Audit(service)}
 
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
@@ -36,7 +39,8 @@ class V1(Resource):
 class Root(Resource):
 
     def __init__(self, service: Service) -> None:
-        self.children = {'v1': V1(service)}
+        self.children = {'v1': V1(service),
+                         'metrics': metrics.Metrics(service)}
 
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,

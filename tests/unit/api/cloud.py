@@ -162,13 +162,17 @@ class ApiCase(base.BaseTestCase):
     def check_form(self, request: webob.Request,
                    answer: webob.Response) -> None:
         schema: schemas.Schema | None = schemas.ERROR
+        content_type = 'application/json'
         if answer.status_int < 400:
             endpoint = endpoint_of(request.method, request.path_info)
             self.assertEqual(endpoint.status, answer.status_int)
             schema = endpoint.response
+            content_type = endpoint.text or content_type
         if schema is None:
             self.assertEqual(b'', answer.body)
-        else:
+            return
+        self.assertEqual(content_type, answer.content_type)
+        if answer.content_type == 'application/json':
             jsonschema.validate(answer.json, schema,
                                 cls=jsonschema.Draft202012Validator)
 

@@ -26,7 +26,11 @@ class HostsTest(cloud.ApiCase):
             'coverage': '0.0156', 'basis': ['package-0'],
             'idle_kind': 'configured', 'idle_power_w': '50.000000',
             'policy': 'two-part/1', 'cpus': 64, 'memory_mib': 262144,
-            'version': '1.0', 'alarm': None}},
+            'version': '1.0', 'alarm': None, 'expected': True,
+            'late': False, 'enrolled_at': '1970-01-01T00:00:00Z',
+            'retired_at': None, 'public_key': None, 'presented_keys': [],
+            'window_seconds': None, 'max_power_w': None,
+            'downtime': None}},
             self.get(f'{HOSTS}/compute-2', 'admin-p1'))
 
     def test_pages_and_filters(self) -> None:

@@ -23,6 +23,10 @@ TABLE = {
     policies.USAGE_ALL_PROJECTS: ADMINS,
     policies.BALANCE: ADMINS,
     policies.HOSTS: ADMINS,
+    policies.HOSTS_CREATE: ADMINS,
+    policies.HOSTS_UPDATE: ADMINS,
+    policies.AUDIT: ADMINS,
+    policies.METRICS: ADMINS,
 }
 
 

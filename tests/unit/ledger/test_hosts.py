@@ -38,16 +38,16 @@ class HostsTest(reading.LedgerCase):
         self.ledger.host('h2', site='west', region='r')
         self.ledger.write()
         with self.database.reader() as connection:
-            one, two = hosts.read(connection, FIRST, FIRST + 2)
+            one, two = hosts.read(connection, FIRST, FIRST + 2, 0)
             self.assertEqual(
                 ['h2'], [host.name for host in hosts.read(
-                    connection, FIRST, FIRST + 2, after='h1', limit=5)])
+                    connection, FIRST, FIRST + 2, 0, after='h1', limit=5)])
             self.assertEqual(
                 ['h2'], [host.name for host in hosts.read(
-                    connection, FIRST, FIRST + 2, site='west')])
-            self.assertEqual(1, hosts.count(connection, site='west'))
+                    connection, FIRST, FIRST + 2, 0, site='west')])
+            self.assertEqual(1, hosts.count(connection, 0, site='west'))
             self.assertEqual(
-                0, hosts.count(connection, state='retired'))
+                0, hosts.count(connection, 0, state='retired'))
         self.assertEqual((1200 * 10**9, FIRST),
                          (one.measured_ns, one.first_bucket))
         self.assertEqual((0, None), (two.measured_ns, two.first_bucket))

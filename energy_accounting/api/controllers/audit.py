@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``GET /v1/audit``: who changed what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pecan
+import webob
+
+from energy_accounting import units
+from energy_accounting.api import context as contexts
+from energy_accounting.api import links, parameters, policies, schemas
+from energy_accounting.api.controllers import Resource, Service
+from energy_accounting.ledger import audit
+
+
+class Audit(Resource):
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    @pecan.expose('json')
+    def get_all(self, request: webob.Request, response: webob.Response, /,
+                **query: str) -> dict[str, Any]:
+        service = self._service
+        given = schemas.query('GET', '/v1/audit', request.environ)
+        policies.authorize(service.enforcer, request.environ[contexts.KEY],
+                           policies.AUDIT, {})
+        limit = parameters.limit(given, service.max_limit)
+        filters: dict[str, Any] = {
+            name: given.get(name) for name in ('kind', 'subject', 'actor')}
+        for name in ('start', 'end'):
+            moment = parameters.time(given, name)
+            filters[f'{name}_ns'] = (None if moment is None
+                                     else units.wall_ns(moment))
+        with service.database.reader() as connection:
+            found = audit.read(
+                connection, before=parameters.before_number(given),
+                limit=limit + 1, **filters)
+            count = ({'count': audit.count(connection, **filters)}
+                     if given.get('with_count') == 'true' else {})
+        page = found[:limit]
+        marker = (parameters.number_marker(page[-1].id)
+                  if len(found) > limit else None)
+        return {'audit': [_row(entry) for entry in page],
+                'links': links.following(request, given, marker), **count}
+
+
+def _row(entry: audit.Entry) -> dict[str, Any]:
+    return {'at': units.iso(units.moment(entry.at_ns)),
+            'actor': entry.actor, 'request_id': entry.request_id,
+            'kind': entry.kind, 'subject': entry.subject,
+            'was': entry.was, 'became': entry.became}
