@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes windows from notifiers: judges each record and has it booked.
+"""Takes windows from notifiers: reads each record and has it booked.
 
-Judging is here and pure: does the record add up, is it of a sane time.
-Whose turn it is stands in ``ledger.writes``; how records travel stands in
+Whether a window adds up and can be true is asked of ``ledger.judgement``;
+whose turn it is stands in ``ledger.writes``; how records travel stands in
 ``rpc``.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import logging
@@ -16,17 +15,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from energy_accounting import errors, samples, signing, units
-from energy_accounting.ledger import accounts, engine, received, writes
+from energy_accounting.ledger import (
+    accounts,
+    engine,
+    judgement,
+    received,
+    writes,
+)
 
 LOG = logging.getLogger(__name__)
 
 DAY_NS = 24 * 3600 * units.NS_PER_S
-# A tick at a window's edge may be late by as much as a tick is long.
-EDGE_NS = 60 * units.NS_PER_S
-# More than a megawatt over a quarter of an hour, or a thousand threads:
-# nothing real, and sums of less can never leave a BIGINT.
-MAX_ENERGY_UJ = 10 ** 15
-MAX_CPU_NS = 10 ** 16
+
 
 
 class OwnerSource(Protocol):
@@ -126,7 +126,7 @@ class Collector:
         return whole
 
 
-# --- judging ----------------------------------------------------------------
+# --- reading ----------------------------------------------------------------
 
 def read(sent: Sequence[Sequence[str]],
          received_ns: int) -> list[received.Record]:
@@ -164,17 +164,9 @@ def read(sent: Sequence[Sequence[str]],
 
 def _without_users(record: received.Record) -> received.Record:
     """The record as it would be had nobody sent a user id."""
-    window = record.window
-    if window is None or not any(
-            share.account.user_id for part in window.parts
-            for share in part.shares):
+    if record.window is None:
         return record
-    return record._replace(window=dataclasses.replace(
-        window, parts=tuple(
-            dataclasses.replace(part, shares=tuple(
-                share._replace(account=share.account._replace(user_id=None))
-                for share in part.shares))
-            for part in window.parts)))
+    return record._replace(window=accounts.without_users(record.window))
 
 
 class _Unreadable(NamedTuple):
@@ -197,7 +189,7 @@ def _read(sent: Any, received_ns: int) -> received.Record | _Unreadable:
         record = samples.from_payload(text)
     except errors.InvalidRecord as error:
         return _identified(signed, key, error)
-    problem = _unclean(record.host, record.stream, record.machine_id)
+    problem = judgement.unclean(record.host, record.stream, record.machine_id)
     if problem is not None:
         return _Unreadable(text, key, signed.signature, problem)
     window = record if isinstance(record, samples.Window) else None
@@ -206,7 +198,7 @@ def _read(sent: Any, received_ns: int) -> received.Record | _Unreadable:
     return received.Record(
         text, _digest(text), key, signed.signature, record.host,
         record.machine_id, record.stream, record.sequence, last, window,
-        None if window is None else problem_of(window, received_ns))
+        None if window is None else judgement.problem_of(window, received_ns))
 
 
 def _identified(signed: samples.Signed, key: str,
@@ -240,97 +232,8 @@ def _identified(signed: samples.Signed, key: str,
 
 def _is_name(value: Any) -> bool:
     return (isinstance(value, str) and 0 < len(value) <= 255
-            and _unclean(value) is None)
+            and judgement.unclean(value) is None)
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()
-
-
-def problem_of(window: samples.Window,
-               received_ns: int) -> received.Problem | None:
-    """Why a window cannot be booked whatever its turn, or None."""
-    if window.end_ns > received_ns + DAY_NS:
-        return received.Problem(received.FUTURE, (
-            f'it ends at {_when(window.end_ns)}, more than a day after it '
-            'arrived: set the clock of the host'))
-    strange = _strange(window)
-    if strange is not None:
-        return received.Problem(received.SCHEMA, strange)
-    for part in window.parts:
-        problem = _problem_of_part(window, part)
-        if problem is not None:
-            return problem
-    return None
-
-
-def _strange(window: samples.Window) -> str | None:
-    """What no window says of itself."""
-    if window.boottime_end_ns < window.boottime_start_ns:
-        return 'its boottime runs backwards'
-    if len(window.version) > 255:
-        return 'its version is longer than 255 characters'
-    return _unclean(
-        window.boot_id, window.policy, window.idle_kind, *window.basis,
-        *(gap.reason for gap in window.gaps),
-        *(gap.zone for gap in window.gaps if gap.zone is not None),
-        *([window.version] if window.version else []))
-
-
-def _problem_of_part(window: samples.Window,
-                     part: samples.Part) -> received.Problem | None:
-    name = f'part {part.bucket}'
-    earliest_ns = min(window.start_ns, window.end_ns) - EDGE_NS
-    latest_ns = max(window.start_ns, window.end_ns) + EDGE_NS
-    if part.bucket > units.bucket_of(latest_ns) or (
-            not part.backfilled
-            and part.bucket < units.bucket_of(max(earliest_ns, 0))):
-        return received.Problem(received.SCHEMA,
-                                f'{name} is outside its window')
-    strange = part.zones_uj.keys() - set(window.basis)
-    if strange:
-        return received.Problem(received.SUM, (
-            f'{name} has energy of {sorted(strange)}, not in its basis'))
-    booked_uj = sum(share.energy_uj for share in part.shares)
-    if booked_uj != part.measured_uj:
-        return received.Problem(received.SUM, (
-            f'{name} does not add up: its zones measured '
-            f'{part.measured_uj} uJ, its shares are {booked_uj} uJ'))
-    if part.measured_uj > MAX_ENERGY_UJ or part.idle_uj > MAX_ENERGY_UJ:
-        return received.Problem(
-            received.IMPLAUSIBLE,
-            f'{name} has more energy than any host can use')
-    if (max(part.measured_ns, part.busy_ns, part.capacity_ns) > MAX_CPU_NS
-            or any(share.cpu_ns > MAX_CPU_NS or share.vcpu_ns > MAX_CPU_NS
-                   for share in part.shares)):
-        return received.Problem(
-            received.IMPLAUSIBLE,
-            f'{name} has more CPU time than any host can have')
-    named = {share.account for share in part.shares}
-    if len(named) != len(part.shares):
-        return received.Problem(received.SCHEMA,
-                                f'{name} names an account twice')
-    for account in named:
-        unclean = _unclean(*(text for text in account if text is not None))
-        if unclean is not None:
-            return received.Problem(received.SCHEMA, f'{name}: {unclean}')
-    return None
-
-
-def _unclean(*texts: str) -> str | None:
-    """What no identifier has: control characters, blanks at its ends.
-
-    Databases disagree about trailing blanks, NUL and lone surrogates.
-    """
-    for text in texts:
-        if not text.isprintable() or text != text.strip():
-            return (f'{text[:40]!r} has characters or outer blanks that no '
-                    'name can have')
-    return None
-
-
-def _when(wall_ns: int) -> str:
-    try:
-        return units.iso(units.moment(wall_ns))
-    except OverflowError:
-        return f'{wall_ns} ns'

@@ -25,8 +25,11 @@ UNREADABLE = 'unreadable'
 ENDED = 'ended'
 
 # A package can exceed its limits for a moment, and RAPL updates in steps.
-_WRAP_MARGIN_PERCENT = 125
-_WRAP_SLACK_UJ = 10 * units.UJ_PER_J
+_MARGIN_PERCENT = 125
+_SLACK_UJ = 10 * units.UJ_PER_J
+MEMORY_POWER_UW = 300 * units.UJ_PER_J
+"""The most one memory zone draws: 24 modules of 12.5 W, more than any socket
+holds today."""
 # Start times in /proc count in steps of 1/100 s, rounded down.
 _START_STEP_NS = 10_000_000
 # Guests and their parent cgroup are not read in the same instant: of the
@@ -44,14 +47,13 @@ class Limits:
 
     :ivar max_power_uw: the most all packages draw together; each has an
         equal share of it.
-    :ivar memory_power_uw: the most one memory zone draws: 24 modules of
-        12.5 W, more than any socket holds today.
+    :ivar memory_power_uw: the most one memory zone draws.
     """
 
     tick_ns: int
     window_ns: int
     max_power_uw: int
-    memory_power_uw: int = 300 * units.UJ_PER_J
+    memory_power_uw: int = MEMORY_POWER_UW
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,6 +90,12 @@ class Outcome:
     gaps: tuple[samples.Gap, ...]
     baseline: Baseline
     held: bool = False
+
+
+def most_uj(power_uw: int, duration_ns: int) -> int:
+    """The most energy that what draws this power shows in a time."""
+    return (power_uw * duration_ns * _MARGIN_PERCENT
+            // (100 * units.NS_PER_S) + _SLACK_UJ)
 
 
 def first(reading: samples.HostReading) -> Baseline:
@@ -202,12 +210,14 @@ def _compare(before: samples.HostReading, reading: samples.HostReading,
             missing = True
             unranged = unranged or zone.range_uj <= 0
             continue
+        # A rise says how much it was, believable or not: it is counted, and
+        # judged where it is kept even if it is not booked (the collector).
+        # A fall says so only once it is known to be a wrap.
         energy_uj = zone.counter_uj - previous_uj
         if energy_uj < 0:
             energy_uj += zone.range_uj
-            most_uj = (power_uw * duration_ns * _WRAP_MARGIN_PERCENT
-                       // (100 * units.NS_PER_S) + _WRAP_SLACK_UJ)
-            if zone.range_uj <= 0 or not 0 <= energy_uj <= most_uj:
+            if zone.range_uj <= 0 or not 0 <= energy_uj <= most_uj(
+                    power_uw, duration_ns):
                 reason = RESET
         energies_uj[zone.zone] = energy_uj
     return _Zones(energies_uj, missing, unranged, limit_ns, tuple(too_long),

@@ -8,6 +8,7 @@ one is a claim (``identities``); what it got is in ``buckets``.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -46,6 +47,18 @@ def owned(account: samples.Account, owner_of: OwnerOf) -> samples.Account:
     return account._replace(
         project_id=owner.project_id, flavor=account.flavor or owner.flavor,
         user_id=account.user_id or owner.user_id)
+
+
+def without_users(window: samples.Window) -> samples.Window:
+    """A window as it would be had nobody sent a user id."""
+    if not any(share.account.user_id for part in window.parts
+               for share in part.shares):
+        return window
+    return dataclasses.replace(window, parts=tuple(
+        dataclasses.replace(part, shares=tuple(
+            share._replace(account=share.account._replace(user_id=None))
+            for share in part.shares))
+        for part in window.parts))
 
 
 def digest(account: samples.Account) -> str:

@@ -7,6 +7,7 @@ What a gap means for a report is not decided here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +17,13 @@ from energy_accounting.ledger import models
 
 LOST = 'lost'
 NEW_STREAM = 'new_stream'
+SKIPPED = 'skipped'
+"""No record stated it, though a boot went on."""
+DISCARDED = 'discarded'
+"""A record was kept, and an operator did not believe it."""
+STATED_HERE = (LOST, NEW_STREAM, SKIPPED, DISCARDED)
+"""What follows from records that were not booked, not from what one says:
+a record that is booked later takes its time out of these."""
 
 
 class Gaps:
@@ -24,7 +32,7 @@ class Gaps:
     :param lasting: whether one was left open by an earlier call.
     """
 
-    def __init__(self, host_id: int, stream_id: int, *,
+    def __init__(self, host_id: int, stream_id: int | None, *,
                  lasting: bool) -> None:
         self._host_id = host_id
         self._stream_id = stream_id
@@ -77,3 +85,34 @@ class Gaps:
                     else_=table.c.start_ns)))
         if self._stated:
             connection.execute(sa.insert(table), self._stated)
+
+
+def overlapping(connection: sa.Connection, host_id: int, start_ns: int,
+                end_ns: int) -> Sequence[sa.Row[Any]]:
+    """Gaps of a whole host that have a part of [start, end)."""
+    table = models.gaps
+    return connection.execute(
+        sa.select(table).where(
+            table.c.host_id == host_id, table.c.zone.is_(None),
+            table.c.start_ns < end_ns,
+            sa.or_(table.c.end_ns.is_(None), table.c.end_ns > start_ns))
+        .order_by(table.c.start_ns, table.c.id)).all()
+
+
+def take_out(connection: sa.Connection, gap: sa.Row[Any], start_ns: int,
+             end_ns: int, *, ends: bool) -> None:
+    """Take a time that is known by now out of a gap that overlaps it.
+
+    :param ends: whether a gap that lasts ends with it.
+    """
+    table = models.gaps
+    pieces = [(gap.start_ns, start_ns)] if gap.start_ns < start_ns else []
+    if (not ends) if gap.end_ns is None else end_ns < gap.end_ns:
+        pieces.append((end_ns, gap.end_ns))
+    connection.execute(sa.delete(table).where(table.c.id == gap.id))
+    if pieces:
+        columns = {name: value for name, value in gap._asdict().items()
+                   if name != 'id'}
+        connection.execute(sa.insert(table), [
+            {**columns, 'start_ns': piece_start_ns, 'end_ns': piece_end_ns}
+            for piece_start_ns, piece_end_ns in pieces])

@@ -38,6 +38,8 @@ RAPL = 'rapl'
 
 HELD = 'held'
 """A record in quarantine that nobody has decided about."""
+RELEASED = 'released'
+DISCARDED = 'discarded'
 
 # Identifiers are compared and sorted byte by byte on every database: here,
 # and on PostgreSQL by the type of each column.
@@ -334,6 +336,7 @@ quarantine = sa.Table(
     # energy_uj: what the record claims, 0 when it cannot be read.  code:
     # the kind of reason.  public_key: who vouched for it, '' nobody.
     # stream '' and sequence 0: not even that could be read.
+    # boot_id and boottime_*: as in acknowledged, of one that was released.
     _id(),
     _text('host_name'),
     _text('stream'),
@@ -350,10 +353,14 @@ quarantine = sa.Table(
     sa.Column('payload', _LongText, nullable=False),
     _text('state', size=16),
     _number('decided_at_ns', null=True),
+    _text('boot_id', null=True),
+    _number('boottime_start_ns', null=True),
+    _number('boottime_end_ns', null=True),
     # Short enough for the longest key of InnoDB.
     sa.UniqueConstraint('host_name', 'stream', 'sequence', 'digest',
                         'public_key'),
     sa.Index(None, 'state', 'start_ns'),
+    sa.Index(None, 'host_name', 'boot_id'),
     **_TABLE)
 
 audit = sa.Table(

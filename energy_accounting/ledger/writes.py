@@ -24,20 +24,18 @@ from energy_accounting.ledger import (
     buckets,
     bulk,
     gaps,
+    judgement,
     models,
     quarantine,
     received,
 )
-
-SKIPPED = 'skipped'
-"""The reason of a gap that no record stated, though a boot went on."""
 
 ALARM_NS = 3600 * units.NS_PER_S
 """An alarm of a host ends with a window that is booked when nothing of the
 host has been held for this long."""
 
 # What is kept of a booked window.
-_SPAN = ('boot_id', 'boottime_start_ns', 'boottime_end_ns')
+SPAN = ('boot_id', 'boottime_start_ns', 'boottime_end_ns')
 
 # What is kept of a change of the idle value.
 _IDLE = ('idle_kind', 'idle_power_uw')
@@ -249,6 +247,11 @@ class _Call:
     def _take_next(self, record: received.Record) -> str:
         """The record whose turn it is."""
         problem = record.problem or self._stranger(record)
+        if problem is None and record.window is not None:
+            # Here, not where it was read: the host's row may know better
+            # than its notifier what the machine can draw.
+            problem = judgement.implausible(record.window,
+                                            self._host.max_power_uw)
         if problem is not None:
             return self._hold(record, problem)
         if record.window is None:
@@ -333,7 +336,7 @@ class _Call:
                                                    skipped_ns):
             self._gaps.state(
                 samples.Gap(None, max(0, window.start_ns - skipped_ns),
-                            window.start_ns, SKIPPED), record.sequence)
+                            window.start_ns, gaps.SKIPPED), record.sequence)
             self._explain(record, 'it begins later than the one before it '
                                   'ended, and nothing says why')
         for gap in window.gaps:
@@ -420,7 +423,7 @@ class _Call:
             'stream_id': self._stream.id, 'sequence': record.sequence,
             'digest': record.digest, 'received_ns': self._received_ns,
             **{name: None if window is None else getattr(window, name)
-               for name in _SPAN}})
+               for name in SPAN}})
 
     # --- writing ---
 
@@ -475,7 +478,7 @@ class _Call:
                     self._received_ns - ALARM_NS)):
             values['alarm'] = None
         if self._newest is not None:
-            values.update(_said_by(self._newest),
+            values.update(said_by(self._newest),
                           last_window_start_ns=min(self._newest.start_ns,
                                                    self._received_ns),
                           last_window_end_ns=self._host_end_ns)
@@ -487,7 +490,7 @@ class _Call:
                 .where(models.hosts.c.id == self._host.id).values(values))
 
 
-def _said_by(window: samples.Window) -> dict[str, Any]:
+def said_by(window: samples.Window) -> dict[str, Any]:
     """What the host's row repeats of its newest window."""
     return {'policy': window.policy, 'basis': json.dumps(window.basis),
             'idle_kind': window.idle_kind,

@@ -209,11 +209,11 @@ class TestSkipped(booking.BookingCase):
 
 
 class TestClockAhead(booking.BookingCase):
-    """A host's clock was hours ahead, and was set right."""
+    """A host's clock was minutes ahead, and was set right."""
 
     def ahead(self, sequence: int) -> samples.Window:
         window = records.window(sequence)
-        start_ns = booking.NOW_NS + 12 * 60 * records.MINUTE_NS
+        start_ns = booking.NOW_NS + 4 * records.MINUTE_NS
         return dataclasses.replace(
             window, start_ns=start_ns,
             end_ns=start_ns + records.MINUTE_NS,

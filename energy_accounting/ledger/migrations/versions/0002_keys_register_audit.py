@@ -70,12 +70,18 @@ def upgrade() -> None:
                                    server_default='schema'))
         batch.alter_column('code', existing_type=_string(32),
                            existing_nullable=False, server_default=None)
-        batch.add_column(_number('decided_at_ns', null=True))
+        for column in (_number('decided_at_ns', null=True),
+                       _text('boot_id', null=True),
+                       _number('boottime_start_ns', null=True),
+                       _number('boottime_end_ns', null=True)):
+            batch.add_column(column)
         name = 'uq_quarantine_host_name_stream_sequence_digest'
         batch.create_unique_constraint(
             f'{name}_public_key',
             ['host_name', 'stream', 'sequence', 'digest', 'public_key'])
         batch.drop_constraint(name, type_='unique')
+    op.create_index('ix_quarantine_host_name_boot_id', 'quarantine',
+                    ['host_name', 'boot_id'])
     op.create_table(
         'downtimes', _id(),
         sa.Column('host_id', _Id, sa.ForeignKey(
