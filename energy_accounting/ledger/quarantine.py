@@ -7,6 +7,7 @@ Holding only: why a record must not be booked is judged elsewhere
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,6 +31,9 @@ class Held:
              problem: received.Problem) -> str:
         """Keep a record; the reason as it is kept."""
         window = record.window
+        start_ns, end_ns = (
+            _claimed_times(record.text) if window is None
+            else (window.start_ns, window.end_ns))
         reason = storable(problem.text)[:_REASON_CHARACTERS]
         self._rows.append({
             'host_name': record.host, 'stream': record.stream,
@@ -37,8 +41,7 @@ class Held:
             'public_key': record.key, 'signature': storable(
                 record.signature)[:_SIGNATURE_CHARACTERS],
             'received_ns': self._received_ns,
-            'start_ns': None if window is None else window.start_ns,
-            'end_ns': None if window is None else window.end_ns,
+            'start_ns': start_ns, 'end_ns': end_ns,
             'energy_uj': 0 if window is None else claimed_uj(window),
             'code': problem.code, 'reason': reason,
             'payload': storable(record.text),
@@ -92,6 +95,19 @@ class Held:
 def claimed_uj(window: samples.Window) -> int:
     """What a window says the meters saw, as far as a column can hold it."""
     return min(sum(part.measured_uj for part in window.parts), _BIGINT_MAX)
+
+
+def _claimed_times(text: str) -> tuple[int | None, int | None]:
+    """What a record that is not understood says of its time."""
+    try:
+        body = json.loads(text)
+        times = body['start_ns'], body['end_ns']
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None, None
+    if all(type(time) is int for time in times) and (
+            0 <= times[0] <= times[1] <= _BIGINT_MAX):
+        return times
+    return None, None
 
 
 def storable(text: str) -> str:

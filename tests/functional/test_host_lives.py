@@ -139,8 +139,17 @@ class Clocks(OneHost):
         self.one.clock_offset_ns += seconds * SECOND_NS
         self.live(7 * MINUTE)
 
+    # What comes from the future is held.
+    HELD_UJ = 7 * MINUTE * 40 * J
+
     def test_an_hour_forth_loses_or_doubles_energy(self):
         self.step_of_the_clock(HOUR)
+        # The tick with the step is of the window before it.
+        held_uj = self.HELD_UJ - 5 * 40 * J
+        self.assert_books(lost_uj=held_uj, quarantined_uj=held_uj)
+
+    def test_minutes_forth_hold_up_anything(self):
+        self.step_of_the_clock(4 * MINUTE)
         self.assert_books()
 
     def test_an_hour_back_loses_or_doubles_energy(self):
@@ -150,7 +159,7 @@ class Clocks(OneHost):
     def test_there_and_back_loses_or_doubles_energy(self):
         for seconds in (HOUR, -HOUR, -HOUR, HOUR):
             self.step_of_the_clock(seconds)
-        self.assert_books()
+        self.assert_books(lost_uj=self.HELD_UJ, quarantined_uj=self.HELD_UJ)
 
     def test_a_leap_into_the_past_loses_energy(self):
         self.step_of_the_clock(-365 * 24 * HOUR)
@@ -163,8 +172,7 @@ class Clocks(OneHost):
         self.step_of_the_clock(2 * 24 * HOUR)
         self.step_of_the_clock(-2 * 24 * HOUR)
         # The tick with a step is of the window before it, either way.
-        held_uj = 7 * MINUTE * 40 * J
-        self.assert_books(lost_uj=held_uj, quarantined_uj=held_uj)
+        self.assert_books(lost_uj=self.HELD_UJ, quarantined_uj=self.HELD_UJ)
         self.assertIn('set the clock', self.log.output)
 
     def test_a_clock_set_while_the_notifier_was_dead_doubles_energy(self):
