@@ -160,15 +160,15 @@ def _bookable(held: sa.Row[Any], host: sa.Row[Any],
                 if problem.code == received.FUTURE else _DISCARD)
     if host.state != models.ENROLLED:
         _refuse(held, f'host {host.name} is {host.state}',
-                'enrol the host first, or discard it')
+                'enrol the host first (energy host enrol), or discard it')
     if not held.public_key:
         _refuse(held, 'nobody vouches for it: it is not signed, or its '
                       'signature does not hold', _DISCARD)
     if held.public_key != host.public_key:
         _refuse(held, f'it is signed with the key {held.public_key}, the '
                 f'host has {host.public_key}',
-                'if the machine or its key was replaced, give the host its '
-                'new key first; else discard it')
+                'if the machine or its key was replaced, say so first (energy '
+                'host replace); else discard it')
     return record
 
 

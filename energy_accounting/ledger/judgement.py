@@ -174,8 +174,8 @@ def _power(part: samples.Part, max_power_uw: int | None,
     if max_power_uw:
         bounds.append((
             'packages', part.measured_uj - memory_uj, max_power_uw, whose,
-            'look at the counters of the host; if it really draws that, set '
-            'its bound in the register of hosts'))
+            'look at the counters of the host; if it really draws that, say '
+            'so (energy host set --max-power)'))
     for name, energy_uj, power_uw, said, remedy in bounds:
         if energy_uj > ticks.most_uj(power_uw, part.measured_ns):
             return (f'the {name} of part {part.bucket} used '

@@ -196,7 +196,7 @@ class TestRelease(DecisionCase):
         self.enrol_first(signing.Signer.new().key)
         self.book(records.window(1))
         self.assertEqual('key', self.held().code)
-        self.refused('give the host its new key first')
+        self.refused('energy host replace')
         self.enrol()
         self.release()
         self.assert_balance(1, 0)
