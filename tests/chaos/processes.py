@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from energy_accounting import signing
-from energy_accounting import spool as spools
+from energy_accounting.spool import form
 from tests.chaos import trees
 
 WINDOW_SECONDS = 10
@@ -233,17 +233,17 @@ class Notifier(Process):
         found = []
         for path in sorted(self.spool.glob('*.seg')):
             data, position = path.read_bytes(), 0
-            while record := spools._record_at(data, position):
-                _, _, size = record
+            while record := form.record_at(data, position):
+                begin, position = position, position + record.size
                 found.append(json.loads(
-                    data[position + spools._HEADER.size:position + size]))
-                position += size
+                    data[begin + form.HEADER.size:position]))
         return found
 
     @property
     def acknowledged(self) -> int:
-        with contextlib.suppress(OSError, ValueError):
-            return int((self.spool / 'acknowledged').read_text())
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            return int(form.unseal(
+                (self.spool / 'acknowledged').read_bytes())['sequence'])
         return 0
 
     def since_last_record(self) -> float:
