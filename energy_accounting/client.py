@@ -100,8 +100,59 @@ class Client:
 
         :raises Error: with the API's own words.
         """
-        path = '/v1/hosts/' + urllib.parse.quote(name, safe='')
-        return self._get(path, {})['host']
+        return self._get(_host(name), {})['host']
+
+    def enrol_host(self, name: str, **said: Any) -> Row:
+        """Expect a host from now on.
+
+        :param said: ``site``, ``region``, ``public_key``,
+            ``max_power_w``; those that are None are left out.
+        :raises Error: with the API's own words.
+        """
+        return self._post('/v1/hosts', {'name': name, **{
+            key: value for key, value in said.items()
+            if value is not None}})['host']
+
+    def change_host(self, name: str, **said: Any) -> Row:
+        """Change what an operator says of a host.
+
+        :param said: as :meth:`enrol_host`, and ``state``; None is sent.
+        :raises Error: with the API's own words.
+        """
+        return self._patch(_host(name), said)['host']
+
+    def downtimes(self, name: str) -> list[Row]:
+        """The planned downtimes of a host.
+
+        :raises Error: with the API's own words.
+        """
+        rows: list[Row] = self._get(f'{_host(name)}/downtimes',
+                                    {})['downtimes']
+        return rows
+
+    def plan_downtime(self, name: str, start: str, end: str,
+                      reason: str) -> Row:
+        """Plan a downtime of a host; times in ISO 8601 with a zone.
+
+        :raises Error: with the API's own words.
+        """
+        return self._post(f'{_host(name)}/downtimes', {
+            'start': start, 'end': end, 'reason': reason})['downtime']
+
+    def cancel_downtime(self, name: str, downtime_id: int | str) -> None:
+        """Forget a downtime of a host.
+
+        :raises Error: with the API's own words.
+        """
+        number = urllib.parse.quote(str(downtime_id), safe='')
+        self._delete(f'{_host(name)}/downtimes/{number}')
+
+    def audit(self, **query: Any) -> Iterator[Page]:
+        """The pages of who changed what, the newest first.
+
+        :raises Error: with the API's own words.
+        """
+        return self._pages('/v1/audit', 'audit', query)
 
     def _pages(self, path: str, key: str,
                query: dict[str, Any]) -> Iterator[Page]:
@@ -150,6 +201,10 @@ class Client:
         if response.status_code not in (200, 201, 204):
             raise _refusal(response)
         return response
+
+
+def _host(name: str) -> str:
+    return '/v1/hosts/' + urllib.parse.quote(name, safe='')
 
 
 def _object(response: Any) -> Row:

@@ -97,17 +97,17 @@ def _change(connection: sa.Connection, by: By, row: sa.Row[Any],
 
 def _changes(connection: sa.Connection, row: sa.Row[Any],
              values: Mapping[str, Any]) -> list[audit.Change]:
-    """What is kept of a change: each thing by itself."""
+    """What is kept of a change: a key by itself."""
     found = []
     if 'public_key' in values:
         found.append(audit.Change(
             audit.KEY, row.name, {'public_key': row.public_key},
             {'public_key': values['public_key']}))
-    found += [audit.Change(
-        audit.HOST, row.name,
-        *({said: _said(connection, name, value)} for value in (
-            row._mapping[name], values[name])))
-        for name, said in _NAMES.items() if name in values]
+    names = [name for name in _NAMES if name in values]
+    if names:
+        found.append(audit.Change(audit.HOST, row.name, *(
+            {_NAMES[name]: _said(connection, name, of[name])
+             for name in names} for of in (row._mapping, values))))
     return found
 
 

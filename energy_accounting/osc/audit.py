@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack energy audit list``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from osc_lib.command import command
+
+from energy_accounting.osc import columns, common
+
+COLUMNS = ('at', 'actor', 'request_id', 'kind', 'subject', 'was', 'became')
+
+
+class ListAudit(command.Lister):
+    """List who changed what, the newest first (administrators)."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        for name, what in (
+                ('kind', 'host, key, idle, policy, claim, quarantine or '
+                         'downtime'),
+                ('subject', 'of this host, instance or record'),
+                ('actor', 'made by this user id, by collector or by '
+                          'manage:NAME')):
+            parser.add_argument(f'--{name}', metavar=f'<{name}>',
+                                help=f'Only changes: {what}')
+        for name in ('start', 'end'):
+            parser.add_argument(
+                f'--{name}', metavar='<time>',
+                help='Only changes '
+                     + ('since' if name == 'start' else 'before')
+                     + ' this ISO 8601 time with Z or an offset')
+        parser.add_argument('--limit', metavar='<count>', type=int,
+                            help='At most so many')
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
+        rows: list[dict[str, Any]] = []
+        wanted = parsed_args.limit
+        for page in common.api(self).audit(**{
+                name: getattr(parsed_args, name) for name in (
+                    'kind', 'subject', 'actor', 'start', 'end', 'limit')}):
+            rows.extend(page.rows)
+            if wanted is not None and len(rows) >= wanted:
+                break
+        return COLUMNS, [
+            columns.cells(COLUMNS, row, parsed_args.formatter)
+            for row in rows[:wanted]]
