@@ -44,7 +44,11 @@ PERSONAS: dict[str, dict[str, Any]] = {
     'lone-admin-d1': {'roles': ('admin',), 'domain_id': 'd1'},
     'admin-d2': {'roles': LADDER, 'domain_id': 'd2'},
     'reader-d1': {'roles': LADDER[:1], 'domain_id': 'd1'},
+    'nothing-d1': {'roles': (), 'domain_id': 'd1'},
+    'service-d1': {'roles': ('service',), 'domain_id': 'd1'},
     'admin-system': {'roles': LADDER, 'system': {'all': True}},
+    'reader-system': {'roles': LADDER[:1], 'system': {'all': True}},
+    'unscoped': {'roles': ()},
 }
 
 
@@ -173,8 +177,7 @@ class ApiCase(base.BaseTestCase):
             return
         self.assertEqual(content_type, answer.content_type)
         if answer.content_type == 'application/json':
-            jsonschema.validate(answer.json, schema,
-                                cls=jsonschema.Draft202012Validator)
+            _validator(schema).validate(answer.json)
 
     def get(self, path: str, token: str | None = None, **query: Any) -> Any:
         """The body of an answer that succeeds."""
@@ -192,6 +195,15 @@ class ApiCase(base.BaseTestCase):
         self.assertEqual(answer.headers['x-openstack-request-id'],
                          error['request_id'])
         return str(error['detail'])
+
+
+_VALIDATORS: dict[int, jsonschema.Draft202012Validator] = {}
+
+
+def _validator(schema: schemas.Schema) -> jsonschema.Draft202012Validator:
+    """Made once for each schema: that costs more than most requests."""
+    return _VALIDATORS.setdefault(
+        id(schema), jsonschema.Draft202012Validator(schema))
 
 
 def endpoint_of(method: str, path: str) -> schemas.Endpoint:
