@@ -64,8 +64,9 @@ def postgresql_url(test: unittest.TestCase, properties: str = (
     :param properties: of the new database; not the project's on purpose,
         it sorts names as people do.
     """
-    return _new_database(test, POSTGRESQL, 'postgres',
-                         f'TEMPLATE template0 {properties}', 'WITH (FORCE)')
+    return _new_database(
+        test, POSTGRESQL, 'postgres', f'TEMPLATE template0 {properties}',
+        'WITH (FORCE)', "SET default_transaction_isolation = 'serializable'")
 
 
 def sqlite_url(test: unittest.TestCase) -> str:
@@ -76,7 +77,7 @@ def sqlite_url(test: unittest.TestCase) -> str:
 
 
 def _new_database(test: unittest.TestCase, variable: str, maintenance: str,
-                  properties: str, forced: str) -> str:
+                  properties: str, forced: str, altered: str = '') -> str:
     server = sqlalchemy.make_url(required(test, variable))
     name = f'ea_{uuid.uuid4().hex}'
     engine = sqlalchemy.create_engine(
@@ -89,6 +90,8 @@ def _new_database(test: unittest.TestCase, variable: str, maintenance: str,
 
     run(f'CREATE DATABASE {name} {properties}')
     test.addCleanup(run, f'DROP DATABASE {name} {forced}')
+    if altered:
+        run(f'ALTER DATABASE {name} {altered}')
     return server.set(database=name).render_as_string(hide_password=False)
 
 

@@ -45,6 +45,7 @@ STRANGER = signing.Signer.new()
 BOOTTIME_NS = 1000 * records.MINUTE_NS
 
 Record = samples.Window | samples.Lost
+Guests = list[tuple[int, str | None, int]]
 
 
 @dataclasses.dataclass
@@ -159,19 +160,28 @@ class Cloud(stateful.RuleBasedStateMachine):
 
     # --- what hosts do ---
 
-    @stateful.rule(host=A_HOST, guests=GUESTS, adds_up=st.booleans()
-                   | st.just(True), memory=st.booleans())
-    def measure(self, host: int, guests: list[tuple[int, str | None, int]],
-                adds_up: bool, memory: bool) -> None:
-        window = self.window(self.hosts[host], guests, memory)
-        if not adds_up:
-            part, = window.parts
-            zones_uj = dict(part.zones_uj)
-            zones_uj['package-0'] += 1
-            window = dataclasses.replace(
-                window, parts=(dataclasses.replace(part, zones_uj=zones_uj),))
-            self.broken.add(_key(window))
-        self.hosts[host].stream.spooled.append(window)
+    @stateful.initialize(guests=GUESTS)
+    def run_for_a_while(self, guests: Guests) -> None:
+        for host in range(len(HOSTS)):
+            self.measure(host, [guests] * 5, True, True)
+            self.send(host, 3, 0)
+
+    @stateful.rule(host=A_HOST, windows=st.lists(GUESTS, min_size=1,
+                                                 max_size=3),
+                   adds_up=st.booleans() | st.just(True),
+                   memory=st.booleans())
+    def measure(self, host: int, windows: list[Guests], adds_up: bool,
+                memory: bool) -> None:
+        for guests in windows:
+            window = self.window(self.hosts[host], guests, memory)
+            if not adds_up:
+                part, = window.parts
+                zones_uj = dict(part.zones_uj)
+                zones_uj['package-0'] += 1
+                window = dataclasses.replace(window, parts=(
+                    dataclasses.replace(part, zones_uj=zones_uj),))
+                self.broken.add(_key(window))
+            self.hosts[host].stream.spooled.append(window)
 
     @stateful.rule(host=A_HOST, count=st.integers(1, 3))
     def lose(self, host: int, count: int) -> None:
@@ -235,8 +245,7 @@ class Cloud(stateful.RuleBasedStateMachine):
 
     @stateful.rule(host=A_HOST, guests=GUESTS, back=st.integers(0, 3))
     def change_what_was_sent(
-            self, host: int, guests: list[tuple[int, str | None, int]],
-            back: int) -> None:
+            self, host: int, guests: Guests, back: int) -> None:
         """Another record under a number that is acknowledged."""
         stream = self.hosts[host].stream
         number = stream.taken - back
@@ -253,8 +262,7 @@ class Cloud(stateful.RuleBasedStateMachine):
 
     @stateful.rule(host=A_HOST, guests=GUESTS)
     def copy_the_state_directory(
-            self, host: int,
-            guests: list[tuple[int, str | None, int]]) -> None:
+            self, host: int, guests: Guests) -> None:
         """Another stream of the boot says what is booked already."""
         mine = self.hosts[host]
         done = [one for one in mine.stream.until(mine.stream.taken)
@@ -273,8 +281,7 @@ class Cloud(stateful.RuleBasedStateMachine):
         self.note(window, samples.QUARANTINED)
 
     @stateful.rule(host=A_HOST, guests=GUESTS)
-    def forge(self, host: int,
-              guests: list[tuple[int, str | None, int]]) -> None:
+    def forge(self, host: int, guests: Guests) -> None:
         """A stranger's records move nothing, whatever they say."""
         mine = self.hosts[host]
         if not any(key[0] == mine.name and energy_uj for key, energy_uj
@@ -367,7 +374,7 @@ class Cloud(stateful.RuleBasedStateMachine):
 
     # --- helpers ---
 
-    def window(self, host: Host, guests: list[tuple[int, str | None, int]],
+    def window(self, host: Host, guests: Guests,
                memory: bool) -> samples.Window:
         shares = [records.share(
             records.instance(f'guest-{number}', project),
