@@ -73,7 +73,15 @@ under cgroup_path; globs are allowed, the whole subtree counts, guests
 inside it do not. Example: ``kubernetes=kubepods*,ceph=system.slice/ceph*``
 """),
     cfg.IntOpt('spool_max_days', default=30, min=1, help="""
-Days of windows that are kept while the collector is away.
+Days of windows that are kept while the collector is away. Older ones are
+lost, which the balance shows as a gap; a warning comes at half of them and
+an error at 80 %.
+"""),
+    cfg.IntOpt('spool_max_mib', default=2048, min=16, help="""
+MiB that the spool may take on disk. At the bound the oldest acknowledged
+windows go first, then the oldest of the others, which the balance shows as
+a gap; a warning comes at half of it and an error at 80 %. A host with a
+hundred guests writes about 65 MiB a day.
 """),
     cfg.IntOpt('spool_keep_hours', default=48, min=0, help="""
 Hours that acknowledged windows are kept, so that a database restored from a

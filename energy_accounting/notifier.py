@@ -70,6 +70,7 @@ class Settings:
     ratio_millionths: int = 1_000_000
     spool_keep_hours: int = 48
     spool_max_days: int = 30
+    spool_max_bytes: int = spools.MAX_BYTES
     user_ids: bool = False
     version: str = ''
 
@@ -102,6 +103,7 @@ def settings_from_conf(conf: cfg.ConfigOpts) -> Settings:
             options.cpu_allocation_ratio),
         spool_keep_hours=options.spool_keep_hours,
         spool_max_days=options.spool_max_days,
+        spool_max_bytes=options.spool_max_mib << 20,
         user_ids=options.user_ids,
         version=version())
 
@@ -143,7 +145,8 @@ def open_spool(settings: Settings, machine_id: str, key: str, *,
     return spools.Spool.open(
         settings.spool_path, settings.host, machine_id, key, fsync=fsync,
         keep_hours=settings.spool_keep_hours,
-        max_days=settings.spool_max_days)
+        max_days=settings.spool_max_days,
+        max_bytes=settings.spool_max_bytes)
 
 
 # --- the tick loop ----------------------------------------------------------
@@ -417,6 +420,7 @@ class Notifier:
             idle_kind=closed.idle_kind, idle_power_uw=closed.idle_power_uw,
             cpus=draft.cpus, memory_mib=draft.memory_mib, parts=draft.parts,
             gaps=draft.gaps, version=self._settings.version,
+            alarm=self._spool.alarm[:255],
             window_seconds=self._settings.window_ns // units.NS_PER_S,
             max_power_uw=self._limits.max_power_uw)
 

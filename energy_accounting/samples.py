@@ -275,6 +275,7 @@ class Window:
         cuts them short.
     :ivar max_power_uw: the most all packages of the host can draw
         together; None when the notifier does not say.
+    :ivar alarm: what the notifier wants an operator to know; '' nothing.
     """
 
     host: str
@@ -297,6 +298,7 @@ class Window:
     version: str = ''
     window_seconds: int = 60
     max_power_uw: int | None = None
+    alarm: str = ''
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -499,8 +501,9 @@ def _checked_window(window: Window) -> Window:
     for name in ('idle_power_uw', 'max_power_uw'):
         if getattr(window, name) is not None:
             _natural(getattr(window, name), name)
-    if not isinstance(window.version, str):
-        raise errors.InvalidRecord('version is not a text')
+    for name in ('version', 'alarm'):
+        if not isinstance(getattr(window, name), str):
+            raise errors.InvalidRecord(f'{name} is not a text')
     return window
 
 

@@ -91,13 +91,13 @@ def _strange(window: samples.Window) -> str | None:
     """What no window says of itself."""
     if window.boottime_end_ns < window.boottime_start_ns:
         return 'its boottime runs backwards'
-    if len(window.version) > 255:
-        return 'its version is longer than 255 characters'
+    if max(len(window.version), len(window.alarm)) > 255:
+        return 'its version or alarm is longer than 255 characters'
     return unclean(
         window.boot_id, window.policy, window.idle_kind, *window.basis,
         *(gap.reason for gap in window.gaps),
         *(gap.zone for gap in window.gaps if gap.zone is not None),
-        *([window.version] if window.version else []))
+        *(text for text in (window.version, window.alarm) if text))
 
 
 def _problem_of_part(window: samples.Window,

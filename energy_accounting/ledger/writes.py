@@ -472,6 +472,8 @@ class _Call:
             values['machine_id'] = self._machine_id
         if self.alarms:
             values['alarm'] = quarantine.storable(self.alarms[-1])[:255]
+        elif self._newest is not None and self._newest.alarm:
+            values['alarm'] = self._newest.alarm
         elif (self._host.alarm is not None and self._newest is not None
                 and not self._held.any_since(
                     self._connection, self._host.name,

@@ -6,17 +6,19 @@ together with the closing baselines, so that a restart continues exactly
 where the last record ends.  What a payload or a baseline means is not
 known here, and nothing here reads a clock or the configuration.
 
-``form`` is the bytes of a record, ``segments`` the files, ``renewal`` the
-way into a new stream, ``store`` the spool of it all.
+``form`` is the bytes of a record, ``segments`` the files, ``bounds`` when
+they are too many, ``renewal`` the way into a new stream, ``store`` the spool
+of it all.
 """
 
 from energy_accounting.spool.segments import SEGMENT_BYTES
 from energy_accounting.spool.store import (
     BATCH_BYTES,
     BATCH_RECORDS,
+    MAX_BYTES,
     Record,
     Spool,
 )
 
-__all__ = ('BATCH_BYTES', 'BATCH_RECORDS', 'SEGMENT_BYTES', 'Record',
-           'Spool')
+__all__ = ('BATCH_BYTES', 'BATCH_RECORDS', 'MAX_BYTES', 'SEGMENT_BYTES',
+           'Record', 'Spool')

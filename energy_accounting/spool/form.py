@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import google_crc32c
 
-from energy_accounting import samples
+from energy_accounting import errors, samples
 
 MAGIC = b'EAr1'
 HEADER = struct.Struct('<4sIIQQ')
@@ -84,6 +84,16 @@ def record_at(data: bytes, position: int) -> Found | None:
     return Found(sequence, wall_ns, size, crc)
 
 
+def is_torn(data: bytes) -> bool:
+    """Whether these bytes may be the beginning of a record, and no more."""
+    if not data.strip(b'\0'):
+        return True
+    if len(data) < HEADER.size:
+        return MAGIC.startswith(data[:len(MAGIC)])
+    magic, length, *_ = HEADER.unpack_from(data)
+    return bool(magic == MAGIC and HEADER.size + length > len(data))
+
+
 def next_record(data: bytes, position: int, after: int) -> int:
     """Where the next whole record with a higher number begins, or -1."""
     while True:
@@ -99,6 +109,26 @@ def next_record(data: bytes, position: int, after: int) -> int:
 def follows(last: int, sequence: int, size: int) -> bool:
     """Whether a number may come after another in a file of that size."""
     return last < sequence <= last + size
+
+
+def wall_ns(header: bytes) -> int:
+    """When the record of this header was written.
+
+    :raises ValueError: when it is no header.
+    """
+    if len(header) != HEADER.size or header[:4] != MAGIC:
+        raise ValueError('no header')
+    return int(HEADER.unpack(header)[4])
+
+
+def stream_of(payload: str, host: str, machine_id: str) -> str | None:
+    """The stream of a record; None when it is another host's or none."""
+    try:
+        record = samples.from_payload(payload)
+    except errors.InvalidRecord:
+        return None
+    owner = record.host, record.machine_id
+    return record.stream if owner == (host, machine_id) else None
 
 
 def _crc(length: int, sequence: int, wall_ns: int, body: bytes) -> int:

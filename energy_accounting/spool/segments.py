@@ -98,14 +98,15 @@ class Segments:
                           'reported as lost', self.path, path.name, error)
                 self._put_away(path)
                 continue
-            segment = self._index(path, data, path == paths[-1],
-                                  acknowledged)
+            active = path == paths[-1]
+            segment = self._index(path, data, active, acknowledged)
             if segment.offsets:
                 self._files.append(segment)
-            elif data:
+            elif data and not (active and acknowledged <= segment.last
+                               and form.is_torn(data)):
                 self._put_away(path)
             else:
-                # Made, but nothing was ever appended: made anew.
+                # Made, but nothing was ever stored in it: made anew.
                 with contextlib.suppress(OSError):
                     path.unlink()
 
@@ -131,7 +132,7 @@ class Segments:
             position += found.size
             end = position
         segment.size = end
-        if end == len(data):
+        if end == len(data) or not segment.offsets:
             return segment
         if active and acknowledged <= segment.last:
             # An append that never returned: nobody was told of it.
@@ -185,6 +186,72 @@ class Segments:
                       path.name, error)
             return False
         return True
+
+    # --- how much there is --------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        return sum(segment.size for segment in self._files)
+
+    def size_from(self, sequence: int) -> int:
+        """Bytes of the records from a number on."""
+        size = 0
+        for segment in self._files:
+            if segment.last < sequence:
+                continue
+            size += segment.size
+            if segment.first < sequence:
+                size -= max(0, segment.offsets[sequence - segment.first])
+        return size
+
+    def wall_ns(self, sequence: int) -> int | None:
+        """When the first record from a number on was written."""
+        for segment in self._files:
+            for number in range(max(segment.first, sequence),
+                                segment.last + 1):
+                offset = segment.offsets[number - segment.first]
+                if offset == _LOST:
+                    continue
+                try:
+                    with open(segment.path, 'rb') as file:
+                        file.seek(offset)
+                        return form.wall_ns(file.read(form.HEADER.size))
+                except (OSError, ValueError):
+                    return segment.wall_ns
+        return None
+
+    def leftovers(self) -> list[pathlib.Path]:
+        """Damaged pieces that were kept, the oldest first."""
+        try:
+            found = [(path.stat().st_mtime_ns, path)
+                     for path in (self.path / _DAMAGED).iterdir()]
+        except OSError:
+            return []
+        return [path for _, path in sorted(found)]
+
+    def claims(self, host: str, machine_id: str) -> str | None:
+        """The stream that the newest readable record names as its own.
+
+        :returns: None unless that record is of this host and machine.
+        """
+        for path in sorted(self.path.glob('*.seg'), reverse=True):
+            if not _NAME.match(path.name):
+                continue
+            try:
+                data = path.read_bytes()
+            except OSError:
+                continue
+            position, newest = 0, None
+            while (position := form.next_record(
+                    data, position, int(path.stem) - 1)) >= 0:
+                found = form.record_at(data, position)
+                assert found is not None    # noqa: S101
+                newest = form.decode(
+                    data[position:position + found.size], found.sequence)
+                position += found.size
+            if newest is not None:
+                return form.stream_of(newest.payload, host, machine_id)
+        return None
 
     # --- reading ------------------------------------------------------------
 

@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from energy_accounting import errors, samples, units
-from energy_accounting.spool import form, renewal, segments
+from energy_accounting.spool import bounds, form, renewal, segments
 
 LOG = logging.getLogger(__name__)
 
 META_VERSION = 1
 BATCH_RECORDS = 60
 BATCH_BYTES = 1 << 20
+MAX_BYTES = 2 << 30
 
 _META = 'meta.json'
 _ACKNOWLEDGED = 'acknowledged'
@@ -49,16 +50,16 @@ class Spool:
     """
 
     def __init__(self, path: pathlib.Path, host: str, machine_id: str,
-                 key: str, *, fsync: bool, segment_bytes: int, keep_ns: int,
-                 max_ns: int) -> None:
+                 key: str, *, fsync: bool, segment_bytes: int,
+                 limits: bounds.Limits) -> None:
         self.path = path
         self._host = host
         self._machine_id = machine_id
         self._key = key
         self._fsync = fsync
         self._segment_bytes = segment_bytes
-        self._keep_ns = keep_ns
-        self._max_ns = max_ns
+        self._limits = limits
+        self._alarm = bounds.Alarm()
         self._mutex = threading.RLock()
         self._listeners: list[Callable[[], None]] = []
         self._lock_fd = -1
@@ -79,7 +80,8 @@ class Spool:
     def open(cls, path: str | os.PathLike[str], host: str, machine_id: str,
              key: str, *, fsync: bool = True,
              segment_bytes: int = segments.SEGMENT_BYTES,
-             keep_hours: int = 48, max_days: int = 30) -> Spool:
+             keep_hours: int = 48, max_days: int = 30,
+             max_bytes: int = MAX_BYTES) -> Spool:
         """Open a spool, or begin one.
 
         A directory that belongs to another host or machine, or that no
@@ -90,13 +92,16 @@ class Spool:
         :param key: the public key that the records are signed with.
         :param keep_hours: how long acknowledged records are kept.
         :param max_days: how long unacknowledged ones are.
+        :param max_bytes: of all files; the oldest records go first.
         :raises errors.SpoolError: when it is in use by another process or
             cannot be written.
         """
         spool = cls(pathlib.Path(path), host, machine_id, key, fsync=fsync,
-                    segment_bytes=segment_bytes,
-                    keep_ns=keep_hours * 3600 * units.NS_PER_S,
-                    max_ns=max_days * 86400 * units.NS_PER_S)
+                    segment_bytes=max(1, min(segment_bytes,
+                                             max_bytes // 16)),
+                    limits=bounds.Limits(keep_hours * 3600 * units.NS_PER_S,
+                                         max_days * bounds.DAY_NS,
+                                         max_bytes))
         try:
             spool._lock()
             spool._load()
@@ -173,8 +178,7 @@ class Spool:
             if version != META_VERSION or not stream:
                 raise ValueError(f'version {version!r}')
         except (OSError, ValueError, KeyError) as error:
-            self._set_aside(f'its {_META} cannot be read ({error})')
-            return ''
+            return self._recovered(f'its {_META} cannot be read ({error})')
         if owner != (self._host, self._machine_id):
             self._set_aside(
                 f'it belongs to host {owner[0]!r} with machine-id '
@@ -184,15 +188,36 @@ class Spool:
         self._stream_key = key
         return str(stream)
 
+    def _recovered(self, reason: str) -> str:
+        """The stream that the records themselves say they are of.
+
+        '' after setting the directory aside: they are another host's, or
+        none can be read.
+        """
+        stream = self._segments.claims(self._host, self._machine_id)
+        if stream is None:
+            self._set_aside(reason)
+            return ''
+        LOG.error('spool %s: %s; its records are of this host and go on as '
+                  'stream %s', self.path, reason, stream)
+        meta = self.path / _META
+        if meta.is_dir():
+            os.rename(meta, self.path / f'{_META}.aside')
+        self._write_meta(stream)
+        return stream
+
     def _begin(self) -> None:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         stream = str(uuid.uuid4())
-        self._replace(_META, form.seal({
-            'version': META_VERSION, 'stream': stream, 'host': self._host,
-            'machine_id': self._machine_id, 'key': self._key}), durable=True)
+        self._write_meta(stream)
         self._segments.sync_directory(self.path.parent)
         self._stream, self._stream_key = stream, self._key
         LOG.info('spool %s: new stream %s', self.path, stream)
+
+    def _write_meta(self, stream: str) -> None:
+        self._replace(_META, form.seal({
+            'version': META_VERSION, 'stream': stream, 'host': self._host,
+            'machine_id': self._machine_id, 'key': self._key}), durable=True)
 
     def _set_aside(self, reason: str) -> None:
         for number in range(1, 1 << 20):
@@ -284,7 +309,7 @@ class Spool:
             if self._lock_fd < 0:
                 raise errors.SpoolError(f'the spool {self.path} is closed')
             try:
-                sequence = self._put(payload, state, wall_ns)
+                sequence = self._put_with_room(payload, state, wall_ns)
             except OSError as error:
                 raise errors.SpoolError(
                     f'the spool {self.path} cannot be written: '
@@ -292,6 +317,28 @@ class Spool:
         for listener in self._listeners:
             listener()
         return sequence
+
+    def _put_with_room(self, payload: str, state: dict[str, Any],
+                       wall_ns: int) -> int:
+        """Write one record; on a full disk at the cost of acknowledged ones.
+
+        Those are kept for a database that is restored, which is a smaller
+        evil than a window that cannot be stored.
+
+        :raises OSError: nothing of it was stored.
+        """
+        while True:
+            try:
+                return self._put(payload, state, wall_ns)
+            except OSError as error:
+                if (error.errno not in (errno.ENOSPC, errno.EDQUOT)
+                        or len(self._segments) < 2
+                        or self._segments.oldest.last > self._acknowledged
+                        or not self._segments.drop_oldest()):
+                    raise
+                LOG.warning('spool %s: the disk is full; acknowledged '
+                            'windows are dropped before their time',
+                            self.path)
 
     def _put(self, payload: str, state: dict[str, Any],
              wall_ns: int) -> int:
@@ -392,25 +439,95 @@ class Spool:
         return 0
 
     def purge(self, now_ns: int) -> None:
-        """Drop whole segments that nobody will ask for any more.
+        """Drop whole segments: those nobody will ask for, or for want of room.
+
+        What was never acknowledged is dropped last and then reported to the
+        collector as lost.  Says before it comes to that how full it is.
 
         :param now_ns: wall clock.
         """
         with self._mutex:
-            while len(self._segments) > 1:
-                segment = self._segments.oldest
-                age_ns = now_ns - segment.wall_ns
-                acknowledged = segment.last <= self._acknowledged
-                if age_ns <= (self._keep_ns if acknowledged
-                              else self._max_ns):
-                    return
-                if not acknowledged:
-                    LOG.error(
-                        'spool %s: windows %d to %d were never taken by the '
-                        'collector and are older than spool_max_days: '
-                        'dropped', self.path, segment.first, segment.last)
-                if not self._segments.drop_oldest():
-                    return
+            self._drop_old(now_ns)
+            self._drop_for_room()
+            self._judge(now_ns)
+
+    def _drop_old(self, now_ns: int) -> None:
+        while len(self._segments) > 1:
+            segment = self._segments.oldest
+            acknowledged = segment.last <= self._acknowledged
+            if now_ns - segment.wall_ns <= (
+                    self._limits.keep_ns if acknowledged
+                    else self._limits.max_ns):
+                return
+            if not self._drop('are older than spool_max_days'):
+                return
+
+    def _drop_for_room(self) -> None:
+        leftovers = self._leftovers()
+        sizes = [_size_of(path) for path in leftovers]
+        over = self._segments.size + sum(sizes) - self._limits.max_bytes
+        for path, size in zip(leftovers, sizes, strict=True):
+            if over <= 0:
+                return
+            LOG.warning('spool %s takes more than spool_max_mib: %s, which '
+                        'was set aside, is deleted', self.path, path)
+            _delete(path)
+            over -= size
+        while over > 0 and len(self._segments) > 1:
+            over -= self._segments.oldest.size
+            if not self._drop('take more room than spool_max_mib'):
+                return
+
+    def _drop(self, reason: str) -> bool:
+        """Delete the oldest segment; say so if the collector lacks it."""
+        segment = self._segments.oldest
+        if not self._segments.drop_oldest():
+            return False
+        if segment.last > self._acknowledged:
+            LOG.error(
+                'spool %s: windows %d to %d were never taken by the '
+                'collector and %s: dropped, and reported to it as lost',
+                self.path, max(segment.first, self._acknowledged + 1),
+                segment.last, reason)
+        return True
+
+    def _leftovers(self) -> list[pathlib.Path]:
+        """What was set aside, the least missed first."""
+        aside = []
+        with contextlib.suppress(OSError):
+            aside = sorted(
+                self.path.parent.glob(f'{self.path.name}.aside-*'),
+                key=lambda path: path.stat().st_mtime_ns)
+        return [*aside, *self._segments.leftovers()]
+
+    def _judge(self, now_ns: int) -> None:
+        waiting_from = self._acknowledged + 1
+        oldest_ns = self._segments.wall_ns(waiting_from)
+        free_bytes = None
+        with contextlib.suppress(OSError):
+            disk = os.statvfs(self.path)
+            free_bytes = disk.f_bavail * disk.f_frsize
+        alarm = bounds.judge(bounds.Fill(
+            waiting=max(0, self.newest - self._acknowledged),
+            oldest_ns=0 if oldest_ns is None else now_ns - oldest_ns,
+            waiting_bytes=self._segments.size_from(waiting_from),
+            total_bytes=self._segments.size, free_bytes=free_bytes),
+            self._limits)
+        if alarm.level != self._alarm.level:
+            if alarm.level == bounds.FINE:
+                LOG.info('spool %s: there is room again', self.path)
+            else:
+                LOG.log(logging.ERROR if alarm.level == bounds.URGENT
+                        else logging.WARNING,
+                        'spool %s: %s; see that the collector is reached, '
+                        'or raise [notifier] spool_max_days and '
+                        'spool_max_mib', self.path, alarm.text)
+        self._alarm = alarm
+
+    @property
+    def alarm(self) -> str:
+        """What an operator should know of its room; '' when all is well."""
+        return self._alarm.text
 
     def renew(self, reason: str, after: int) -> None:
         """Set everything aside and begin a new stream with the rest.
@@ -444,7 +561,7 @@ class Spool:
         shutil.rmtree(path, ignore_errors=True)
         renewed = Spool(path, self._host, self._machine_id, self._key,
                         fsync=False, segment_bytes=self._segment_bytes,
-                        keep_ns=self._keep_ns, max_ns=self._max_ns)
+                        limits=self._limits)
         renewed._begin()
         for sequence in range(after + 1, self._next):
             body = self._segments.read(sequence)
@@ -465,3 +582,22 @@ class Spool:
         self._segments.sync_directory(path)
         LOG.warning('spool %s: %d windows that were not sent go into the '
                     'new stream', self.path, renewed.newest)
+
+
+def _size_of(path: pathlib.Path) -> int:
+    """Bytes of a file, or of all files of a directory; 0 when it is gone."""
+    try:
+        if not path.is_dir():
+            return path.stat().st_size
+        return sum(file.stat().st_size for file in path.rglob('*')
+                   if file.is_file())
+    except OSError:
+        return 0
+
+
+def _delete(path: pathlib.Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
