@@ -126,7 +126,7 @@ class TestFull(DiskCase):
         self.append(15)
         self.assertIn('acknowledged windows are dropped before their time',
                       self.log.output)
-        kept = [record for record in self.spool.records(1, 99, 1 << 30)]
+        kept = self.spool.records(1, 99, 1 << 30)
         # What was never acknowledged is all there.
         self.assertEqual(
             [text(number) for number in range(21, 46)],
