@@ -11,6 +11,7 @@ from tests.unit.ledger import (
     test_hosts,
     test_pages,
     test_periods,
+    test_reserved,
     test_retired,
     test_sources,
     test_usage,
@@ -20,7 +21,8 @@ from tests.unit.ledger import (
 for _case in (test_balance.BalanceTest, test_claims.ClaimTest,
               test_coverage.CoverageTest, test_hosts.CompleteTest,
               test_hosts.HostsTest, test_pages.PageTest,
-              test_periods.PeriodsTest, test_retired.RetiredTest,
+              test_periods.PeriodsTest, test_reserved.ReservedTest,
+              test_reserved.UnmeasuredTest, test_retired.RetiredTest,
               test_sources.SourcesTest,
               test_usage.UsageTest, test_usage.PeakTest,
               test_wide_sums.WideSumsTest):

@@ -191,3 +191,12 @@ class Filled:
             for table in models.metadata.sorted_tables:
                 if inserts.get(table):
                     connection.execute(sa.insert(table), inserts[table])
+                    self._go_on_numbering(connection, table)
+
+    @staticmethod
+    def _go_on_numbering(connection: sa.Connection, table: sa.Table) -> None:
+        """Who gives ids by hand must say so to PostgreSQL."""
+        if connection.dialect.name == 'postgresql' and 'id' in table.c:
+            connection.execute(sa.select(sa.func.setval(
+                sa.func.pg_get_serial_sequence(table.name, 'id'),
+                sa.select(sa.func.max(table.c.id)).scalar_subquery())))

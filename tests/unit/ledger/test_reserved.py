@@ -1,22 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import unittest
 from unittest import mock
 
 from energy_accounting import units
 from energy_accounting.ledger import reserved
-from tests.unit.ledger import filled
+from tests.unit.ledger import filled, reading
 
 FIRST = filled.bucket('2026-11-01T00:00:00Z')
 QUARTER = units.BUCKET_NS
 
 
-class ReservedCase(unittest.TestCase):
+class ReservedCase(reading.LedgerCase):
+
     def setUp(self) -> None:
         super().setUp()
-        self.database = filled.sqlite(self)
-        self.ledger = filled.Filled(self.database)
         self.ledger.host('compute-1')
         self.ledger.host('compute-2')
 
@@ -26,7 +24,8 @@ class ReservedCase(unittest.TestCase):
                                   instance_id)
 
 
-class TestRead(ReservedCase):
+class ReservedTest(ReservedCase):
+
     def test_hosts_and_quarters_of_one_version_are_not_added(self) -> None:
         small = self.ledger.instance('web', 'p1', 'small')
         large = self.ledger.instance('web', 'p1', 'large')
@@ -74,7 +73,8 @@ class TestRead(ReservedCase):
         self.assertEqual(1 << 64, row.vcpu_ns)
 
 
-class TestUnmeasured(ReservedCase):
+class UnmeasuredTest(ReservedCase):
+
     def of(self, start: float, end: float, *hosts: str) -> float:
         """In quarters of an hour from the first one on."""
         return self.database.read(
