@@ -252,7 +252,10 @@ class Notifier:
     def step(self) -> None:
         """One joint reading and all that follows from it."""
         reading = self._read()
-        self._advance(reading)
+        if self._advance(reading):
+            # Spooled at once: a kill before the window's edge must not have
+            # the time since then measured from before the gap.
+            self._close(self._windows.flush(reading.wall_ns))
         self._close(self._windows.close_due(reading.wall_ns))
         self._store()
 
@@ -339,12 +342,16 @@ class Notifier:
 
     # --- what follows from it -----------------------------------------------
 
-    def _advance(self, reading: samples.HostReading) -> None:
+    def _advance(self, reading: samples.HostReading) -> bool:
+        """Add what follows to the open window.
+
+        :returns: whether the host's counters begin anew with this reading.
+        """
         if self._baseline is None:
             self._baseline = ticks.first(reading)
             self._first = self._state(self._baseline)
             self._ended = ()
-            return
+            return False
         outcome = ticks.advance(self._baseline, reading, self._limits)
         tick = outcome.tick
         if tick is not None:
@@ -359,6 +366,7 @@ class Notifier:
             LOG.warning('gap of %s: %s', gap.zone or 'the host', gap.reason)
         self._baseline = outcome.baseline
         self._ended = ()
+        return any(gap.zone is None for gap in outcome.gaps)
 
     def _close(self, draft: window.Draft | None) -> None:
         """Hold a closed window, with what a restart would need."""

@@ -319,8 +319,13 @@ class Metadata(Owned):
 
     def claimed(self, text):
         """Its owner is learnt later and claimed; the past stays as it was."""
-        self.begin_with(text)
+        self.one.guest(41, VM, FULL, text=text)
+        self.one.daemon.say(NEIGHBOUR, metadata(THEIRS, flavor='m1.big'))
+        self.live(MINUTE)
         self.one.flush()
+        # What is said of others at the same time is heard.
+        self.assertIn((NEIGHBOUR, 'm1.big'), self.shares(
+            'instance_id', 'flavor', group_by='instance,flavor'))
         self.assertEqual({None: 60 * 20 * J, THEIRS: 60 * 20 * J},
                          self.projects())
         before = lives.iso(self.now_ns)
