@@ -183,6 +183,7 @@ class Host:
         self.on = beside is None
         if beside is not None:
             self.machine, self.machine_id = beside.machine, beside.machine_id
+            self._booted_ns = beside._booted_ns
         self._parts: notifier.Parts | None = None
 
     @property

@@ -110,12 +110,11 @@ class AnyLife(lives.Cloud):
 
     def clock_set(self):
         step = self.chance.choice([
-            self.seconds(200) - 100, HOUR, -HOUR, -DAY, 20 * HOUR,
-            -365 * DAY])
-        offset_ns = self.one.clock_offset_ns + step * SECOND_NS
-        # A day ahead is not believed, and long ago is before the period.
-        if -2 * 365 * DAY < offset_ns // SECOND_NS < 20 * HOUR:
-            self.one.clock_offset_ns = offset_ns
+            self.seconds(400) - 200, HOUR, -HOUR, DAY, -DAY, -365 * DAY])
+        offset = self.one.clock_offset_ns // SECOND_NS + step
+        # Five minutes ahead is not believed; long ago is not asked for.
+        if -2 * 365 * DAY < offset < 280:
+            self.one.clock_offset_ns = offset * SECOND_NS
 
     def zone_dark(self):
         package = self.chance.randrange(self.packages)

@@ -2,13 +2,14 @@
 """What happens to hosts, on the whole way from a counter to a report."""
 
 import datetime
+import json
+import re
 import shutil
 import uuid
 
-import sqlalchemy as sa
+import webob
 
 from energy_accounting import units
-from energy_accounting.ledger import models
 from tests.acceptance.machine import J
 from tests.functional import lives
 from tests.functional.lives import HOUR, MINUTE, SECOND_NS
@@ -262,15 +263,14 @@ class StateDirectories(OneHost):
         self.assertIn('set aside', self.log.output)
 
     def accept(self, host):
-        """An operator says that the key of a host's newest record is its."""
-        with self.database.reader() as connection:
-            key = connection.scalar(
-                sa.select(models.quarantine.c.public_key)
-                .where(models.quarantine.c.host_name == host.name)
-                .order_by(models.quarantine.c.id.desc()).limit(1))
-        self.database.write(lambda connection: connection.execute(
-            sa.update(models.hosts).where(models.hosts.c.name == host.name)
-            .values(public_key=key)))
+        """An operator believes the key that the log of a host names."""
+        key = re.findall(r'with a new key: (\S+)', self.log.output)[-1]
+        answer = webob.Request.blank(
+            f'/v1/hosts/{host.name}', method='PATCH',
+            content_type='application/json',
+            body=json.dumps({'public_key': key}).encode(),
+        ).get_response(self.app)
+        self.assertEqual(200, answer.status_int, answer.text)
 
     def alarm(self, host):
         return self.get(f'/v1/hosts/{host.name}')['host']['alarm']
@@ -287,6 +287,7 @@ class StateDirectories(OneHost):
         self.assert_books(lost_uj=lost_uj + held_uj, quarantined_uj=held_uj)
         self.assertIn('an operator must say so', self.alarm(self.one))
         self.accept(self.one)
+        self.assertIsNone(self.alarm(self.one))
         self.live(5 * MINUTE)
         self.assert_books(
             lost_uj=lost_uj + held_uj, quarantined_uj=held_uj,
@@ -305,9 +306,10 @@ class StateDirectories(OneHost):
         self.assertIsNotNone(self.alarm(self.one))
 
     def test_a_second_notifier_on_the_machine_doubles_energy(self):
-        # With the same key and the same name, say of another package.
+        # With the same key and the same name, and options of its own.
         self.one.flush()
-        beside = self.host('one', label='beside', beside=self.one)
+        beside = self.host('one', label='beside', beside=self.one,
+                           policy='two-part/1')
         shutil.copytree(self.one.state_path, beside.state_path)
         beside.start()
         self.live(5 * MINUTE)
