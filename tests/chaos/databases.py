@@ -22,7 +22,7 @@ NAME = 'energy'
 USER = PASSWORD = 'collector'
 # Rows that make our transaction the heavier one of a deadlock.
 _WEIGHT = 2000
-_WAIT_SECONDS = 12
+_WAIT_SECONDS = 20
 
 
 class Database:

@@ -42,6 +42,7 @@ class Field:
         self.rogue = stranger
         self.kills: collections.Counter[str] = collections.Counter()
         self.faults: collections.Counter[str] = collections.Counter()
+        self.deadlocks: collections.Counter[str] = collections.Counter()
         self.healing = threading.Event()
 
     def pause(self, seconds: float) -> None:
@@ -147,10 +148,11 @@ def kill_database(field: Field, database: databases.Database,
 
 def _start(server: servers.Server) -> None:
     # On a busy machine it may take longer than a test would wait.
-    try:
-        server.start()
-    except servers.ServerError:
-        server.start()
+    for _ in range(3):
+        with contextlib.suppress(servers.ServerError):
+            server.start()
+            return
+    server.start()
 
 
 # --- stops ------------------------------------------------------------------
@@ -341,9 +343,7 @@ def kill_database_connections(field: Field, database: databases.Database,
 @_fault(_database)
 def deadlock(field: Field, database: databases.Database,
              chance: random.Random) -> None:
-    outcome = database.deadlock()
-    if outcome != 'none':
-        field.faults[f'deadlock, {outcome} ended'] += 1
+    field.deadlocks[database.deadlock()] += 1
 
 
 @_fault(_database)

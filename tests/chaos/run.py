@@ -31,8 +31,8 @@ from tests.chaos import (
 )
 
 _POLL_SECONDS = 0.1
-_START_SECONDS = 120
-_CATCH_UP_SECONDS = 300
+_START_SECONDS = 300
+_CATCH_UP_SECONDS = 600
 
 
 def main() -> int:
@@ -68,8 +68,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument('--collectors', type=int, default=2)
     parser.add_argument('--workers', type=int, default=2,
                         help='of each collector (default 2)')
-    parser.add_argument('--every', type=float, default=6,
-                        help='mean seconds between faults (default 6)')
+    parser.add_argument('--every', type=float, default=5,
+                        help='mean seconds between faults (default 5)')
     parser.add_argument('--only', nargs='+', choices=sorted(faults.FAULTS),
                         metavar='FAULT', help='no other faults than these: '
                         + ', '.join(sorted(faults.FAULTS)))
@@ -334,6 +334,8 @@ class Run:
               f'{found.ledger - found.emitted:15,}{found.windows:9}')
         print(f'kills: {field.kills.total()} ({_counts(field.kills)})')
         print(f'faults: {field.faults.total()} ({_counts(field.faults)})')
+        print("transactions ended by a deadlock: a collector's "
+              f'{field.deadlocks["theirs"]}, ours {field.deadlocks["ours"]}')
         print('ended by themselves: '
               + _counts({process.name: process.gave_up
                          for process in self._processes}))
