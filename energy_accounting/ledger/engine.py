@@ -36,6 +36,7 @@ MIGRATIONS = pathlib.Path(__file__).parent / 'migrations'
 
 # How long one writer of SQLite waits for another.
 _SQLITE_WAIT_MS = 30_000
+_MYSQL_READ_ONLY = ((1290,), (1792,), (1836,))
 _MYSQL_OUT_OF_RANGE = 1690
 _RETRIES = 20
 _RETRY_SECONDS = 0.02
@@ -121,8 +122,15 @@ class Database:
         :raises errors.InvalidRecord: a value does not fit its column.
         """
         def attempt() -> Result:
-            with self.writer() as connection:
-                return function(connection, *args, **kwargs)
+            try:
+                with self.writer() as connection:
+                    return function(connection, *args, **kwargs)
+            except (db_exception.DBError, sa_exc.DBAPIError) as error:
+                if _is_read_only(error):
+                    # What was the primary is none any more, and the open
+                    # connections lead there: the next ones may not.
+                    self.engine.dispose()
+                raise
 
         retried = db_api.wrap_db_retry(
             retry_interval=_RETRY_SECONDS, max_retries=_RETRIES,
@@ -253,6 +261,13 @@ def _is_conflict(error: Exception) -> bool:
     return (isinstance(error, db_exception.DBConsistencyError)
             or getattr(cause, 'pgcode', None) in ('40001', '40P01')
             or 'database is locked' in str(cause))
+
+
+def _is_read_only(error: Exception) -> bool:
+    """Whether the server, or our session with it, takes no write."""
+    cause = _of_driver(error)
+    return (getattr(cause, 'pgcode', None) == '25006'
+            or cause.args[:1] in _MYSQL_READ_ONLY)
 
 
 def _is_refusal(error: Exception) -> bool:
