@@ -308,6 +308,46 @@ class LateTest(RegisterCase):
                 self.assertEqual(late, 'compute-2' in self.late(seconds))
 
 
+class ReplaceTest(RegisterCase):
+    """A real collector books for the host whose register is changed."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.old, self.new = signing.Signer.new(), signing.Signer.new()
+
+    def arrives(self, number: int, signer: signing.Signer,
+                stream: str = 's') -> str:
+        window = records.window(number, host='compute-9', stream=stream)
+        answer = collector.Collector(
+            self.database, None, lambda: records.START_NS + 10 ** 13,
+        ).book({}, [signer.sign(records.samples.payload(window))])
+        return str(answer['results'][0])
+
+    def test_another_key_is_booked_before_an_operator_says_so(self) -> None:
+        self.assertEqual('booked', self.arrives(1, self.old))
+        self.assertEqual('quarantined', self.arrives(1, self.new, 't'))
+        host = self.host('compute-9')
+        self.assertEqual((self.old.key, [self.new.key]), (
+            host['public_key'], host['presented_keys']))
+        self.assertIn(self.new.key, host['alarm'])
+        host = self.patch('compute-9', public_key=self.new.key)
+        self.assertEqual((self.new.key, [self.old.key], None), (
+            host['public_key'], host['presented_keys'], host['alarm']))
+        self.assertEqual('booked', self.arrives(2, self.new, 't'))
+        self.assertEqual('quarantined', self.arrives(2, self.old))
+        self.assertEqual(
+            [f'user of {ADMIN}', 'collector'],
+            [one['actor'] for one in self.get(
+                '/v1/audit', ADMIN, kind='key')['audit']])
+
+    def test_a_retired_host_is_booked_until_it_is_enrolled(self) -> None:
+        self.assertEqual('booked', self.arrives(1, self.old))
+        self.patch('compute-9', state='retired')
+        self.assertEqual('quarantined', self.arrives(2, self.old))
+        self.post({'name': 'compute-9'})
+        self.assertEqual('booked', self.arrives(3, self.old))
+
+
 class AuditTest(RegisterCase):
 
     def test_who_and_when_is_not_kept(self) -> None:

@@ -214,7 +214,7 @@ class TestRelease(DecisionCase):
             records.window(1))._replace(signature='')])
         self.refused('nobody vouches')
         # Not even when the host has no key yet.
-        self.enrol(**{})
+        self.enrol()
         self.database.write(lambda connection: connection.execute(
             models.hosts.update().values(public_key=None)))
         self.refused('nobody vouches')
