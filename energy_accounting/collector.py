@@ -138,6 +138,8 @@ def read(sent: Sequence[Sequence[str]],
     :raises errors.Unavailable: a record of a version not known yet.
     :raises errors.InvalidRecord: none says where it belongs.
     """
+    if not isinstance(sent, (list, tuple)):
+        raise errors.InvalidRecord('a call brings a list of records')
     found = [_read(one, received_ns) for one in sent]
     named = next(((place, record) for place, record in enumerate(found)
                   if isinstance(record, received.Record)), None)

@@ -119,7 +119,15 @@ def from_wire(body: dict[str, Any],
     :raises errors.InvalidRecord: when it is anything else.
     """
     try:
-        return IdlePower(**{**body, 'configured_uw': configured_uw,
-                            'powers_uw': tuple(body['powers_uw'])})
-    except (TypeError, KeyError) as error:
+        state = IdlePower(**{**body, 'configured_uw': configured_uw,
+                             'powers_uw': tuple(body['powers_uw'])})
+        numbers = [state.since_day, state.day, state.seen, state.stride,
+                   *state.powers_uw]
+        if state.measured_uw is not None:
+            numbers.append(state.measured_uw)
+        if (any(type(number) is not int or number < 0 for number in numbers)
+                or not state.stride):
+            raise ValueError('a number is not a whole one from 0')
+    except (TypeError, KeyError, ValueError) as error:
         raise errors.InvalidRecord(f'not an idle power: {error}') from error
+    return state

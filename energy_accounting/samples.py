@@ -376,16 +376,18 @@ def from_payload(text: str) -> Window | Lost:
     """
     try:
         body = json.loads(text, parse_float=_no_float,
-                          parse_constant=_no_float)
+                          parse_constant=_no_float, object_pairs_hook=_once)
         newer = _version(body)
         kind = body.pop('kind')
         if kind == 'lost':
             return _checked_lost(Lost(**_known(Lost, body, newer)))
         if kind != 'window':
             raise errors.InvalidRecord(f'no record is of kind {kind!r}')
-        parts = tuple(_part(part, newer) for part in body.pop('parts'))
-        gaps = tuple(_gap(gap, newer) for gap in body.pop('gaps'))
-        body['basis'] = tuple(body['basis'])
+        parts = tuple(_part(part, newer)
+                      for part in _list(body.pop('parts'), 'parts'))
+        gaps = tuple(_gap(gap, newer)
+                     for gap in _list(body.pop('gaps'), 'gaps'))
+        body['basis'] = tuple(_list(body['basis'], 'basis'))
         return _checked_window(Window(**_known(Window, body, newer),
                                       parts=parts, gaps=gaps))
     except errors.InvalidRecord:
@@ -424,13 +426,30 @@ def _known(fact: Any, body: dict[str, Any], newer: bool) -> dict[str, Any]:
             for field in dataclasses.fields(fact) if field.name in body}
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object that says nothing twice: readers differ in which counts.
+    """
+    body = dict(pairs)
+    if len(body) != len(pairs):
+        raise errors.InvalidRecord('a field is there twice')
+    return body
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    # Python would also walk through a text or the keys of an object.
+    if not isinstance(value, list):
+        raise errors.InvalidRecord(f'{name} is not a list')
+    return value
+
+
 def _no_float(text: str) -> Any:
     raise errors.InvalidRecord(f'{text} is not an integer')
 
 
 def _part(body: dict[str, Any], newer: bool) -> Part:
-    shares = tuple(_share(row[:_SHARE_WIDTH] if newer else row)
-                   for row in body.pop('shares'))
+    shares = tuple(
+        _share(_list(row, 'a share')[:_SHARE_WIDTH if newer else None])
+        for row in _list(body.pop('shares'), 'shares'))
     for zone, energy_uj in body['zones_uj'].items():
         _natural(energy_uj, f'zones_uj[{zone}]')
     part = Part(**_known(Part, body, newer), shares=shares)
@@ -533,12 +552,55 @@ def reading_from_wire(body: dict[str, Any]) -> HostReading:
     :raises errors.InvalidRecord: when it is anything else.
     """
     try:
-        return HostReading(**{
+        reading = HostReading(**{
             **body,
-            'zones': tuple(ZoneReading(**zone) for zone in body['zones']),
-            'guests': tuple(GuestReading(**guest)
-                            for guest in body['guests']),
-            'ended': tuple(GuestReading(**guest)
-                           for guest in body['ended'])})
-    except (TypeError, KeyError) as error:
+            'zones': tuple(_zone(zone)
+                           for zone in _list(body['zones'], 'zones')),
+            'guests': tuple(guest_from_wire(guest)
+                            for guest in _list(body['guests'], 'guests')),
+            'ended': tuple(guest_from_wire(guest)
+                           for guest in _list(body['ended'], 'ended'))})
+        for name in ('wall_ns', 'boottime_ns', 'busy_ns', 'cpus',
+                     'memory_mib'):
+            _natural(getattr(reading, name), name)
+        _text(reading.boot_id, 'boot_id')
+        for name in ('parents_cpu_ns', 'services_cpu_ns'):
+            for key, cpu_ns in getattr(reading, name).items():
+                _natural(cpu_ns, f'{name}[{key}]')
+    except (TypeError, KeyError, AttributeError) as error:
         raise errors.InvalidRecord(f'not a reading: {error}') from error
+    return reading
+
+
+def _zone(body: dict[str, Any]) -> ZoneReading:
+    zone = ZoneReading(**body)
+    _text(zone.zone, 'zone')
+    _text(zone.component, 'component')
+    _natural(zone.range_uj, 'range_uj')
+    if zone.counter_uj is not None:
+        _natural(zone.counter_uj, 'counter_uj')
+    return zone
+
+
+def guest_from_wire(body: dict[str, Any]) -> GuestReading:
+    """A guest of a reading.
+
+    :raises errors.InvalidRecord: when it is anything else.
+    """
+    try:
+        guest = GuestReading(**body)
+    except TypeError as error:
+        raise errors.InvalidRecord(f'not a guest: {error}') from error
+    _text(guest.instance_id, 'instance_id')
+    _text(guest.incarnation, 'incarnation')
+    _natural(guest.vcpus, 'vcpus')
+    _natural(guest.memory_mib, 'memory_mib')
+    for name in ('started_ns', 'cpu_ns', 'ended_ns'):
+        if getattr(guest, name) is not None:
+            _natural(getattr(guest, name), name)
+    for name in ('project_id', 'flavor', 'user_id', 'parent', 'service'):
+        value = getattr(guest, name)
+        # A cgroup's path may be longer than an identifier.
+        if value is not None and not isinstance(value, str):
+            raise errors.InvalidRecord(f'{name} is not a text')
+    return guest

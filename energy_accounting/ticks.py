@@ -531,12 +531,17 @@ def baseline_from_wire(body: dict[str, Any]) -> Baseline:
     :raises errors.InvalidRecord: when it is anything else.
     """
     try:
+        since_ns = body['held_since_ns']
+        means = {name: (cpu_ns, time_ns)
+                 for name, (cpu_ns, time_ns) in body['means'].items()}
+        numbers = [number for mean in means.values() for number in mean]
+        if since_ns is not None:
+            numbers.append(since_ns)
+        if any(type(number) is not int or number < 0 for number in numbers):
+            raise ValueError('a time is not a whole number from 0')
         return Baseline(
-            samples.reading_from_wire(body['reading']),
-            body['held_since_ns'],
-            tuple(samples.GuestReading(**guest) for guest in body['ended']),
-            tuple(samples.GuestReading(**guest) for guest in body['seen']),
-            {name: (cpu_ns, time_ns)
-             for name, (cpu_ns, time_ns) in body['means'].items()})
+            samples.reading_from_wire(body['reading']), since_ns,
+            tuple(map(samples.guest_from_wire, body['ended'])),
+            tuple(map(samples.guest_from_wire, body['seen'])), means)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise errors.InvalidRecord(f'not a baseline: {error}') from error
