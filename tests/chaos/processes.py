@@ -230,13 +230,20 @@ class Notifier(Process):
 
     def records(self) -> list[dict[str, Any]]:
         """The whole records in the spool, in their order."""
+        return [json.loads(body) for body in self._bodies()]
+
+    def newest(self) -> dict[str, Any] | None:
+        """The last of them."""
+        bodies = self._bodies()
+        return json.loads(bodies[-1]) if bodies else None
+
+    def _bodies(self) -> list[bytes]:
         found = []
         for path in sorted(self.spool.glob('*.seg')):
             data, position = path.read_bytes(), 0
             while record := form.record_at(data, position):
                 begin, position = position, position + record.size
-                found.append(json.loads(
-                    data[begin + form.HEADER.size:position]))
+                found.append(data[begin + form.HEADER.size:position])
         return found
 
     @property
@@ -255,18 +262,18 @@ class Notifier(Process):
 
     def has_read_all(self) -> bool:
         """Whether the newest record ends with the counters as they are."""
-        records = self.records()
-        if not records:
+        newest = self.newest()
+        if newest is None:
             return False
-        reading = records[-1]['state']['baseline']['reading']
+        reading = newest['state']['baseline']['reading']
         return {zone['zone']: zone['counter_uj']
                 for zone in reading['zones']} == self.tree.counters()
 
     def is_taken(self) -> bool:
         """Whether the collector has every record."""
-        records = self.records()
-        return bool(records) and (
-            self.acknowledged >= records[-1]['sequence'])
+        newest = self.newest()
+        return newest is not None and (
+            self.acknowledged >= newest['sequence'])
 
 
 class Collector(Process):

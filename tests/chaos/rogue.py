@@ -75,10 +75,10 @@ class Rogue:
     def forge(self, notifier: processes.Notifier,
               chance: random.Random) -> None:
         """A window of a host that the host never made."""
-        records = notifier.records()
-        if not records:
+        newest = notifier.newest()
+        if newest is None:
             return
-        true = _overheard(notifier, records[-1])
+        true = _overheard(notifier, newest)
         key = chance.choice([self._signer.key, true.key, ''])
         # The number that is next for the host, or for this key.
         number = (notifier.acknowledged + 1 if chance.random() < 0.3

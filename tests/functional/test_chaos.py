@@ -19,7 +19,9 @@ class TestEveryJouleOnce(testtools.TestCase):
 
     def test_kills_lose_double_or_move_energy(self):
         base.required(self, base.RABBIT)
-        # Kept when the test fails.
+        # Of the seeds one with which the broker dies early, and deadlock,
+        # replay and forgery come when there is somebody to meet them.
+        # The logs are kept when the test fails.
         logs = tempfile.mkdtemp(prefix='ea-chaos-')
         done = subprocess.run(
             [sys.executable, ROOT / 'tools/chaos', '--seconds', '60',
