@@ -108,7 +108,7 @@ class Windows:
         """State gaps in the open window; adjoining ones become one.
 
         :param boottime_ns: of the reading that showed them: where a window
-            stands that has no tick.
+            ends that has no tick after them.
         """
         for gap in gaps:
             self._open(gap.end_ns, gap.end_ns + 1)
@@ -123,6 +123,10 @@ class Windows:
                 self._gaps.append(gap)
             if boottime_ns is not None:
                 self._boottime_ns = boottime_ns
+                if self._boottime is not None:
+                    # What is stated is not skipped.
+                    self._boottime = (self._boottime[0],
+                                      max(self._boottime[1], boottime_ns))
 
     def close_due(self, wall_ns: int) -> Draft | None:
         """The open window, when a reading at this moment closes it."""

@@ -59,14 +59,18 @@ class AnyLife(lives.Cloud):
     def nothing(self):
         self.live(5 * self.seconds(40))
 
-    def killed(self):
-        """For so short a time that no counter can have wrapped twice."""
+    def kill(self):
+        """Not twice in a window, or a counter may have wrapped twice."""
+        self.live(60)
         self.one.kill()
+
+    def killed(self):
+        self.kill()
         self.leap(self.seconds(600))
         self.one.start()
 
     def killed_and_the_clock_set(self):
-        self.one.kill()
+        self.kill()
         self.clock_set()
         self.leap(self.seconds(600))
         self.one.start()
@@ -157,6 +161,9 @@ class AnyLife(lives.Cloud):
             happened.append(what.__name__)
             what()
         self.one.flush()
+        # Whatever was lost, the notifier knew and said.
+        self.assertNotIn('nothing says why', self.log.output,
+                         f'seed {seed}: {", ".join(happened)}')
         self.assertEqual(self.emitted() - self.lost_uj, self.known(),
                          f'seed {seed}: {", ".join(happened)}')
         self.one.power_off()

@@ -104,6 +104,17 @@ class Counters(OneHost):
         self.live(5 * MINUTE)
         self.assert_books(lost_uj=5 * 40 * J, gaps={'reset': 5})
 
+    def test_a_reset_is_stated_twice_when_the_clock_is_set_after_it(self):
+        self.leap(5)
+        self.one.machine.clear()
+        self.one.tick()
+        self.one.kill()
+        self.one.clock_offset_ns -= HOUR * SECOND_NS
+        self.leap(MINUTE)
+        self.one.start()
+        self.live(5 * MINUTE)
+        self.assert_books(lost_uj=5 * 40 * J, gaps={'reset': 5})
+
     def test_a_gap_that_may_hide_two_wraps_is_booked(self):
         # 262 kJ at 300 W: it can wrap after 873 s, and twice after 1747.
         self.one.kill()

@@ -197,6 +197,17 @@ class TestGaps(unittest.TestCase):
             draft.boottime_start_ns, draft.boottime_end_ns))
         self.assertLess(draft.start_ns, draft.end_ns)
 
+    def test_the_time_of_a_gap_is_skipped(self):
+        windows = window.Windows(MINUTE)
+        each = tick(0, 10)
+        fill(windows, each)
+        windows.note([self.gap(10, 15, None, 'reset')],
+                     each.boottime_end_ns + 5 * S)
+        draft = windows.flush(NOON + 15 * S)
+        self.assertEqual(
+            (each.boottime_start_ns, each.boottime_end_ns + 5 * S),
+            (draft.boottime_start_ns, draft.boottime_end_ns))
+
 
 class TestBackfilled(unittest.TestCase):
     def test_it_is_not_divided_by_time(self):
