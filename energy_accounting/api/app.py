@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pecan
 import webob
 from keystonemiddleware import auth_token
+from keystonemiddleware import opts as ksm_opts
 from microversion_parse import middleware as microversion
 from oslo_config import cfg
 from oslo_middleware import (
@@ -79,6 +80,7 @@ def make_app(conf: cfg.ConfigOpts, database: Any, *, auth: bool = True,
     # Who asks is known before anything is answered; discovery asks nobody.
     nobody = context.Context(app, context.anonymous)
     if auth:
+        _bound_keystone(conf)
         known = auth_token.AuthProtocol(
             context.Context(app, context.of_token),
             {'oslo_config_config': conf,
@@ -97,6 +99,16 @@ def make_app(conf: cfg.ConfigOpts, database: Any, *, auth: bool = True,
     app = AccessLog(app)
     app = request_id.RequestId(app)
     return http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
+
+
+def _bound_keystone(conf: cfg.ConfigOpts) -> None:
+    """Wait for a Keystone that hangs for a while, not for ever.
+
+    A default of ours: what the operator's file says counts.
+    """
+    for group, options in ksm_opts.list_auth_token_opts():
+        conf.register_opts(options, group)
+    conf.set_default('http_connect_timeout', 10, 'keystone_authtoken')
 
 
 def _by_path(chosen: WSGIApplication, paths: Iterable[str],

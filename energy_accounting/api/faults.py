@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 import webob
 import webob.exc
+from keystoneauth1 import exceptions as ksa_exceptions
 from oslo_db import exception as db_errors
 
 from energy_accounting import errors
@@ -45,6 +46,9 @@ _CODES = {
     503: ('energy.unavailable', 'A service that is needed to answer is '
           'away; try again later.'),
 }
+RETRY_SECONDS = 10
+"""When to ask again what is away: it is often a restart."""
+
 _REFUSED = ('energy.request.invalid', 'The request is not what this '
             'resource takes.')
 _INTERNAL = ('energy.internal', 'The service failed; its log knows why, '
@@ -106,6 +110,9 @@ class Guard:
                 sa.exc.TimeoutError):
             LOG.exception('the database is away')
             return self._known(503, request_id)
+        except ksa_exceptions.ClientException:
+            LOG.exception('Keystone is away, or does not trust us')
+            return self._known(503, request_id)
         except webob.exc.HTTPException as error:
             answer = error
         except Exception:
@@ -121,6 +128,8 @@ class Guard:
                headers: Mapping[str, str] | None = None) -> webob.Response:
         code, detail = _CODES.get(
             status, _INTERNAL if status >= 500 else _REFUSED)
+        if status == 503:
+            headers = {'Retry-After': str(RETRY_SECONDS), **(headers or {})}
         return response(status, code, detail, request_id, headers)
 
 

@@ -49,12 +49,15 @@ class Region(servers.Server):
                  str(self.conf), 'db', 'sync')
 
     def launch(self) -> None:
+        self.launch_api()
+        self.spawn(*DIE_TOGETHER, str(BIN / 'energy-accounting-collector'),
+                   '--config-file', str(self.conf))
+
+    def launch_api(self) -> None:
         self.spawn(*DIE_TOGETHER, str(BIN / 'waitress-serve'),
                    f'--listen={servers.LOOPBACK}:{self.port}',
                    'energy_accounting.wsgi.api:application',
                    env={'OS_ENERGY_ACCOUNTING_CONFIG_FILE': str(self.conf)})
-        self.spawn(*DIE_TOGETHER, str(BIN / 'energy-accounting-collector'),
-                   '--config-file', str(self.conf))
 
     def answers(self) -> bool:
         try:

@@ -7,12 +7,15 @@ what the acceptance tests need of an identity service is made in it.
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
+import functools
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
+import unittest
 import urllib.error
 import urllib.request
 from typing import Any
@@ -22,6 +25,7 @@ from keystoneauth1.identity import v3
 
 from tests import servers
 from tests.acceptance import cloud
+from tests.functional import base
 
 PASSWORD = 'secret'
 DOMAIN = 'Default'
@@ -100,11 +104,18 @@ enforce_new_defaults = true
         self.run(str(self.bin / 'keystone-manage'), '--config-dir',
                  str(self.path), *words)
 
+    def start(self, settings: str = '') -> None:
+        """Start, with settings that this start alone has."""
+        (self.path / 'now.conf').write_text(settings)
+        super().start()
+
     def launch(self) -> None:
         # Not waitress-serve: Keystone would read its arguments.
         serve = _SERVE.format(address=f'{servers.LOOPBACK}:{self.port}')
         self.spawn(*cloud.DIE_TOGETHER, str(self.bin / 'python'), '-c',
                    serve, env={'OS_KEYSTONE_CONFIG_DIR': str(self.path),
+                               'OS_KEYSTONE_CONFIG_FILES':
+                               'keystone.conf;now.conf',
                                'PYTHONWARNINGS': 'ignore'})
 
     def answers(self) -> bool:
@@ -128,6 +139,21 @@ enforce_new_defaults = true
                 f'username = {user}\npassword = {PASSWORD}\n'
                 f'user_domain_name = {DOMAIN}\nproject_name = service\n'
                 f'project_domain_name = {DOMAIN}\n')
+
+
+@functools.cache
+def shared() -> Keystone:
+    """The one Keystone of this run: making one takes longer than its use.
+
+    Who stops it must start it again.
+    """
+    holder = unittest.TestCase()
+    atexit.register(holder.doCleanups)
+    keystone = Keystone(holder.enterContext(servers.directory()),
+                        base.mysql_url(holder) + '?charset=utf8mb4')
+    holder.addCleanup(keystone.stop)
+    keystone.start()
+    return keystone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,8 +182,8 @@ class Cloud:
         return answer.json() if answer.content else None
 
 
-def seeded(keystone: Keystone, regions: tuple[str, ...]) -> Cloud:
-    """Two tenants with a reader each, and the service user."""
+def admin(keystone: Keystone) -> Cloud:
+    """Keystone as its administrator, with the roles that it began with."""
     auth = v3.Password(keystone.url, username='admin', password=PASSWORD,
                        project_name='admin', user_domain_name=DOMAIN,
                        project_domain_name=DOMAIN)
@@ -166,6 +192,12 @@ def seeded(keystone: Keystone, regions: tuple[str, ...]) -> Cloud:
     cloud = Cloud(identity, {}, {}, {})
     for role in cloud.call('GET', 'roles')['roles']:
         cloud.roles[role['name']] = role['id']
+    return cloud
+
+
+def seeded(keystone: Keystone, regions: tuple[str, ...]) -> Cloud:
+    """Two tenants with a reader each, and the service user."""
+    cloud = admin(keystone)
     for region in regions[1:]:
         cloud.call('POST', 'regions', {'region': {'id': region}})
         cloud.endpoint('identity', region, keystone.url)

@@ -75,10 +75,7 @@ class Run:
 
     def _start(self, test: unittest.TestCase) -> None:
         self.libvirt = base.required(test, 'EA_TEST_LIBVIRT_URI')
-        self.keystone = keystone.Keystone(
-            self.where, base.mysql_url(test) + '?charset=utf8mb4')
-        test.addCleanup(self.keystone.stop)
-        self.keystone.start()
+        self.keystone = keystone.shared()
         self.cloud = keystone.seeded(self.keystone, REGIONS)
         self.guests = [
             guests.Guest(name, percent, self.cloud.projects[project],
