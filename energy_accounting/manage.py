@@ -116,9 +116,9 @@ def _reconcile(conf: cfg.ConfigOpts) -> int:
     engine.check_schema(database)
     period = reconcile.Period(start_ns, end_ns)
     found = _Ledger(database, period, now_ns)
-    allowed_ns = (reconcile.tolerance_ns(reconcile.WINDOW_SECONDS)
-                  if given.tolerance is None
-                  else given.tolerance * units.NS_PER_S)
+    allowed_ns = (
+        reconcile.tolerance_ns(database.read(hosts.longest_window_seconds))
+        if given.tolerance is None else given.tolerance * units.NS_PER_S)
     result = reconcile.compare(
         nova.usage(units.moment(start_ns), units.moment(end_ns)),
         found.seen(), period, allowed_ns, reconcile.Answers(

@@ -50,7 +50,6 @@ NOT_RUNNING = frozenset({'stopped', 'suspended', 'shelved',
                          'shelved_offloaded', 'soft-delete'})
 """States (Nova's vm_state) of an instance that has no process."""
 
-WINDOW_SECONDS = 60
 EDGE_WINDOWS = 2
 EDGES = 2
 """Two windows at each of two edges, the launch and the end.

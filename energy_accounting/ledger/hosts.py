@@ -172,6 +172,12 @@ def complete_until(connection: sa.Connection) -> int | None:
     return int(least) if total and total == reported else None
 
 
+def longest_window_seconds(connection: sa.Connection) -> int:
+    """Of all hosts: by how much what was seen may lag behind what was."""
+    return connection.scalar(sa.select(
+        sa.func.max(models.hosts.c.window_seconds))) or WINDOW_SECONDS
+
+
 def _host_state(row: sa.RowMapping, measured_ns: int,
                 first_bucket: int | None) -> HostState:
     plain = {name: row[name] for name in (

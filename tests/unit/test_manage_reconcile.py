@@ -80,7 +80,8 @@ class ReconcileCase(unittest.TestCase):
                   ) -> tuple[int, str, str]:
         """Exit status and what it said, as a command of a shell."""
         argv = ['energy-accounting-manage', '--config-file', str(self.conf),
-                'reconcile', *(words or PERIOD), '--tolerance', tolerance]
+                'reconcile', *(words or PERIOD),
+                *(('--tolerance', tolerance) if tolerance else ())]
         with (mock.patch.object(sys, 'argv', argv),
               contextlib.redirect_stdout(io.StringIO()) as out,
               contextlib.redirect_stderr(io.StringIO()) as err):
@@ -127,6 +128,14 @@ class TestReconcile(ReconcileCase):
                 (name for name in SEEN if SERVERS[name]['instance_id']
                  == one['instance_id']), one['instance_id']))
              for one in self.differences() if not one['expected']})
+
+    def test_hosts_of_longer_windows_have_no_more_tolerance(self) -> None:
+        self.ledger.host('compute-1', window_seconds=300)
+        self.ledger.host('compute-2', window_seconds=60)
+        self.ledger.write()
+        status, out, _ = self.reconcile(tolerance='')
+        self.assertEqual(0, status)
+        self.assertIn('(tolerance 1200 s)', out)
 
     def test_the_time_of_a_gap_is_not_found(self) -> None:
         self.saw('one', 5)
