@@ -47,6 +47,13 @@ class Form(testtools.TestCase):
                     and key not in ('parts', 'gaps', 'needs')}
         self.assertEqual(understood, {**understood, **said})
 
+    def test_an_object_is_walked_through_like_a_list(self):
+        for name in ('basis', 'parts', 'gaps'):
+            for other in ({}, '', {'package-0': 1}):
+                self.assertRaises(
+                    errors.InvalidRecord, samples.from_payload,
+                    json.dumps({**BODIES[0], name: other}))
+
     def test_a_field_that_is_there_twice_is_read_once(self):
         text = samples.payload(WINDOW)
         self.assertRaises(errors.InvalidRecord, samples.from_payload,
