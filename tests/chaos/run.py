@@ -44,6 +44,13 @@ def main() -> int:
         signal.signal(number, _interrupted)
     with contextlib.ExitStack() as stack:
         where = stack.enter_context(servers.directory())
+        stack.callback(_keep_logs, where, options.logs)
+        # Servers name temporary files after their process numbers, which
+        # are no longer their own in a name space.
+        scratch = where / 'tmp'
+        scratch.mkdir()
+        scratch.chmod(0o1777)
+        os.environ['TMPDIR'] = str(scratch)
         try:
             return Run(options, where, stack).go()
         except (servers.ServerError, TimeoutError) as error:
@@ -103,6 +110,12 @@ def _interrupted(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
+def _keep_logs(where: pathlib.Path, logs: pathlib.Path) -> None:
+    """Those of the servers, also of one that did not start."""
+    for path in where.glob('*.log'):
+        shutil.copy(path, logs)
+
+
 def _say(text: str) -> None:
     print(f'chaos: {text}', file=sys.stderr, flush=True)
 
@@ -151,17 +164,12 @@ class Run:
         broker = servers.RabbitMQ(where)
         database = databases.DATABASES[self._options.database](where)
         for server in (broker, database.server):
-            self._stack.callback(self._keep_log, server)
             self._stack.callback(server.stop)
         with concurrent.futures.ThreadPoolExecutor() as pool:
             for done in [pool.submit(server.start)
                          for server in (broker, database.server)]:
                 done.result()
         return broker, database
-
-    def _keep_log(self, server: servers.Server) -> None:
-        with contextlib.suppress(OSError):
-            shutil.copy(server.log, self._options.logs)
 
     def go(self) -> int:
         """All of it; the exit status."""
