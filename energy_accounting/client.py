@@ -154,6 +154,34 @@ class Client:
         """
         return self._pages('/v1/audit', 'audit', query)
 
+    def quarantine(self, **query: Any) -> Iterator[Page]:
+        """The pages of the records that are kept and not booked.
+
+        :param query: parameters of ``GET /v1/quarantine``.
+        :raises Error: with the API's own words.
+        """
+        return self._pages('/v1/quarantine', 'quarantine', query)
+
+    def kept_record(self, record_id: int | str) -> Row:
+        """One record in quarantine, with its text.
+
+        :raises Error: with the API's own words.
+        """
+        return self._get(_record(record_id), {})['quarantine']
+
+    def decide(self, record_id: int | str, state: str,
+               reason: str | None = None) -> Row:
+        """Release or discard a record in quarantine.
+
+        :param state: ``released`` or ``discarded``.
+        :returns: the record as ``quarantine``, and ``notes``.
+        :raises Error: with the API's own words.
+        """
+        said = {'state': state}
+        if reason is not None:
+            said['reason'] = reason
+        return self._patch(_record(record_id), {'quarantine': said})
+
     def _pages(self, path: str, key: str,
                query: dict[str, Any]) -> Iterator[Page]:
         while True:
@@ -205,6 +233,11 @@ class Client:
 
 def _host(name: str) -> str:
     return '/v1/hosts/' + urllib.parse.quote(name, safe='')
+
+
+def _record(record_id: int | str) -> str:
+    return ('/v1/quarantine/'
+            + urllib.parse.quote(str(record_id), safe=''))
 
 
 def _object(response: Any) -> Row:

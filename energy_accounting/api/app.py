@@ -68,7 +68,7 @@ def make_app(conf: cfg.ConfigOpts, database: Any, *, auth: bool = True,
     :param clock: gives the aware time of a request.
     """
     service = Service(database, policies.make_enforcer(conf), clock,
-                      conf.api.max_limit)
+                      conf.api.max_limit, conf.collector.user_ids)
 
     # From the inside out.  Pecan guesses nothing: a host's name may end in
     # .json, and the request is an argument, not a global.

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from energy_accounting import errors, units
-from energy_accounting.ledger import pages, queries
+from energy_accounting.ledger import models, pages, queries
 
 LONGEST = datetime.timedelta(days=3700)
 """A little more than the ten years that sums of projects are kept."""
@@ -222,6 +222,18 @@ def downtime(body: Mapping[str, str], now: datetime.datetime,
                 'reason', 'it is blank', 'say what is done meanwhile'))
 
 
+def decision(body: Mapping[str, Any]) -> tuple[str, str | None]:
+    """What becomes of a record in quarantine, and why."""
+    said = body['quarantine']
+    reason = said.get('reason')
+    if reason is not None and not reason.strip():
+        refuse('quarantine.reason', 'it is blank', 'say why')
+    if reason is None and said['state'] == models.DISCARDED:
+        refuse('quarantine.reason', 'must be given to discard a record',
+               'say why it is not to be believed')
+    return said['state'], reason
+
+
 def number_of(text: str) -> int:
     """The number that a path calls an item by; 0, which none has, else."""
     return int(text) if text.isascii() and text.isdigit() and len(
@@ -262,8 +274,8 @@ def number_marker(number: int) -> str:
     return _sealed({'number': number})
 
 
-def before_number(given: Mapping[str, str]) -> int | None:
-    """The number behind which a list that goes down continues."""
+def marked_number(given: Mapping[str, str]) -> int | None:
+    """The number behind which a list by number continues."""
     if 'marker' not in given:
         return None
     number = _unsealed(given['marker']).get('number')

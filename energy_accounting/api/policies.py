@@ -24,6 +24,8 @@ BALANCE = 'energy:balance:get'
 HOSTS = 'energy:hosts:get'
 HOSTS_CREATE = 'energy:hosts:create'
 HOSTS_UPDATE = 'energy:hosts:update'
+QUARANTINE = 'energy:quarantine:get'
+QUARANTINE_UPDATE = 'energy:quarantine:update'
 AUDIT = 'energy:audit:get'
 METRICS = 'energy:metrics:get'
 
@@ -86,6 +88,17 @@ def list_rules() -> list[policy.RuleDefault]:
              {'path': '/v1/hosts/{name}/downtimes', 'method': 'POST'},
              {'path': '/v1/hosts/{name}/downtimes/{id}',
               'method': 'DELETE'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            QUARANTINE, 'rule:admin_api',
+            'Read the records that are kept and not booked.',
+            [{'path': '/v1/quarantine', 'method': 'GET'},
+             {'path': '/v1/quarantine/{id}', 'method': 'GET'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            QUARANTINE_UPDATE, 'rule:admin_api',
+            'Release a record from quarantine, or discard it.',
+            [{'path': '/v1/quarantine/{id}', 'method': 'PATCH'}],
             scope_types=['project']),
         policy.DocumentedRuleDefault(
             AUDIT, 'rule:admin_api',

@@ -21,7 +21,7 @@ import jsonschema
 import webob
 
 from energy_accounting import errors, units
-from energy_accounting.ledger import audit, hosts, models, queries
+from energy_accounting.ledger import audit, hosts, models, queries, received
 
 Schema = dict[str, Any]
 
@@ -193,6 +193,20 @@ AUDIT_QUERY = _query({
                    'true or false: whether to count the rows of all pages'},
 })
 
+QUARANTINE_QUERY = _query({
+    'host': _text('name of a host'),
+    'state': _choice(models.QUARANTINE_STATES, 'what became of a record'),
+    'code': _choice(received.CODES, 'why a record is kept'),
+    'start': _text('ISO 8601 time with Z or an offset (write + as %2B): '
+                   'records that begin then or later'),
+    'end': _text('ISO 8601 time with Z or an offset (write + as %2B): '
+                 'records that begin before'),
+    'limit': _LIMIT,
+    'marker': _MARKER,
+    'with_count': {**_FLAG, 'description':
+                   'true or false: whether to count the rows of all pages'},
+})
+
 NO_QUERY = _query({})
 
 
@@ -314,6 +328,39 @@ AUDIT = _response(
            for name in ('was', 'became')}})},
      'links': _LINKS, 'count': _COUNT}, optional=('count',))
 
+_HELD: Schema = {
+    'id': {'type': 'integer'}, 'host': _NAME, 'stream': _NAME,
+    'sequence': _COUNT, 'state': {'enum': list(models.QUARANTINE_STATES)},
+    'code': {'enum': list(received.CODES)}, 'reason': _NAME,
+    'received_at': _TIME,
+    **{name: {**_null(_TIME), 'description':
+              'as the record says; null: it does not'}
+       for name in ('start', 'end')},
+    **{f'energy_{unit}': {**schema, 'description':
+                          'as the record says; 0: it cannot be read'}
+       for unit, schema in _BOTH.items()},
+    'decided_at': _null(_TIME)}
+QUARANTINE = _response(
+    {'quarantine': {'type': 'array', 'items': _object(_HELD)},
+     'links': _LINKS, 'count': _COUNT}, optional=('count',))
+_HELD_SHOWN = _object({
+    **_HELD,
+    'digest': {**_NAME, 'description': 'SHA-256 of the payload as it came'},
+    'public_key': _null({**_NAME, 'description':
+                         "whose signature holds; null: nobody's"}),
+    'signature': {**_NAME, 'description': 'as it came'},
+    'signed_by_host': {'type': 'boolean', 'description':
+                       'whether that key is the one of the host now'},
+    'payload_as_came': {'type': 'boolean', 'description':
+                        'false: user ids were taken out of it, or it had '
+                        'characters that cannot be kept'},
+    'payload': _NAME})
+QUARANTINE_SHOWN = _response({'quarantine': _HELD_SHOWN})
+QUARANTINE_DECIDED = _response({
+    'quarantine': _HELD_SHOWN,
+    'notes': {'type': 'array', 'items': _NAME, 'description':
+              'what the decision did not settle'}})
+
 VERSION = _object({
     'id': {'const': 'v1'}, 'status': {'const': 'CURRENT'},
     'min_version': _NAME, 'max_version': _NAME, 'version': _NAME,
@@ -360,6 +407,13 @@ DOWNTIME_CREATE = _body({
                  'past; not included'),
     'reason': _text('what is done meanwhile')})
 
+QUARANTINE_UPDATE = _body({'quarantine': _object({
+    'state': _choice((models.RELEASED, models.DISCARDED),
+                     'what becomes of the record'),
+    'reason': _text('why; must be given to discard')},
+    optional=('reason',), description='an object with state and reason')})
+_HELD_PATH = {'id': _text('id of the record')}
+
 _HOST_PATH = {'name': _text('name of the host')}
 
 ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
@@ -392,6 +446,15 @@ ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
     ('DELETE', '/v1/hosts/{name}/downtimes/{id}'): Endpoint(
         'Forget a downtime of a host', NO_QUERY, None, status=204,
         path_parameters={**_HOST_PATH, 'id': _text('id of the downtime')}),
+    ('GET', '/v1/quarantine'): Endpoint(
+        'The records that are kept and not booked', QUARANTINE_QUERY,
+        QUARANTINE),
+    ('GET', '/v1/quarantine/{id}'): Endpoint(
+        'One record that is kept', NO_QUERY, QUARANTINE_SHOWN,
+        path_parameters=_HELD_PATH),
+    ('PATCH', '/v1/quarantine/{id}'): Endpoint(
+        'Release or discard a record', NO_QUERY, QUARANTINE_DECIDED,
+        path_parameters=_HELD_PATH, body=QUARANTINE_UPDATE),
     ('GET', '/v1/audit'): Endpoint(
         'Who changed what', AUDIT_QUERY, AUDIT),
     ('GET', '/metrics'): Endpoint(

@@ -40,6 +40,7 @@ HELD = 'held'
 """A record in quarantine that nobody has decided about."""
 RELEASED = 'released'
 DISCARDED = 'discarded'
+QUARANTINE_STATES = (HELD, RELEASED, DISCARDED)
 
 # Identifiers are compared and sorted byte by byte on every database: here,
 # and on PostgreSQL by the type of each column.

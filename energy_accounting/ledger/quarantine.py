@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records that are kept and not booked, each with the reason.
 
-Holding only: why a record must not be booked is judged elsewhere
-(``writes``, collector), and nothing here decides about what is held.
+Holding and reading only: why a record must not be booked is judged elsewhere
+(``writes``, ``judgement``), and what becomes of it in ``decisions``.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -18,6 +19,43 @@ from energy_accounting.ledger import bulk, models, received
 _REASON_CHARACTERS = 1000
 _BIGINT_MAX = (1 << 63) - 1
 _SIGNATURE_CHARACTERS = 128
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kept:
+    """A record in quarantine, as a list has it.
+
+    :ivar start_ns, end_ns, energy_uj: what it claims.
+    """
+
+    id: int
+    host: str
+    stream: str
+    sequence: int
+    state: str
+    code: str
+    reason: str
+    received_ns: int
+    start_ns: int | None
+    end_ns: int | None
+    energy_uj: int
+    decided_at_ns: int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KeptWhole:
+    """A record in quarantine with its text and who vouches for it.
+
+    :ivar public_key: '' when nobody does.
+    :ivar host_key: that of its host now.
+    """
+
+    kept: Kept
+    digest: str
+    public_key: str
+    signature: str
+    payload: str
+    host_key: str | None
 
 
 class Held:
@@ -90,6 +128,69 @@ class Held:
 
     def write(self, connection: sa.Connection) -> None:
         bulk.insert_missing(connection, models.quarantine, self._rows)
+
+
+def read(connection: sa.Connection, *, after: int | None, limit: int,
+         **filters: Any) -> list[Kept]:
+    """Records in the order they came to be kept.
+
+    :param filters: ``host``, ``state``, ``code``; ``start_ns`` and
+        ``end_ns`` of when they begin.  None: all.
+    """
+    table = models.quarantine
+    query = sa.select(*_listed()).where(*_chosen(**filters))
+    if after is not None:
+        query = query.where(table.c.id > after)
+    return [_kept(row._mapping) for row in connection.execute(
+        query.order_by(table.c.id).limit(limit))]
+
+
+def count(connection: sa.Connection, **filters: Any) -> int:
+    """How many rows :func:`read` gives in all its pages."""
+    return connection.execute(
+        sa.select(sa.func.count()).select_from(models.quarantine)
+        .where(*_chosen(**filters))).scalar_one()
+
+
+def find(connection: sa.Connection, record_id: int) -> KeptWhole | None:
+    """One record with all that is kept of it."""
+    table, hosts = models.quarantine, models.hosts
+    row = connection.execute(
+        sa.select(*_listed(), table.c.digest, table.c.public_key,
+                  table.c.signature, table.c.payload,
+                  hosts.c.public_key.label('host_key'))
+        .join_from(table, hosts, hosts.c.name == table.c.host_name,
+                   isouter=True)
+        .where(table.c.id == record_id)).one_or_none()
+    return None if row is None else KeptWhole(
+        _kept(row._mapping), row.digest, row.public_key, row.signature,
+        row.payload, row.host_key)
+
+
+def _listed() -> list[sa.ColumnElement[Any]]:
+    table = models.quarantine
+    return [table.c.host_name.label('host'), *(
+        table.c[field.name] for field in dataclasses.fields(Kept)
+        if field.name != 'host')]
+
+
+def _kept(row: sa.RowMapping) -> Kept:
+    return Kept(**{field.name: row[field.name]
+                   for field in dataclasses.fields(Kept)})
+
+
+def _chosen(host: str | None = None, state: str | None = None,
+            code: str | None = None, start_ns: int | None = None,
+            end_ns: int | None = None) -> list[sa.ColumnElement[bool]]:
+    table = models.quarantine
+    chosen = [column == value for column, value in (
+        (table.c.host_name, host), (table.c.state, state),
+        (table.c.code, code)) if value is not None]
+    if start_ns is not None:
+        chosen.append(table.c.start_ns >= start_ns)
+    if end_ns is not None:
+        chosen.append(table.c.start_ns < end_ns)
+    return chosen
 
 
 def claimed_uj(window: samples.Window) -> int:

@@ -154,6 +154,14 @@ def scope_query(manager: Any,
     return query
 
 
+def positive(text: str) -> int:
+    """A number of rows, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 def signed_in(manager: Any) -> bool:
     """Whether there is a token of Keystone (not with auth type none)."""
     return manager.auth_ref is not None

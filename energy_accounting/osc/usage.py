@@ -56,7 +56,7 @@ class ListUsage(command.Lister):
             help='Sort by start or a column of energy, asc or desc, e.g. '
                  'it_kwh:desc (default: start:asc)')
         parser.add_argument(
-            '--limit', metavar='<number>', type=_positive,
+            '--limit', metavar='<number>', type=common.positive,
             help='Show at most so many rows (default: all)')
         parser.add_argument(
             '--marker', metavar='<marker>',
@@ -129,13 +129,6 @@ class ShowUsage(command.ShowOne):
         names = (*_every_column(rows, groups), 'complete_until')
         return names, columns.cells(names, row, parsed_args.formatter,
                                     common.zone(parsed_args))
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
 
 
 def _groups(parsed_args: argparse.Namespace,

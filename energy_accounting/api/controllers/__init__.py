@@ -26,12 +26,14 @@ class Service:
     :ivar database: see :class:`energy_accounting.ledger.engine.Database`.
     :ivar clock: gives the aware time of a request.
     :ivar max_limit: the most rows of an answer.
+    :ivar user_ids: whether user ids of records are kept.
     """
 
     database: Any
     enforcer: policy.Enforcer
     clock: Callable[[], datetime.datetime]
     max_limit: int
+    user_ids: bool = False
 
 
 class Resource:

@@ -36,7 +36,7 @@ class Audit(Resource):
                                      else units.wall_ns(moment))
         with service.database.reader() as connection:
             found = audit.read(
-                connection, before=parameters.before_number(given),
+                connection, before=parameters.marked_number(given),
                 limit=limit + 1, **filters)
             count = ({'count': audit.count(connection, **filters)}
                      if given.get('with_count') == 'true' else {})

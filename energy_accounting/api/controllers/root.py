@@ -16,6 +16,7 @@ from energy_accounting.api.controllers import (
     balance,
     hosts,
     metrics,
+    quarantine,
     usage,
 )
 
@@ -27,6 +28,7 @@ class V1(Resource):
             'usage': usage.Usage(service),
             'balance': balance.Balance(service),
             'hosts': hosts.Hosts(service),
+            'quarantine': quarantine.Quarantine(service),
             'audit': audit.Audit(service)}
 
     @pecan.expose('json')

@@ -25,6 +25,8 @@ TABLE = {
     policies.HOSTS: ADMINS,
     policies.HOSTS_CREATE: ADMINS,
     policies.HOSTS_UPDATE: ADMINS,
+    policies.QUARANTINE: ADMINS,
+    policies.QUARANTINE_UPDATE: ADMINS,
     policies.AUDIT: ADMINS,
     policies.METRICS: ADMINS,
 }

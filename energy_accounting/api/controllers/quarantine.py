@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/v1/quarantine``: records that are kept, and what becomes of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pecan
+import sqlalchemy as sa
+import webob
+
+from energy_accounting import errors, units
+from energy_accounting.api import context as contexts
+from energy_accounting.api import links, parameters, policies, schemas
+from energy_accounting.api.controllers import Resource, Service
+from energy_accounting.ledger import decisions, engine, models, quarantine
+from energy_accounting.report import quarantine as report
+
+ALL = '/v1/quarantine'
+ONE = '/v1/quarantine/{id}'
+
+
+class Quarantine(Resource):
+
+    key = 'id'
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    @pecan.expose('json')
+    def get_all(self, request: webob.Request, response: webob.Response, /,
+                **query: str) -> dict[str, Any]:
+        service = self._service
+        given = schemas.query('GET', ALL, request.environ)
+        policies.authorize(service.enforcer, request.environ[contexts.KEY],
+                           policies.QUARANTINE, {})
+        limit = parameters.limit(given, service.max_limit)
+        filters: dict[str, Any] = {
+            name: given.get(name) for name in ('host', 'state', 'code')}
+        for name in ('start', 'end'):
+            moment = parameters.time(given, name)
+            filters[f'{name}_ns'] = (None if moment is None
+                                     else units.wall_ns(moment))
+        with service.database.reader() as connection:
+            engine.snapshot(connection)
+            found = quarantine.read(
+                connection, after=parameters.marked_number(given),
+                limit=limit + 1, **filters)
+            count = ({'count': quarantine.count(connection, **filters)}
+                     if given.get('with_count') == 'true' else {})
+        page = found[:limit]
+        marker = (parameters.number_marker(page[-1].id)
+                  if len(found) > limit else None)
+        return {'quarantine': [report.row(one) for one in page],
+                'links': links.following(request, given, marker), **count}
+
+    @pecan.expose('json')
+    def get_one(self, request: webob.Request, response: webob.Response,
+                number: str, /, **query: str) -> dict[str, Any]:
+        service = self._service
+        schemas.query('GET', ONE, request.environ)
+        policies.authorize(service.enforcer, request.environ[contexts.KEY],
+                           policies.QUARANTINE, {})
+        with service.database.reader() as connection:
+            return {'quarantine': _shown(connection,
+                                         parameters.number_of(number))}
+
+    @pecan.expose('json')
+    def update(self, request: webob.Request, response: webob.Response,
+               number: str, /, **query: str) -> dict[str, Any]:
+        service = self._service
+        schemas.query('PATCH', ONE, request.environ)
+        policies.authorize(service.enforcer, request.environ[contexts.KEY],
+                           policies.QUARANTINE_UPDATE, {})
+        state, reason = parameters.decision(
+            schemas.body('PATCH', ONE, request))
+        record_id = parameters.number_of(number)
+        now_ns = units.wall_ns(service.clock())
+        actor = contexts.actor(request.environ)
+
+        def decide(connection: sa.Connection) -> dict[str, Any]:
+            notes = (
+                decisions.release(connection, record_id, now_ns, actor,
+                                  reason, user_ids=service.user_ids)
+                if state == models.RELEASED else
+                decisions.discard(connection, record_id, now_ns, actor,
+                                  reason or ''))
+            return {'quarantine': _shown(connection, record_id),
+                    'notes': notes}
+
+        decided: dict[str, Any] = service.database.write(decide)
+        return decided
+
+
+def _shown(connection: sa.Connection, record_id: int) -> dict[str, Any]:
+    found = quarantine.find(connection, record_id)
+    if found is None:
+        raise errors.NotFound(
+            f'there is no record {record_id} in quarantine')
+    return report.shown(found)

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records in quarantine in the words of an operator.  Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from energy_accounting import samples, units
+
+if TYPE_CHECKING:
+    from energy_accounting.ledger import quarantine as ledger
+
+
+def row(one: ledger.Kept) -> dict[str, Any]:
+    """A record of a list; None where it does not say."""
+    return {
+        'id': one.id, 'host': one.host, 'stream': one.stream,
+        'sequence': one.sequence, 'state': one.state, 'code': one.code,
+        'reason': one.reason, 'received_at': _iso(one.received_ns),
+        'start': _iso(one.start_ns), 'end': _iso(one.end_ns),
+        'energy_uj': str(one.energy_uj),
+        'energy_kwh': units.kwh_text(one.energy_uj),
+        'decided_at': _iso(one.decided_at_ns)}
+
+
+def shown(one: ledger.KeptWhole) -> dict[str, Any]:
+    """A record with all that is kept of it."""
+    return {
+        **row(one.kept), 'digest': one.digest,
+        'public_key': one.public_key or None, 'signature': one.signature,
+        'signed_by_host': bool(one.public_key)
+        and one.public_key == one.host_key,
+        'payload_as_came': samples.digest(one.payload) == one.digest,
+        'payload': one.payload}
+
+
+def _iso(wall_ns: int | None) -> str | None:
+    """A moment; None for one that no calendar has."""
+    try:
+        return None if wall_ns is None else units.iso(units.moment(wall_ns))
+    except OverflowError:
+        return None
