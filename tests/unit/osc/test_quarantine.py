@@ -90,7 +90,7 @@ class QuarantineTest(test_commands.CommandTest):
                                                    'state')))
 
     def test_what_is_so_for_all_is_asked_of_all(self):
-        status, out, err = self.run_command('release', '1', '9', '2')
+        status, out, _ = self.run_command('release', '1', '9', '2')
         self.assertEqual('1 released, 0 refused\n', out)
         self.assertEqual(1, status)
         self.assertEqual([1, 9], [number for number, _ in self.decided])
