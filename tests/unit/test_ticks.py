@@ -136,6 +136,12 @@ class TestWrap(unittest.TestCase):
         self.assertEqual(1000 * J, outcome.tick.package_uj)
         self.assertEqual((), outcome.gaps)
 
+    def test_a_rise_that_cannot_be_is_lost_here(self):
+        # 10 kW of 600: it travels, and the collector keeps it aside.
+        [outcome] = play(at(100, 7), at(105, 7 + 50_000 * J))
+        self.assertEqual({'package-0': 50_000 * J}, outcome.tick.zones_uj)
+        self.assertEqual((), outcome.gaps)
+
     def test_a_wrap_at_full_power_is_taken_for_a_reset(self):
         [outcome] = play(at(100, RANGE - 1500 * J), at(105, 1500 * J))
         self.assertEqual(3000 * J, outcome.tick.package_uj)
