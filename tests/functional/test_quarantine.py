@@ -29,12 +29,15 @@ from tests.unit.ledger import sums
 NOW_NS = records.START_NS + 2 * 24 * 3600 * 10 ** 9
 OPERATOR = audit.Actor('an operator')
 WINDOW_UJ = 1700
-HELD = 2000
+# What takes a while is shown once at full size.
+HELD = {base.MARIADB: 2000}
+FEW = 200
 
 
 @base.on(*base.EVERY)
 class TestDecisions(unittest.TestCase):
     new_database: Callable[[], engine.Database]
+    database_name: str
 
     def setUp(self) -> None:
         super().setUp()
@@ -134,8 +137,9 @@ class TestDecisions(unittest.TestCase):
             self.assertEqual((number * WINDOW_UJ,) * 3, found[:3])
 
     def test_booking_waits_for_what_is_held(self) -> None:
-        """A host books while 2000 records of its own are released."""
-        ids = self.hold(HELD)
+        """A host books while so many records of its own are released."""
+        held = HELD.get(self.database_name, FEW)
+        ids = self.hold(held)
         ended = threading.Event()
         took: list[float] = []
 
@@ -146,17 +150,17 @@ class TestDecisions(unittest.TestCase):
                 ended.set()
 
         def measure() -> int:
-            for number in itertools.count(HELD + 1):
+            for number in itertools.count(held + 1):
                 if ended.is_set():
-                    return number - HELD - 1
+                    return number - held - 1
                 began = time.monotonic()
                 self.assertEqual({'booked'}, self.send(
                     records.window(number)))
                 took.append(time.monotonic() - began)
             raise AssertionError
         released, sent = self.at_once(operate, measure)
-        self.assertEqual(HELD, sum(released))
+        self.assertEqual(held, sum(released))
         # It takes turns with the operator, and never waits for all.
-        self.assertGreater(sent, 20)
+        self.assertGreater(sent, 5)
         self.assertLess(max(took), 10)
-        self.assert_booked(HELD + sent)
+        self.assert_booked(held + sent)
