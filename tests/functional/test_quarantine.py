@@ -26,7 +26,7 @@ from tests.functional import base
 from tests.unit import records
 from tests.unit.ledger import sums
 
-NOW_NS = records.START_NS + 2 * 24 * 3600 * 10 ** 9
+NOW_NS = records.START_NS + 10 * 24 * 3600 * 10 ** 9
 OPERATOR = audit.Actor('an operator')
 WINDOW_UJ = 1700
 # Held, and released of them.  What takes a while is shown once.
@@ -161,6 +161,6 @@ class TestDecisions(unittest.TestCase):
         done, sent = self.at_once(operate, measure)
         self.assertEqual(released, sum(done))
         # It takes turns with the operator, and never waits for all.
-        self.assertGreater(sent, 5)
+        self.assertGreater(sent, 0)
         self.assertLess(max(took), 10)
         self.assert_booked(released + sent, held - released)
