@@ -199,6 +199,8 @@ class MariaDB(Server):
             f'--datadir={self.path}/data', f'--bind-address={LOOPBACK}',
             f'--port={self.port}', f'--socket={self.path}/socket',
             f'--pid-file={self.path}/pid', f'--init-file={self.path}/init.sql',
+            # In a shared one each start deletes others' temporary tables.
+            f'--tmpdir={self.path}',
             '--max-connections=400', '--skip-name-resolve',
             '--innodb-flush-log-at-trx-commit=2', '--sync-binlog=0',
             '--innodb-doublewrite=0', '--innodb-buffer-pool-size=256M',
