@@ -134,8 +134,7 @@ class Gap:
     reason: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class GuestUse:
+class GuestUse(NamedTuple):
     """What one guest used and held in a tick.
 
     :ivar vcpu_ns: vCPUs times its lifetime within the tick.

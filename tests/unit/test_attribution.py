@@ -306,7 +306,7 @@ class TestInvariants(unittest.TestCase):
         """Active energy, when power and CPU shares are constant."""
         many = dataclasses.replace(
             some, package_uj=some.package_uj * MILLION, guests=tuple(
-                dataclasses.replace(use, cpu_ns=use.cpu_ns * MILLION)
+                use._replace(cpu_ns=use.cpu_ns * MILLION)
                 for use in some.guests),
             services_cpu_ns={name: ns * MILLION for name, ns
                              in some.services_cpu_ns.items()},
@@ -315,8 +315,8 @@ class TestInvariants(unittest.TestCase):
         def cut(share):
             return dataclasses.replace(
                 many, package_uj=many.package_uj // MILLION * share,
-                guests=tuple(dataclasses.replace(
-                    use, cpu_ns=use.cpu_ns // MILLION * share)
+                guests=tuple(use._replace(
+                    cpu_ns=use.cpu_ns // MILLION * share)
                     for use in many.guests),
                 services_cpu_ns={name: ns // MILLION * share for name, ns
                                  in many.services_cpu_ns.items()})
@@ -378,7 +378,7 @@ class TestInvariants(unittest.TestCase):
         renamed = {use.instance_id: f'n-{names[place]}'
                    for place, use in enumerate(some.guests)}
         other = dataclasses.replace(some, guests=tuple(
-            dataclasses.replace(use, instance_id=renamed[use.instance_id])
+            use._replace(instance_id=renamed[use.instance_id])
             for use in some.guests))
         before, after = (split_of(each, idle_uw, policy=policy)
                          for each in (some, other))
@@ -390,7 +390,7 @@ class TestInvariants(unittest.TestCase):
     @given(ticks(), EACH)
     def test_another_tenants_name_moves_energy(self, some, policy):
         renamed = dataclasses.replace(some, guests=tuple(
-            dataclasses.replace(use, project_id='other', user_id='u')
+            use._replace(project_id='other', user_id='u')
             for use in some.guests))
         before, after = (split_of(each, policy=policy)
                          for each in (some, renamed))
