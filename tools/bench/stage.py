@@ -189,22 +189,35 @@ def kind(server: str) -> str:
     return str(sa.make_url(server).get_backend_name())
 
 
-def cpu_seconds(url: str) -> float:
-    """CPU time of the server of a URL and its children; 0: not here.
+def processes(url: str) -> list[pathlib.Path]:
+    """The server of a URL and its children, in procfs; none: not here.
 
-    Found by its port on the command line, as tools/services writes it.
+    Found by its port, where tools/services writes it: on the command line,
+    for RabbitMQ in the environment.
     """
     port = urllib.parse.urlsplit(url).port
-    marks = (f'--port={port}\0'.encode(), f'ea-{port}@'.encode())
-    found, parents, times = set(), {}, {}
+    marks = (f'--port={port}\0'.encode(), f'=ea-{port}@'.encode())
+    found, parents = {}, {}
     for path in pathlib.Path('/proc').glob('[0-9]*'):
         with contextlib.suppress(OSError):
-            fields = (path / 'stat').read_text().rpartition(') ')[2].split()
-            parents[path.name] = fields[1]
-            # Its own, and that of children that have ended.
-            times[path.name] = sum(map(int, fields[11:15]))
-            line = (path / 'cmdline').read_bytes() + b'\0'
+            parents[path] = _fields(path)[1]
+            line = b'\0'.join((path / name).read_bytes()
+                              for name in ('cmdline', 'environ'))
             if any(mark in line for mark in marks):
-                found.add(path.name)
-    found |= {name for name, parent in parents.items() if parent in found}
-    return sum(times[name] for name in found) / os.sysconf('SC_CLK_TCK')
+                found[path.name] = path
+    return [path for path, parent in parents.items()
+            if path.name in found or parent in found]
+
+
+def cpu_seconds(found: list[pathlib.Path]) -> float:
+    """CPU time of processes, and of their children that have ended."""
+    ticks = 0
+    for path in found:
+        with contextlib.suppress(OSError):
+            ticks += sum(map(int, _fields(path)[11:15]))
+    return ticks / os.sysconf('SC_CLK_TCK')
+
+
+def _fields(path: pathlib.Path) -> list[str]:
+    """``/proc/PID/stat`` behind the name."""
+    return (path / 'stat').read_text().rpartition(') ')[2].split()
