@@ -297,9 +297,44 @@ def sync(database: Database, revision: str = 'head') -> None:
 
     :raises errors.ConfigurationError: the database cannot hold a ledger.
     """
-    with unavailable(), database.writer() as connection:
-        _check_encoding(connection)
-        alembic.command.upgrade(_alembic(connection), revision)
+    with (unavailable(), database.engine.connect() as connection,
+          _references_at_the_end(connection)):
+        connection = connection.execution_options(ledger_writer=True)
+        with connection.begin():
+            _check_encoding(connection)
+            alembic.command.upgrade(_alembic(connection), revision)
+            if connection.dialect.name == 'sqlite':
+                _check_references(connection)
+
+
+@contextlib.contextmanager
+def _references_at_the_end(connection: sa.Connection) -> Iterator[None]:
+    """Where a changed table is dropped and made anew, look at them later.
+
+    So it is on SQLite, where what refers to the old table must not hinder
+    (https://www.sqlite.org/lang_altertable.html, section 7) and where
+    this cannot be said inside a transaction: so not by ``connection``,
+    which would begin one.
+    """
+    if connection.dialect.name != 'sqlite':
+        yield
+        return
+    cursor = connection.connection.cursor()
+    cursor.execute('PRAGMA foreign_keys = OFF')
+    try:
+        yield
+    finally:
+        cursor.execute('PRAGMA foreign_keys = ON')
+        cursor.close()
+
+
+def _check_references(connection: sa.Connection) -> None:
+    lost = connection.exec_driver_sql('PRAGMA foreign_key_check').first()
+    if lost is not None:
+        raise errors.ConfigurationError(
+            f'a row of {lost[0]} refers to one of {lost[2]} that is not '
+            'there: nothing was changed; restore the database from a '
+            'backup')
 
 
 def _check_encoding(connection: sa.Connection) -> None:

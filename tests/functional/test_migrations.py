@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import pathlib
 import unittest
+from typing import Any
 
 import alembic.autogenerate
 import alembic.migration
@@ -12,6 +13,23 @@ import sqlalchemy as sa
 from energy_accounting import errors
 from energy_accounting.ledger import accounts, engine, models
 from tests.functional import base
+
+# Beside the rows that are there from the first: any row will do that refers
+# to others where there is something to refer to.
+_ID = 2
+
+
+def _row_of(table: sa.Table) -> dict[str, Any]:
+    return {column.name: _ID if column.name == 'id' or column.foreign_keys
+            else 7 if isinstance(column.type, sa.Integer) else 'x'
+            for column in table.columns}
+
+
+def _all_rows(connection: sa.Connection, tables: sa.MetaData,
+              ) -> dict[str, list[dict[str, Any]]]:
+    return {table.name: [dict(row) for row in connection.execute(
+        sa.select(table).order_by(*table.primary_key)).mappings()]
+        for table in tables.sorted_tables}
 
 
 class MigrationsCase(unittest.TestCase):
@@ -41,6 +59,29 @@ class TestMigrations(MigrationsCase):
         engine.sync(self.database)
         self.assertEqual(engine.head(), engine.version(self.database))
         engine.check_schema(self.database)
+
+    def test_rows_hinder_the_upgrade_or_are_lost_by_it(self) -> None:
+        engine.sync(self.database, '0001')
+        tables = sa.MetaData()
+        with self.database.writer() as connection:
+            tables.reflect(connection)
+            tables.remove(tables.tables['alembic_version'])
+            for table in tables.sorted_tables:
+                connection.execute(sa.insert(table).values(
+                    _row_of(table)))
+            before = _all_rows(connection, tables)
+        self.assertEqual(set(), {
+            name for name, rows in before.items() if not rows})
+        engine.sync(self.database)
+        with self.database.reader() as connection:
+            self.assertEqual(before, _all_rows(connection, tables))
+            for name, column, filled in (
+                    ('streams', 'public_key', ''),
+                    ('quarantine', 'public_key', ''),
+                    ('quarantine', 'signature', ''),
+                    ('quarantine', 'code', 'schema')):
+                self.assertEqual([filled], list(connection.scalars(
+                    sa.select(models.metadata.tables[name].c[column]))))
 
     def test_an_empty_database_is_no_ledger(self) -> None:
         with self.assertRaisesRegex(errors.ConfigurationError, 'db sync'):
@@ -102,6 +143,33 @@ class TestCollations(MigrationsCase):
                 " current_schema() AND data_type = 'character varying'"
                 " AND table_name <> 'alembic_version'").all()
         self.assertEqual([('C',)], list(found))
+
+
+@base.on(base.SQLITE)
+class TestReferences(MigrationsCase):
+    def test_a_row_that_refers_to_nothing_is_carried_on(self) -> None:
+        engine.sync(self.database, '0001')
+        with self.database.engine.connect() as connection:
+            # Outside a transaction, where it works.
+            connection.connection.cursor().execute(
+                'PRAGMA foreign_keys = OFF')
+            connection.execute(sa.text(
+                'INSERT INTO gaps (host_id, start_ns, reason)'
+                " VALUES (7, 1, 'lost')"))
+            connection.commit()
+        with self.assertRaisesRegex(errors.ConfigurationError,
+                                    'gaps refers to one of hosts'):
+            engine.sync(self.database)
+        self.assertEqual('0001', engine.version(self.database))
+
+    def test_references_are_not_looked_at_after_an_upgrade(self) -> None:
+        # Of a file, each transaction has a connection of its own.
+        kept = engine.Database('sqlite://')
+        self.addCleanup(kept.close)
+        engine.sync(kept)
+        with kept.writer() as connection:
+            self.assertEqual(1, connection.exec_driver_sql(
+                'PRAGMA foreign_keys').scalar_one())
 
 
 class TestEncodings(unittest.TestCase):

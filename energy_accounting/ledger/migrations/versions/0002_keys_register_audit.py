@@ -36,12 +36,18 @@ def _number(name: str, *, null: bool = False) -> sa.Column[int]:
     return sa.Column(name, sa.BigInteger(), nullable=null)
 
 
-def _blank(batch: Any, name: str, size: int) -> None:
-    """Add a text that rows from before have empty."""
-    batch.add_column(sa.Column(name, _string(size), nullable=False,
-                               server_default=''))
-    batch.alter_column(name, existing_type=_string(size),
-                       existing_nullable=False, server_default=None)
+def _add_filled(table: str, *columns: tuple[str, int, str]) -> None:
+    """Add texts (name, size, and what rows from before have there)."""
+    with op.batch_alter_table(table) as batch:
+        for name, size, filled in columns:
+            batch.add_column(sa.Column(name, _string(size), nullable=False,
+                                       server_default=filled))
+    # In a batch of its own: SQLite copies the rows at the end of each, and
+    # only a default that is there by then fills them.
+    with op.batch_alter_table(table) as batch:
+        for name, size, _ in columns:
+            batch.alter_column(name, existing_type=_string(size),
+                               existing_nullable=False, server_default=None)
 
 
 def upgrade() -> None:
@@ -51,8 +57,8 @@ def upgrade() -> None:
                        _number('max_power_uw', null=True),
                        _number('window_seconds', null=True)):
             batch.add_column(column)
+    _add_filled('streams', ('public_key', 64, ''))
     with op.batch_alter_table('streams') as batch:
-        _blank(batch, 'public_key', 64)
         # The new one first: MariaDB wants an index for the foreign key.
         batch.create_unique_constraint(
             'uq_streams_host_id_stream_public_key',
@@ -63,13 +69,9 @@ def upgrade() -> None:
                        _number('boottime_start_ns', null=True),
                        _number('boottime_end_ns', null=True)):
             batch.add_column(column)
+    _add_filled('quarantine', ('public_key', 64, ''), ('signature', 128, ''),
+                ('code', 32, 'schema'))
     with op.batch_alter_table('quarantine') as batch:
-        _blank(batch, 'public_key', 64)
-        _blank(batch, 'signature', 128)
-        batch.add_column(sa.Column('code', _string(32), nullable=False,
-                                   server_default='schema'))
-        batch.alter_column('code', existing_type=_string(32),
-                           existing_nullable=False, server_default=None)
         for column in (_number('decided_at_ns', null=True),
                        _text('boot_id', null=True),
                        _number('boottime_start_ns', null=True),
