@@ -9,6 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 DAY_NS = 86_400 * 10 ** 9
+# A window is at most a quarter of an hour long.  If more lies between two
+# records the clock was set, or nothing was written meanwhile.
+LEAP_NS = 3600 * 10 ** 9
 MIB = 1 << 20
 # Of days or bytes: worth a warning, and an error.
 HALF_PERCENT = 50
@@ -55,6 +58,15 @@ class Alarm(NamedTuple):
 
     level: int = FINE
     text: str = ''
+
+
+def passed_ns(earlier_ns: int, later_ns: int) -> int:
+    """How much older a record grew between two others' wall clocks.
+
+    A clock that leaps makes nothing old, so that it deletes nothing; what
+    is kept too long for it is bounded in bytes.
+    """
+    return min(max(0, later_ns - earlier_ns), LEAP_NS)
 
 
 def judge(fill: Fill, limits: Limits) -> Alarm:

@@ -3,7 +3,7 @@
 
 A file is named after the number of its first record.  What cannot be read
 is kept in ``damaged`` and its numbers are lost; all else stays readable.
-Streams, acknowledgements and ages are not known here.
+Streams, acknowledgements and how old a record may grow are not known here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pathlib
 import re
 from collections.abc import Iterator
 
-from energy_accounting.spool import form
+from energy_accounting.spool import bounds, form
 
 LOG = logging.getLogger(__name__)
 
@@ -32,14 +32,16 @@ _DAMAGED = 'damaged'
 class Segment:
     """One file; ``offsets[n - first]`` is where record n begins.
 
-    :ivar wall_ns: the newest record's.
+    :ivar ages: likewise, how much time passed up to that record since the
+        spool was opened at its first one; of a lost one, up to the next.
     """
 
     path: pathlib.Path
     first: int
     offsets: array.array[int]
+    ages: array.array[int] = dataclasses.field(
+        default_factory=lambda: array.array('q'))
     size: int = 0
-    wall_ns: int = 0
 
     @property
     def last(self) -> int:
@@ -57,6 +59,9 @@ class Segments:
         self._files: list[Segment] = []
         self._fd = -1
         self._must_truncate = False
+        # The newest record's: the wall clock, and the time up to it.
+        self.newest_ns = 0
+        self._age_ns = 0
 
     def __iter__(self) -> Iterator[Segment]:
         return iter(self._files)
@@ -125,10 +130,9 @@ class Segments:
                 self._keep_damage(path, position, data[position:after])
                 position = after
                 continue
-            segment.wall_ns = found.wall_ns
             while segment.last + 1 < found.sequence:
-                segment.offsets.append(_LOST)
-            segment.offsets.append(position)
+                self._add(segment, _LOST, found.wall_ns)
+            self._add(segment, position, found.wall_ns)
             position += found.size
             end = position
         segment.size = end
@@ -146,6 +150,17 @@ class Segments:
             # Nothing may be appended behind bytes that are no record.
             segment.size = max(len(data), self._segment_bytes)
         return segment
+
+    def _add(self, segment: Segment, offset: int, wall_ns: int) -> None:
+        self._age_ns = self._passed(wall_ns)
+        self.newest_ns = wall_ns
+        segment.offsets.append(offset)
+        segment.ages.append(self._age_ns)
+
+    def _passed(self, wall_ns: int) -> int:
+        """The time up to a moment after the newest record."""
+        return self._age_ns + (bounds.passed_ns(self.newest_ns, wall_ns)
+                               if self.newest_ns else 0)
 
     def _truncated(self, segment: Segment) -> bool:
         """Cut off what is behind the last record; whether it worked."""
@@ -204,6 +219,17 @@ class Segments:
                 size -= max(0, segment.offsets[sequence - segment.first])
         return size
 
+    def age_ns(self, sequence: int, now_ns: int) -> int | None:
+        """The age of the first record from a number on; None: none is there.
+
+        :param now_ns: wall clock.
+        """
+        for segment in self._files:
+            if segment.last >= sequence:
+                return self._passed(now_ns) - segment.ages[
+                    max(0, sequence - segment.first)]
+        return None
+
     def wall_ns(self, sequence: int) -> int | None:
         """When the first record from a number on was written."""
         for segment in self._files:
@@ -217,7 +243,7 @@ class Segments:
                         file.seek(offset)
                         return form.wall_ns(file.read(form.HEADER.size))
                 except (OSError, ValueError):
-                    return segment.wall_ns
+                    continue
         return None
 
     def leftovers(self) -> list[pathlib.Path]:
@@ -314,9 +340,8 @@ class Segments:
         except OSError:
             self._discard_half()
             raise
-        segment.offsets.append(segment.size)
+        self._add(segment, segment.size, wall_ns)
         segment.size += len(record)
-        segment.wall_ns = wall_ns
 
     def _active(self, sequence: int, size: int) -> Segment:
         """The segment to append to, its file open."""

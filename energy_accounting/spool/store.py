@@ -145,9 +145,30 @@ class Spool:
                 f'the spool {self.path} is in use by another process: only '
                 'one notifier may run with one state_path') from None
 
+    def _ready(self) -> None:
+        """Load what a renewal that failed half-way has left.
+
+        :raises errors.SpoolError: when it cannot be had.
+        """
+        if self._stream or self._lock_fd < 0:
+            return
+        try:
+            self._load()
+        except OSError as error:
+            raise errors.SpoolError(
+                f'the spool {self.path} cannot be used: {error}') from error
+
     def _load(self) -> None:
+        try:
+            self._find()
+        except BaseException:
+            # Half of it would give numbers away that others have.
+            self._reset()
+            raise
+
+    def _find(self) -> None:
         self._reset()
-        draft = self.path.with_name(self.path.name + _DRAFT)
+        draft = self._draft_path
         if self.path.exists():
             shutil.rmtree(draft, ignore_errors=True)
         elif draft.exists():
@@ -219,7 +240,7 @@ class Spool:
             'version': META_VERSION, 'stream': stream, 'host': self._host,
             'machine_id': self._machine_id, 'key': self._key}), durable=True)
 
-    def _set_aside(self, reason: str) -> None:
+    def _set_aside(self, reason: str) -> pathlib.Path:
         for number in range(1, 1 << 20):
             kept = self.path.with_name(f'{self.path.name}.aside-{number}')
             if not kept.exists():
@@ -227,6 +248,7 @@ class Spool:
         os.rename(self.path, kept)
         LOG.error('spool %s is set aside as %s: %s; a new stream begins',
                   self.path, kept, reason)
+        return kept
 
     def _replace(self, name: str, text: str, *, durable: bool) -> None:
         draft = self.path / (name + '.new')
@@ -289,8 +311,12 @@ class Spool:
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
-        """While held, the stream and the next sequence stay the same."""
+        """While held, the stream and the next sequence stay the same.
+
+        :raises errors.SpoolError: there is no stream to write to.
+        """
         with self._mutex:
+            self._ready()
             yield
 
     def subscribe(self, listener: Callable[[], None]) -> None:
@@ -308,6 +334,7 @@ class Spool:
         with self._mutex:
             if self._lock_fd < 0:
                 raise errors.SpoolError(f'the spool {self.path} is closed')
+            self._ready()
             try:
                 sequence = self._put_with_room(payload, state, wall_ns)
             except OSError as error:
@@ -361,6 +388,7 @@ class Spool:
         :raises errors.SpoolError: when it cannot be written.
         """
         with self._mutex:
+            self._ready()
             try:
                 self._replace(_BASELINE, form.seal({
                     'after': self.newest, 'state': state,
@@ -385,6 +413,8 @@ class Spool:
         found: list[Record] = []
         size, sequence = 0, max(1, from_sequence)
         with self._mutex:
+            with contextlib.suppress(errors.SpoolError):
+                self._ready()
             while sequence < self._next and len(found) < limit:
                 body = self._segments.read(sequence)
                 if body is None:
@@ -443,6 +473,8 @@ class Spool:
 
         What was never acknowledged is dropped last and then reported to the
         collector as lost.  Says before it comes to that how full it is.
+        Their age is the time in which windows were written after them: a
+        clock that is set makes none of them older.
 
         :param now_ns: wall clock.
         """
@@ -455,9 +487,9 @@ class Spool:
         while len(self._segments) > 1:
             segment = self._segments.oldest
             acknowledged = segment.last <= self._acknowledged
-            if now_ns - segment.wall_ns <= (
-                    self._limits.keep_ns if acknowledged
-                    else self._limits.max_ns):
+            age_ns = self._segments.age_ns(segment.last, now_ns) or 0
+            if age_ns <= (self._limits.keep_ns if acknowledged
+                          else self._limits.max_ns):
                 return
             if not self._drop('are older than spool_max_days'):
                 return
@@ -502,14 +534,14 @@ class Spool:
 
     def _judge(self, now_ns: int) -> None:
         waiting_from = self._acknowledged + 1
-        oldest_ns = self._segments.wall_ns(waiting_from)
+        oldest_ns = self._segments.age_ns(waiting_from, now_ns)
         free_bytes = None
         with contextlib.suppress(OSError):
             disk = os.statvfs(self.path)
             free_bytes = disk.f_bavail * disk.f_frsize
         alarm = bounds.judge(bounds.Fill(
             waiting=max(0, self.newest - self._acknowledged),
-            oldest_ns=0 if oldest_ns is None else now_ns - oldest_ns,
+            oldest_ns=oldest_ns or 0,
             waiting_bytes=self._segments.size_from(waiting_from),
             total_bytes=self._segments.size, free_bytes=free_bytes),
             self._limits)
@@ -538,40 +570,68 @@ class Spool:
         :param after: records behind this number go into the new stream,
             numbered anew.
         :raises errors.SpoolError: when it cannot be written; nothing has
-            changed then.
+            changed then, or it is as a whole when it can be read again.
         """
         with self._mutex:
             try:
+                self._ready()
                 if self.path.exists():
                     self._draft(after)
                     self._segments.close()
-                    self._set_aside(reason)
+                    self._exchange(reason)
                 self._load()
             except (OSError, errors.SpoolError) as error:
                 raise errors.SpoolError(
                     f'the spool {self.path} cannot be renewed: '
                     f'{error}') from error
 
+    def _exchange(self, reason: str) -> None:
+        """Put the draft in this one's place, which is set aside.
+
+        :raises OSError: when it cannot be done; nothing has changed then,
+            or it is done as soon as it can be.
+        """
+        kept = self._set_aside(reason)
+        try:
+            os.rename(self._draft_path, self.path)
+        except OSError:
+            try:
+                os.rename(kept, self.path)
+            except OSError:
+                # The draft is whole, and taken when that works again.
+                self._reset()
+                raise
+            LOG.error('spool %s: it cannot be renewed now and is back in '
+                      'its place', self.path)
+            raise
+        self._segments.sync_directory(self.path.parent)
+
+    @property
+    def _draft_path(self) -> pathlib.Path:
+        return self.path.with_name(self.path.name + _DRAFT)
+
     def _draft(self, after: int) -> None:
         """Make, on disk, the spool that is to take the place of this one.
 
         :raises OSError, errors.SpoolError: when it cannot be written.
         """
-        path = self.path.with_name(self.path.name + _DRAFT)
+        path = self._draft_path
         shutil.rmtree(path, ignore_errors=True)
         renewed = Spool(path, self._host, self._machine_id, self._key,
                         fsync=False, segment_bytes=self._segment_bytes,
                         limits=self._limits)
         renewed._begin()
+        wall_ns = self._segments.newest_ns
         for sequence in range(after + 1, self._next):
             body = self._segments.read(sequence)
-            segment = self._segments.of(sequence)
+            # One that is lost stands at the time of its neighbour.
+            wall_ns = self._segments.wall_ns(sequence) or wall_ns
             renewed._put(
                 renewal.renumbered(
                     None if body is None else body.payload,
                     renewed._lost(renewed._next, renewed._next)),
                 {} if body is None else body.state or {},
-                0 if segment is None else segment.wall_ns)
+                wall_ns)
         renewed._segments.close()
         if self._state is not None:
             renewed.keep_baseline(self._state)

@@ -223,8 +223,12 @@ class TestDays(SpoolCase):
         self.append(3)
         start_ns = records.START_NS + records.MINUTE_NS
         texts = []
-        for day in range(11):
-            self.spool.purge(start_ns + day * DAY_NS)
+        for hour in range(24 * 10 + 1):
+            now_ns = start_ns + hour * DAY_NS // 24
+            self.spool.append('x', {}, now_ns)
+            self.spool.purge(now_ns)
+            if hour % 24:
+                continue
             texts.append(self.spool.alarm[:20])
         levels = [key for key, _ in itertools.groupby(
             bool(text) for text in texts)]
@@ -233,7 +237,7 @@ class TestDays(SpoolCase):
         self.assertNotEqual('', texts[5])
         self.assertIn('80 % of spool_max_days (8.0 of 10.0 days)',
                       self.log.output)
-        self.spool.acknowledge(3)
+        self.spool.acknowledge(self.spool.newest)
         self.spool.purge(start_ns + 10 * DAY_NS)
         self.assertEqual('', self.spool.alarm)
 

@@ -60,6 +60,12 @@ def fill(spool, count, wall_ns=NOW_NS):
         spool.append(text(number), {'n': number}, wall_ns)
 
 
+def live(spool, hours):
+    """A record an hour after those that are there."""
+    for hour in range(1, hours + 1):
+        fill(spool, 1, NOW_NS + hour * HOUR_NS)
+
+
 def payloads(spool, first, limit):
     return [record.payload for record in spool.records(first, limit)]
 
@@ -255,6 +261,78 @@ class TestRenewing(SpoolCase):
         self.spool.renew('of a reason', 2)
         self.assertEqual([(1, 3), (2, None), (3, 5)], self.windows())
 
+    def test_window_beside_an_unreadable_one_is_soon_too_old(self):
+        [segment] = self.segments()
+        data = bytearray(segment.read_bytes())
+        data[data.index(b'"sequence":4') + 5] ^= 1
+        segment.write_bytes(data)
+        self.spool.close()
+        # A file for what is lost and the one before it.
+        self.spool = self.open(segment_bytes=1500)
+        self.spool.renew('of a reason', 2)
+        self.assertEqual(2, len(self.segments()))
+        for _ in range(2):
+            self.spool.purge(NOW_NS + 60 * 10 ** 9)
+            self.assertEqual('', self.spool.alarm)
+            self.assertEqual([(1, 3), (2, None), (3, 5)], self.windows())
+            self.reopen()
+
+    def test_one_rename_that_fails_ends_the_spool(self):
+        rename = os.rename
+
+        def failing(source, target):
+            if any(str(name).endswith(suffix) for name, suffix in (
+                    (source, failing.source), (target, failing.target))):
+                raise OSError(errno.EIO, 'as provoked')
+            rename(source, target)
+
+        # The draft's; and with it the one that would undo the first.
+        for source, target in (('.new', 'never'), ('.new', 'spool')):
+            failing.source, failing.target = source, target
+            with mock.patch.object(os, 'rename', failing):
+                self.assertRaises(errors.SpoolError, self.spool.renew,
+                                  'of a reason', 3)
+        # It is one or the other as a whole, without a restart.
+        self.assertEqual([(1, 4), (2, 5)], self.windows())
+
+    def test_rename_that_fails_changes_the_stream(self):
+        rename = os.rename
+
+        def failing(source, target):
+            if str(source).endswith('.new'):
+                raise OSError(errno.EIO, 'as provoked')
+            rename(source, target)
+
+        with mock.patch.object(os, 'rename', failing):
+            self.assertRaises(errors.SpoolError, self.spool.renew,
+                              'of a reason', 3)
+        self.assertEqual(self.stream, self.spool.stream)
+        self.assertEqual([(number, number) for number in range(1, 6)],
+                         self.windows())
+        self.spool.append(samples.payload(records.window(
+            6, [records.share(active_uj=6)], stream=self.stream)),
+            {'n': 6}, NOW_NS)
+        for _ in range(2):
+            self.assertEqual([(number, number) for number in range(1, 7)],
+                             self.windows())
+            self.reopen()
+
+    def test_index_that_fails_gives_numbers_away_twice(self):
+        with mock.patch.object(
+                spools.store.segments.Segments, 'scan', autospec=True,
+                side_effect=OSError(errno.EIO, 'as provoked')):
+            self.assertRaises(errors.SpoolError, self.spool.renew,
+                              'of a reason', 3)
+            self.assertEqual([], self.spool.records(1))
+            self.assertRaises(errors.SpoolError, self.spool.append, 'x', {},
+                              NOW_NS)
+            self.assertRaises(errors.SpoolError, self.spool.renew,
+                              'of a reason', 3)
+        with self.spool.exclusive():
+            self.assertEqual(3, self.spool.next_sequence)
+        self.assertEqual([(1, 4), (2, 5)], self.windows())
+        self.assertEqual({'n': 5}, self.spool.last_state())
+
     def test_killed_at_any_moment_is_the_old_one_or_all_of_the_new_one(
             self):
         for broken in ('_begin', '_put', 'keep_baseline', '_set_aside',
@@ -425,33 +503,61 @@ class TestLettingGo(SpoolCase):
     def test_acknowledged_segments_go_when_they_are_old_enough(self):
         spool = self.open(segment_bytes=300, keep_hours=48)
         fill(spool, 6)
+        live(spool, 48)
         count = len(self.segments())
-        spool.acknowledge(6)
+        spool.acknowledge(54)
         spool.purge(NOW_NS + 48 * HOUR_NS)
         self.assertEqual(count, len(self.segments()))
         spool.purge(NOW_NS + 48 * HOUR_NS + 1)
-        # The newest stays: its state is where a restart goes on.
-        self.assertEqual(1, len(self.segments()))
+        self.assertIn(oldest(spool), (6, 7))
         gone = range(1, oldest(spool))
-        self.assertEqual(expected(6, *gone), numbers(spool))
+        self.assertEqual(expected(54, *gone), numbers(spool))
+
+    def test_newest_segment_goes_and_with_it_where_to_go_on(self):
+        spool = self.open(segment_bytes=300, keep_hours=0)
+        fill(spool, 6)
+        spool.acknowledge(6)
+        spool.purge(NOW_NS + 1)
+        self.assertEqual(1, len(self.segments()))
+        spool.close()
+        self.assertEqual({'n': 6}, self.open().last_state())
 
     def test_unacknowledged_segments_stay_until_the_last_day_then_say_so(
             self):
         spool = self.open(segment_bytes=300, keep_hours=1, max_days=2)
         fill(spool, 6)
+        live(spool, 48)
         spool.purge(NOW_NS + 48 * HOUR_NS)
-        self.assertEqual(expected(6), numbers(spool))
-        self.assertEqual('', self.log.output.partition('never taken')[1])
+        self.assertEqual(expected(54), numbers(spool))
+        self.assertNotIn('never taken', self.log.output)
         spool.purge(NOW_NS + 48 * HOUR_NS + 1)
-        self.assertEqual(1, len(self.segments()))
+        self.assertIn(oldest(spool), (6, 7))
         self.assertIn('never taken', self.log.output)
+
+    def test_clock_that_leaps_deletes_what_was_not_sent(self):
+        for leap_ns in (31 * 24 * HOUR_NS, 2000 * 24 * HOUR_NS):
+            spool = self.open(segment_bytes=300, keep_hours=1, max_days=2)
+            last = spool.newest
+            fill(spool, 6, NOW_NS)
+            # Set ahead, and back, and ahead again across a restart.
+            for wall_ns in (NOW_NS + leap_ns, NOW_NS, NOW_NS + leap_ns):
+                spool.purge(wall_ns)
+                fill(spool, 6, wall_ns)
+                spool.purge(wall_ns)
+                spool.close()
+                spool = self.open(segment_bytes=300, keep_hours=1,
+                                  max_days=2)
+            self.assertEqual(expected(last + 24), numbers(spool))
+            self.assertNotIn('spool_max_days', self.log.output)
+            spool.close()
 
     def test_half_acknowledged_segment_stays(self):
         spool = self.open(segment_bytes=300)
         fill(spool, 6)
         spool.acknowledge(int(self.segments()[1].stem) - 2)
+        live(spool, 100)
         spool.purge(NOW_NS + 100 * HOUR_NS)
-        self.assertEqual(expected(6), numbers(spool))
+        self.assertEqual(expected(106), numbers(spool))
 
     def test_segments_stay_near_their_size(self):
         spool = self.open(segment_bytes=1000)
@@ -464,13 +570,15 @@ class TestLettingGo(SpoolCase):
     def test_purged_spool_opens_with_the_same_numbers(self):
         spool = self.open(segment_bytes=300)
         fill(spool, 6)
-        spool.acknowledge(6)
-        spool.purge(NOW_NS + 100 * HOUR_NS)
+        live(spool, 50)
+        spool.acknowledge(56)
+        spool.purge(NOW_NS + 50 * HOUR_NS)
         first = oldest(spool)
+        self.assertGreater(first, 1)
         spool.close()
         spool = self.open()
-        self.assertEqual((first, 7), (oldest(spool), spool.next_sequence))
-        self.assertEqual(expected(6, *range(1, first)), numbers(spool))
+        self.assertEqual((first, 57), (oldest(spool), spool.next_sequence))
+        self.assertEqual(expected(56, *range(1, first)), numbers(spool))
 
 
 CHILD = textwrap.dedent("""
