@@ -93,8 +93,8 @@ def load_or_make(state_path: pathlib.Path, host: str,
         if signer is None:
             signer = Signer.new()
             _store(path, signer, host, machine_id)
-            LOG.warning('this host signs its windows with a new key: %s',
-                        signer.key)
+            LOG.info('this host signs its windows with a new key: %s',
+                     signer.key)
         return signer
     except OSError as error:
         raise errors.SpoolError(

@@ -39,6 +39,7 @@ from energy_accounting import (
     owners,
     rpc,
     samples,
+    signing,
     spool,
 )
 from energy_accounting import conf as configuration
@@ -375,8 +376,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         stack.callback(database.close)
         engine.sync(database)
         if arguments.example:
-            # Three new streams each time: no news.
-            logging.getLogger(spool.__name__).setLevel(logging.WARNING)
+            # Three new streams and keys each time: no news.
+            for module in (signing, spool):
+                logging.getLogger(module.__name__).setLevel(logging.WARNING)
             with (_collecting(conf, database, None) as caller,
                   _progress(example.DURATION_SECONDS) as progress):
                 verdict = play_example(

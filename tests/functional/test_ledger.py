@@ -17,11 +17,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from energy_accounting import (
+    clocks,
     collector,
     errors,
-    notifier,
     rpc,
     samples,
+    sender,
 )
 from energy_accounting import spool as spools
 from energy_accounting.ledger import (
@@ -37,6 +38,8 @@ from tests.unit import records
 from tests.unit.ledger import sums
 
 WRITERS = 8
+# Of each share, so that all of a window fit on the CPUs of its host.
+CPU_NS = 10 ** 9
 # Its processes, and how it counts.
 WRITERS_TOOL = runpy.run_path(str(pathlib.Path(__file__).parents[2]
                                   / 'tools' / 'bench' / 'writers'))
@@ -81,12 +84,14 @@ def _shares(host: int) -> list[samples.Share]:
     """Guests of projects that all hosts share, and some of its own."""
     shared = [records.share(records.instance(f'guest-{guest}',
                                              f'project-{guest % 5}'),
-                            active_uj=host + guest)
+                            active_uj=host + guest, cpu_ns=CPU_NS)
               for guest in range(10)]
     own = [records.share(records.instance(f'guest-{host}-{guest}',
-                                          f'project-{guest % 7}'))
+                                          f'project-{guest % 7}'),
+                         cpu_ns=CPU_NS)
            for guest in range(10)]
-    return [*shared, *own, records.share(records.unallocated('host'))]
+    return [*shared, *own, records.share(records.unallocated('host'),
+                                         cpu_ns=CPU_NS)]
 
 
 def _emitted(windows: Sequence[samples.Window]) -> int:
@@ -170,8 +175,8 @@ class Notifier:
             answer = call(sent)
             return rpc.Reply(tuple(answer['results']), answer['expects'],
                              tuple(answer['detail']))
-        self._sender = notifier.Sender(
-            self.spool, ask, records.SIGNER.sign, notifier.SystemClock())
+        self._sender = sender.Sender(
+            self.spool, ask, records.SIGNER.sign, clocks.SystemClock())
 
     def measure(self, project_id: str, active_uj: int) -> None:
         """A minute, of which another project gets some energy."""
