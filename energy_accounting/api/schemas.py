@@ -264,7 +264,7 @@ USAGE = _response(
 
 _BOTH = {'uj': _UJ, 'kwh': _KWH}
 BALANCE_SIDES = ('measured', 'instance', 'service', 'unallocated',
-                 'quarantined', 'difference')
+                 'quarantined', 'difference', 'disputed')
 
 BALANCE = _response({'balance': _object({
     'start': _TIME, 'end': _TIME, 'host': _null(_NAME),
@@ -350,7 +350,7 @@ _HELD_SHOWN = _object({
                          "whose signature holds; null: nobody's"}),
     'signature': {**_NAME, 'description': 'as it came'},
     'signed_by_host': {'type': 'boolean', 'description':
-                       'whether that key is the one of the host now'},
+                       'whether that key is or was the one of the host'},
     'payload_as_came': {'type': 'boolean', 'description':
                         'false: user ids were taken out of it, or it had '
                         'characters that cannot be kept'},

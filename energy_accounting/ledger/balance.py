@@ -14,7 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 import sqlalchemy as sa
 
 from energy_accounting import samples, units
-from energy_accounting.ledger import bulk, models, terms, wide_sums
+from energy_accounting.ledger import (
+    bulk,
+    models,
+    quarantine,
+    received,
+    terms,
+    wide_sums,
+)
 
 # Of a much longer list MariaDB makes a table, and joins.
 _LISTED = 500
@@ -28,7 +35,11 @@ class Balance:
     :ivar booked_uj: by (kind, name); instances have no name.
     :ivar projects_uj: the sums of projects, which are added up apart; None
         for one host: they have none.
-    :ivar quarantined_uj: what records in quarantine claim.
+    :ivar quarantined_uj: what the host's own records in quarantine say that
+        the meters saw.
+    :ivar disputed_uj: what other records in quarantine claim: those that
+        nobody or a stranger vouches for, whose time is booked already or
+        whose number was used.
     :ivar gaps: (host, zone, start_ns, end_ns, reason).
     """
 
@@ -36,6 +47,7 @@ class Balance:
     booked_uj: Mapping[tuple[str, str | None], int]
     projects_uj: int | None
     quarantined_uj: int
+    disputed_uj: int
     gaps: tuple[tuple[str, str | None, int, int | None, str], ...]
 
 
@@ -55,14 +67,15 @@ def read(connection: sa.Connection, start: int, end: int,
     ids = [row.id for row in found]
     names = sa.select(chosen.subquery().c.name)
     start_ns, end_ns = start * units.BUCKET_NS, end * units.BUCKET_NS
+    quarantined_uj, disputed_uj = _quarantined(
+        within, start_ns, end_ns,
+        hosts.c.name.in_(names) if some else sa.true())
     return Balance(
         zones_uj=within.sum_of(models.zone_buckets.c.host_id, ids,
                                models.zone_buckets.c.energy_uj),
         booked_uj=_booked(within, ids),
         projects_uj=None if host is not None else _of_projects(within, site),
-        quarantined_uj=_quarantined(
-            within, start_ns, end_ns, models.quarantine.c.host_name.in_(names)
-            if some else sa.true()),
+        quarantined_uj=quarantined_uj, disputed_uj=disputed_uj,
         gaps=tuple(_gaps(connection, start_ns, end_ns,
                          hosts.c.name.in_(names) if some else sa.true())))
 
@@ -154,13 +167,23 @@ def _of_projects(within: _Range, site: str | None) -> int:
 
 
 def _quarantined(within: _Range, start_ns: int, end_ns: int,
-                 condition: sa.ColumnElement[bool]) -> int:
-    held = models.quarantine
+                 condition: sa.ColumnElement[bool]) -> tuple[int, int]:
+    """What the meters saw for sure and was not booked, and the rest."""
+    held, hosts = models.quarantine, models.hosts
+    credible = sa.and_(quarantine.own(),
+                       held.c.code.not_in(received.TAKEN))
     row = within.connection.execute(
-        sa.select(*within.sums.of('uj', held.c.energy_uj)).where(
-            held.c.state == models.HELD, held.c.start_ns >= start_ns,
-            held.c.start_ns < end_ns, condition)).mappings().one()
-    return within.sums.value(row, 'uj') or 0
+        sa.select(
+            *within.sums.of('own', sa.case(
+                (credible, held.c.energy_uj), else_=0)),
+            # Not its negation: a host without a key makes that NULL.
+            *within.sums.of('rest', sa.case(
+                (credible, 0), else_=held.c.energy_uj)))
+        .join_from(held, hosts, hosts.c.name == held.c.host_name)
+        .where(held.c.state == models.HELD, held.c.start_ns >= start_ns,
+               held.c.start_ns < end_ns, condition)).mappings().one()
+    return (within.sums.value(row, 'own') or 0,
+            within.sums.value(row, 'rest') or 0)
 
 
 def _gaps(connection: sa.Connection, start_ns: int, end_ns: int,

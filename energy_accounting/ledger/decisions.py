@@ -164,12 +164,18 @@ def _bookable(held: sa.Row[Any], host: sa.Row[Any],
     if not held.public_key:
         _refuse(held, 'nobody vouches for it: it is not signed, or its '
                       'signature does not hold', _DISCARD)
-    if held.public_key != host.public_key:
+    if not _own(held, host):
         _refuse(held, f'it is signed with the key {held.public_key}, the '
                 f'host has {host.public_key}',
-                'if the machine or its key was replaced, say so first (energy '
+                'if that is the key of the machine now, say so first (energy '
                 'host replace); else discard it')
     return record
+
+
+def _own(held: sa.Row[Any], host: sa.Row[Any]) -> bool:
+    """As :func:`quarantine.own`."""
+    return bool(held.trusted or (held.public_key
+                                 and held.public_key == host.public_key))
 
 
 def _stream(connection: sa.Connection, held: sa.Row[Any],
@@ -222,7 +228,7 @@ def _unknown(connection: sa.Connection, held: sa.Row[Any],
     """The wall-clock times that only a record knew of, and notes."""
     if held.start_ns is None or held.end_ns is None:
         return [], ['it does not say when it was measured: no gap is stated']
-    if not held.public_key or held.public_key != host.public_key:
+    if not _own(held, host):
         return [], ['it is not signed with the key of the host, whose time '
                     'it says nothing about: no gap is stated']
     window = _window(held)

@@ -336,6 +336,7 @@ quarantine = sa.Table(
     'quarantine', metadata,
     # energy_uj: what the record claims, 0 when it cannot be read.  code:
     # the kind of reason.  public_key: who vouched for it, '' nobody.
+    # trusted: that was the key of its host when it came, or once since.
     # stream '' and sequence 0: not even that could be read.
     # boot_id and boottime_*: as in acknowledged, of one that was released.
     _id(),
@@ -350,6 +351,7 @@ quarantine = sa.Table(
     _number('end_ns', null=True),
     _number('energy_uj'),
     _text('code', size=32),
+    sa.Column('trusted', sa.Boolean(), nullable=False),
     sa.Column('reason', sa.Text(), nullable=False),
     sa.Column('payload', _LongText, nullable=False),
     _text('state', size=16),

@@ -47,7 +47,7 @@ class KeptWhole:
     """A record in quarantine with its text and who vouches for it.
 
     :ivar public_key: '' when nobody does.
-    :ivar host_key: that of its host now.
+    :ivar own: whether it is or was that of its host.
     """
 
     kept: Kept
@@ -55,14 +55,18 @@ class KeptWhole:
     public_key: str
     signature: str
     payload: str
-    host_key: str | None
+    own: bool
 
 
 class Held:
-    """What one call holds, until it is written."""
+    """What one call holds, until it is written.
 
-    def __init__(self, received_ns: int) -> None:
+    :param trusted: whether the key of the call is the host's.
+    """
+
+    def __init__(self, received_ns: int, *, trusted: bool) -> None:
         self._received_ns = received_ns
+        self._trusted = trusted
         self._rows: list[dict[str, Any]] = []
 
     def hold(self, record: received.Record,
@@ -81,7 +85,8 @@ class Held:
             'received_ns': self._received_ns,
             'start_ns': start_ns, 'end_ns': end_ns,
             'energy_uj': 0 if window is None else claimed_uj(window),
-            'code': problem.code, 'reason': reason,
+            'code': problem.code, 'trusted': self._trusted,
+            'reason': reason,
             'payload': storable(record.text),
             'state': models.HELD})
         return reason
@@ -130,6 +135,28 @@ class Held:
         bulk.insert_missing(connection, models.quarantine, self._rows)
 
 
+def own() -> sa.ColumnElement[bool]:
+    """Whether a record is signed with a key of its host; join ``hosts``.
+
+    With its key now, or with one that was before the host was replaced.
+    """
+    table, hosts = models.quarantine.c, models.hosts.c
+    return sa.or_(table.trusted, sa.and_(
+        table.public_key != '', table.public_key == hosts.public_key))
+
+
+def remember(connection: sa.Connection, host: str, key: str) -> None:
+    """Note that a key that ends was the host's: what it signed stays its.
+
+    Also what came before the key was: of a host that was enrolled late.
+    """
+    table = models.quarantine
+    connection.execute(
+        sa.update(table).where(
+            table.c.host_name == host, table.c.public_key == key,
+            table.c.trusted.is_(False)).values(trusted=True))
+
+
 def read(connection: sa.Connection, *, after: int | None, limit: int,
          **filters: Any) -> list[Kept]:
     """Records in the order they came to be kept.
@@ -158,13 +185,13 @@ def find(connection: sa.Connection, record_id: int) -> KeptWhole | None:
     row = connection.execute(
         sa.select(*_listed(), table.c.digest, table.c.public_key,
                   table.c.signature, table.c.payload,
-                  hosts.c.public_key.label('host_key'))
+                  own().label('own'))
         .join_from(table, hosts, hosts.c.name == table.c.host_name,
                    isouter=True)
         .where(table.c.id == record_id)).one_or_none()
     return None if row is None else KeptWhole(
         _kept(row._mapping), row.digest, row.public_key, row.signature,
-        row.payload, row.host_key)
+        row.payload, bool(row.own))
 
 
 def _listed() -> list[sa.ColumnElement[Any]]:

@@ -24,6 +24,8 @@ NOT_ENROLLED = 'not_enrolled'
 REFUSED = 'refused'
 CODES = (SCHEMA, NEWER, SUM, IMPLAUSIBLE, FUTURE, CONFLICT, OVERLAP, KEY,
          NOT_ENROLLED, REFUSED)
+TAKEN = (CONFLICT, OVERLAP)
+"""Something else has the number or the time: most likely the energy too."""
 
 
 class Problem(NamedTuple):

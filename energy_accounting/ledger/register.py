@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from energy_accounting import errors, units
-from energy_accounting.ledger import audit, bulk, hosts, models
+from energy_accounting.ledger import audit, bulk, hosts, models, quarantine
 
 _REMEDY_SITE = ('what it used there would move too; retire it and enrol the '
                 'machine under another name')
@@ -83,6 +83,8 @@ def _change(connection: sa.Connection, by: By, row: sa.Row[Any],
     if key is None and values.get('state') == models.ENROLLED:
         key = _only_key(connection, row)
     if key != row.public_key:
+        if row.public_key is not None:
+            quarantine.remember(connection, row.name, row.public_key)
         # What the alarm said of another key is decided.
         values.update(public_key=key, alarm=None)
     values = {name: value for name, value in values.items()

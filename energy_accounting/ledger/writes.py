@@ -222,7 +222,7 @@ class _Call:
         self._boots: set[str] = set()
         self._changes: list[audit.Change] = []
         self._added = buckets.Added(owner_of)
-        self._held = quarantine.Held(received_ns)
+        self._held = quarantine.Held(received_ns, trusted=self._trusted)
         self._gaps = gaps.Gaps(host.id, stream.row.id,
                                lasting=stream.row.gap_lasts)
 

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 def sheet(balance: ledger.Balance) -> dict[str, Any]:
     """Both sides and their difference, in kWh and in microjoules.
 
-    Records in quarantine count on both sides: the meters saw their energy
-    and nobody has it.  ``difference`` is what was measured less what was
-    booked and what is in quarantine; anything but 0 is a fault.
+    A host's own records in quarantine count on both sides: the meters saw
+    their energy and nobody has it.  What others claim of it, or a second
+    time, is ``disputed`` and on neither side.  ``difference`` is what was
+    measured less what was booked and what is in quarantine; anything but 0
+    is a fault.
     ``projects`` is what was booked once more, added up by project; None
     where nobody did.
     """
@@ -27,7 +29,8 @@ def sheet(balance: ledger.Balance) -> dict[str, Any]:
     sides = {'measured': measured, **by_kind,
              'quarantined': balance.quarantined_uj,
              'difference': measured - sum(by_kind.values())
-             - balance.quarantined_uj}
+             - balance.quarantined_uj,
+             'disputed': balance.disputed_uj}
     found: dict[str, Any] = {}
     for side, energy_uj in sides.items():
         found |= _both(side, energy_uj)

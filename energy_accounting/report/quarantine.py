@@ -28,8 +28,7 @@ def shown(one: ledger.KeptWhole) -> dict[str, Any]:
     return {
         **row(one.kept), 'digest': one.digest,
         'public_key': one.public_key or None, 'signature': one.signature,
-        'signed_by_host': bool(one.public_key)
-        and one.public_key == one.host_key,
+        'signed_by_host': one.own,
         'payload_as_came': samples.digest(one.payload) == one.digest,
         'payload': one.payload}
 

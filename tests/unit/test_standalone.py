@@ -252,7 +252,7 @@ class TestVerdict(testtools.TestCase):
             zones_uj=sum(good.measured_uj.values()),
             booked_uj={(samples.INSTANCE, None):
                        sum(good.accounts_uj.values())},
-            projects_uj=None, quarantined_uj=7, gaps=()))
+            projects_uj=None, quarantined_uj=7, disputed_uj=0, gaps=()))
         self.assertEqual(sheet['difference_uj'], str(verdict.difference_uj))
         self.assertEqual(0, verdict.difference_uj)
 

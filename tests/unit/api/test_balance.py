@@ -17,7 +17,8 @@ class BalanceTest(cloud.ApiCase):
         self.assertEqual(
             {'measured': 13 * kwh + kwh // 2 + 8 + 42,
              'instance': 11 * kwh + kwh // 2 + 8, 'service': kwh,
-             'unallocated': kwh, 'quarantined': 42, 'difference': 0},
+             'unallocated': kwh, 'quarantined': 42, 'difference': 0,
+             'disputed': 0},
             {side: int(sheet[f'{side}_uj'])
              for side in schemas.BALANCE_SIDES})
         for side in schemas.BALANCE_SIDES:

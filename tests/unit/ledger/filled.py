@@ -124,13 +124,15 @@ class Filled:
             'start_ns': start_ns, 'end_ns': end_ns, 'reason': reason,
             'sequence': 1})
 
-    def quarantine(self, host: str, start_ns: int, energy_uj: int) -> None:
+    def quarantine(self, host: str, start_ns: int, energy_uj: int, *,
+                   trusted: bool = True, code: str = 'sum') -> None:
         held = self._tables[models.quarantine]
         held.append({
             'host_name': host, 'stream': 's', 'sequence': len(held) + 1,
             'digest': 'd', 'received_ns': start_ns, 'start_ns': start_ns,
             'end_ns': start_ns + units.NS_PER_S * 60, 'energy_uj': energy_uj,
-            'public_key': '', 'signature': '', 'code': 'sum',
+            'public_key': f'key of {host}', 'signature': '',
+            'trusted': trusted, 'code': code,
             'reason': 'does not add up', 'payload': '{}',
             'state': models.HELD})
 

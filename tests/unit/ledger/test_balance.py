@@ -24,6 +24,11 @@ class BalanceTest(reading.LedgerCase):
             self.ledger.book(pods, host, FIRST, 20)
             self.ledger.book(idle, host, FIRST, 40, memory_uj=5)
         self.ledger.quarantine('h1', FIRST * units.BUCKET_NS + 5, 77)
+        self.ledger.quarantine('h1', FIRST * units.BUCKET_NS + 5, 5000,
+                               trusted=False)
+        for code in ('overlap', 'conflict'):
+            self.ledger.quarantine('h1', FIRST * units.BUCKET_NS + 5, 300,
+                                   code=code)
         self.ledger.quarantine('h1', (FIRST + 96) * units.BUCKET_NS, 99)
         day = FIRST * units.BUCKET_NS
         self.ledger.gap('h1', None, day - 5, day + 5, 'boot')
@@ -43,7 +48,8 @@ class BalanceTest(reading.LedgerCase):
                           ('service', 'kubernetes'): 40,
                           ('unallocated', 'idle_capacity'): 90},
                          found.booked_uj)
-        self.assertEqual(77, found.quarantined_uj)
+        self.assertEqual((77, 5600),
+                         (found.quarantined_uj, found.disputed_uj))
         self.assertEqual(['boot', 'new_stream', 'unreadable'],
                          [gap[-1] for gap in found.gaps])
 
@@ -67,6 +73,7 @@ class BalanceTest(reading.LedgerCase):
             self.assertEqual(81, found.zones_uj)
             self.assertEqual(81, sum(found.booked_uj.values()))
             self.assertEqual(quarantined, found.quarantined_uj)
+            self.assertEqual(5600 if quarantined else 0, found.disputed_uj)
             self.assertEqual(gaps, len(found.gaps))
         self.assertEqual(0, self.balance(host='nobody').zones_uj)
         self.assertEqual(

@@ -14,6 +14,7 @@ from energy_accounting.ledger import (
     decisions,
     models,
     purge,
+    register,
     writes,
 )
 from tests.unit import booking, records
@@ -64,11 +65,13 @@ class DecisionCase(booking.BookingCase):
         self.assertEqual(found.zones_uj, found.projects_uj)
         return found
 
-    def assert_balance(self, booked: int, quarantined: int) -> None:
+    def assert_balance(self, booked: int, quarantined: int,
+                       disputed: int = 0) -> None:
         """In windows of 1700 uJ."""
         found = self.balance()
-        self.assertEqual((1700 * booked, 1700 * quarantined),
-                         (found.zones_uj, found.quarantined_uj))
+        self.assertEqual(
+            (1700 * booked, 1700 * quarantined, 1700 * disputed),
+            (found.zones_uj, found.quarantined_uj, found.disputed_uj))
 
     def gaps(self) -> list[tuple[str, float, float | None]]:
         """Reason, first and last minute since the start."""
@@ -105,9 +108,10 @@ class TestRelease(DecisionCase):
 
     def test_what_was_held_for_want_of_enrolment_is_lost(self) -> None:
         self.book(*(records.window(number) for number in (1, 2, 3)))
-        self.assert_balance(0, 3)
+        self.assert_balance(0, 0, 3)
         self.refused('enrol the host first')
         self.enrol()
+        self.assert_balance(0, 3)
         self.book(records.window(4))
         for number in (2, 1, 3):
             self.assertEqual([], self.release(number))
@@ -409,6 +413,95 @@ class TestGaps(DecisionCase):
         self.book(hungry(1, gaps=(gap,)), records.window(2))
         self.release()
         self.assertEqual([('unreadable', 0.0, 1.0)], self.gaps())
+
+
+class TestKeysThatEnd(DecisionCase):
+    """What a host signed before it got another key."""
+
+    def replace(self) -> None:
+        self.database.write(
+            register.change, register.By(OPERATOR, self.now_ns),
+            'compute-1', {'public_key': signing.Signer.new().key})
+
+    def hold_and_replace(self) -> None:
+        self.book(records.window(1), hungry(2), records.window(3))
+        self.assertEqual([], self.gaps())
+        self.replace()
+        self.assertEqual((3400, 10 ** 9 + 320), (
+            self.balance().zones_uj, self.balance().quarantined_uj))
+
+    def test_what_the_old_key_signed_cannot_be_released(self) -> None:
+        self.hold_and_replace()
+        self.assertEqual([], self.release(2))
+        self.assertEqual(10 ** 9 + 320 + 3400, self.balance().zones_uj)
+
+    def test_a_discard_leaves_its_time_in_no_gap(self) -> None:
+        self.hold_and_replace()
+        self.assertEqual([], self.discard(2))
+        self.assertEqual([('discarded', 1.0, 2.0)], self.gaps())
+
+    def test_what_the_old_key_signs_from_then_on_is_released(self) -> None:
+        self.book(records.window(1))
+        self.replace()
+        self.book(records.window(2))
+        self.refused('say so first', 2)
+        self.assert_balance(1, 0, 1)
+        note, = self.discard(2)
+        self.assertIn('not signed with the key of the host', note)
+
+    def test_what_came_before_its_key_was_the_hosts_is_stranded(
+            self) -> None:
+        self.database.write(lambda connection: connection.execute(
+            models.hosts.insert().values(
+                name='compute-1', site_id=models.DEFAULT_SITE,
+                state=models.PENDING, boundary=models.RAPL)))
+        self.collector = collector.Collector(
+            self.database, None, lambda: self.now_ns, writes.MANUAL)
+        self.book(records.window(1))
+        self.assertEqual('not_enrolled', self.held().code)
+        self.database.write(
+            register.enrol, register.By(OPERATOR, self.now_ns), 'compute-1',
+            {})
+        self.replace()
+        self.assert_balance(0, 1)
+        self.release()
+        self.assert_balance(1, 0)
+
+
+class TestWhatIsMeasured(DecisionCase):
+    """Nobody but a host says what its meters saw, and says it once."""
+
+    def test_a_stranger_makes_a_host_measure_more(self) -> None:
+        self.book(records.window(1))
+        self.collector.book({}, [signing.Signer.new().sign(samples.payload(
+            records.window(1, version='forged')))])
+        self.assert_balance(1, 0, 1)
+
+    def test_who_is_unsigned_makes_a_host_measure_more(self) -> None:
+        self.book(records.window(1))
+        self.collector.book({}, [records.signed(
+            records.window(1))._replace(signature='')])
+        self.assert_balance(1, 0, 1)
+
+    def test_what_is_booked_is_measured_again_by_another_stream(
+            self) -> None:
+        self.book(records.window(1))
+        self.book(records.window(1, stream='a copy'))
+        self.assert_balance(1, 0, 1)
+
+    def test_what_is_booked_is_measured_again_under_its_number(
+            self) -> None:
+        self.book(records.window(1))
+        self.book(records.window(1, version='another'))
+        self.assert_balance(1, 0, 1)
+
+    def test_what_was_not_booked_is_not_measured(self) -> None:
+        self.book(records.window(1), dataclasses.replace(
+            crooked(2), parts=(dataclasses.replace(
+                crooked(2).parts[0], zones_uj={'package-0': 1699}),)))
+        found = self.balance()
+        self.assertEqual((1699, 0),
+                         (found.quarantined_uj, found.disputed_uj))
 
 
 class TestDiscard(DecisionCase):

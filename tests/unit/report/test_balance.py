@@ -14,8 +14,8 @@ class SheetTest(base.BaseTestCase):
 
     def sheet(self, **changes: Any) -> dict[str, Any]:
         given: dict[str, Any] = {
-            'zones_uj': 100, 'quarantined_uj': 7, 'gaps': (),
-            'projects_uj': 0,
+            'zones_uj': 100, 'quarantined_uj': 7, 'disputed_uj': 9,
+            'gaps': (), 'projects_uj': 0,
             'booked_uj': {('instance', None): 60, ('service', 'ceph'): 10,
                           ('unallocated', 'ended'): 20,
                           ('unallocated', 'idle_capacity'): 10}, **changes}
@@ -39,6 +39,12 @@ class SheetTest(base.BaseTestCase):
         self.assertEqual(('107', '7'), (sheet['measured_uj'],
                                         sheet['quarantined_uj']))
 
+    def test_what_strangers_claim_was_measured(self) -> None:
+        sheet = self.sheet()
+        self.assertEqual(('107', '0', '9'), (
+            sheet['measured_uj'], sheet['difference_uj'],
+            sheet['disputed_uj']))
+
     def test_reasons_and_services_are_named(self) -> None:
         sheet = self.sheet()
         self.assertEqual(
@@ -55,6 +61,7 @@ class SheetTest(base.BaseTestCase):
                            'reason': 'unreadable'}], sheet['gaps'])
 
     def test_nothing_measured_is_all_zero(self) -> None:
-        sheet = self.sheet(zones_uj=0, booked_uj={}, quarantined_uj=0)
+        sheet = self.sheet(zones_uj=0, booked_uj={}, quarantined_uj=0,
+                           disputed_uj=0)
         self.assertEqual({'0'}, {value for name, value in sheet.items()
                                  if name.endswith('_uj')})

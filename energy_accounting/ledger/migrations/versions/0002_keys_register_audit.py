@@ -82,6 +82,12 @@ def upgrade() -> None:
             f'{name}_public_key',
             ['host_name', 'stream', 'sequence', 'digest', 'public_key'])
         batch.drop_constraint(name, type_='unique')
+    with op.batch_alter_table('quarantine') as batch:
+        batch.add_column(sa.Column('trusted', sa.Boolean(), nullable=False,
+                                   server_default=sa.false()))
+    with op.batch_alter_table('quarantine') as batch:
+        batch.alter_column('trusted', existing_type=sa.Boolean(),
+                           existing_nullable=False, server_default=None)
     op.create_index('ix_quarantine_host_name_boot_id', 'quarantine',
                     ['host_name', 'boot_id'])
     op.create_table(
