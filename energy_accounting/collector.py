@@ -191,7 +191,8 @@ def _read(sent: Any, received_ns: int) -> received.Record | _Unreadable:
         record = samples.from_payload(text)
     except errors.InvalidRecord as error:
         return _identified(signed, key, error)
-    problem = judgement.unclean(record.host, record.stream, record.machine_id)
+    problem = (judgement.no_host(record.host)
+               or judgement.unclean(record.stream, record.machine_id))
     if problem is not None:
         return _Unreadable(text, key, signed.signature, problem)
     window = record if isinstance(record, samples.Window) else None
@@ -221,7 +222,8 @@ def _identified(signed: samples.Signed, key: str,
     host, stream = body.get('host'), body.get('stream')
     machine_id = body.get('machine_id')
     number = body.get('sequence')
-    if not (_is_name(host) and _is_name(stream)
+    if not (_is_name(host) and judgement.no_host(str(host)) is None
+            and _is_name(stream)
             and type(number) is int and 0 < number < 1 << 63):
         return unreadable
     return received.Record(

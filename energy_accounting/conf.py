@@ -250,10 +250,11 @@ def host_name(conf: cfg.ConfigOpts) -> str:
         when no record could carry the name.
     """
     if conf.host:
-        if len(conf.host) > 255 or not conf.host.isprintable():
+        if (len(conf.host) > 255 or not conf.host.isprintable()
+                or '/' in conf.host or conf.host in ('.', '..')):
             raise errors.ConfigurationError(
                 '[DEFAULT] host must be a printable name of at most 255 '
-                'characters')
+                'characters without a slash, and not only dots')
         return conf.host
     if (os.path.exists('/.dockerenv') or os.path.exists('/run/.containerenv')
             or 'KUBERNETES_SERVICE_HOST' in os.environ):

@@ -34,9 +34,10 @@ _BUSY_SLACK_NS = units.NS_PER_S
 def problem_of(window: samples.Window,
                received_ns: int) -> received.Problem | None:
     """Why a window cannot be booked whatever is known of its host."""
-    if window.end_ns > received_ns + AHEAD_NS:
+    latest_ns = max(window.end_ns, *(gap.end_ns for gap in window.gaps), 0)
+    if latest_ns > received_ns + AHEAD_NS:
         return received.Problem(received.FUTURE, (
-            f'it ends at {when(window.end_ns)}, more than '
+            f'it knows of {when(latest_ns)}, more than '
             f'{AHEAD_NS // units.NS_PER_S} s after {when(received_ns)}, the '
             'time here: set the clock of the host'))
     strange = _strange(window)
@@ -77,6 +78,16 @@ def unclean(*texts: str) -> str | None:
     return None
 
 
+def no_host(name: str) -> str | None:
+    """Why a text cannot name a host, or None.
+
+    A host is a step of a path in the API.
+    """
+    if '/' in name or name in ('.', '..'):
+        return f'{name[:40]!r} is no name of a host: it has a slash or is dots'
+    return unclean(name)
+
+
 def when(wall_ns: int) -> str:
     """A moment for people, whatever it is."""
     try:
@@ -91,6 +102,12 @@ def _strange(window: samples.Window) -> str | None:
     """What no window says of itself."""
     if window.boottime_end_ns < window.boottime_start_ns:
         return 'its boottime runs backwards'
+    if window.end_ns < window.start_ns or any(
+            gap.end_ns < gap.start_ns for gap in window.gaps):
+        return 'it, or a gap of it, ends before it starts'
+    if not 0 < window.window_seconds <= units.BUCKET_SECONDS:
+        return (f'its windows are of {window.window_seconds} s, not of 1 to '
+                f'{units.BUCKET_SECONDS}')
     if max(len(window.version), len(window.alarm)) > 255:
         return 'its version or alarm is longer than 255 characters'
     return unclean(

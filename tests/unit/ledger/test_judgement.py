@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from energy_accounting import samples, ticks, units
+from energy_accounting import errors, samples, ticks, units
 from energy_accounting.ledger import models
 from tests.unit import booking, records
 
@@ -123,3 +123,33 @@ class TestImplausible(booking.BookingCase):
     def test_a_window_of_nothing_but_gaps_is_held(self) -> None:
         self.assertEqual((['booked'], 2), self.book(records.window(
             1, parts=(), boottime_end_ns=1000 * records.MINUTE_NS)))
+
+
+class TestImpossible(booking.BookingCase):
+    def test_times_that_run_backwards_are_booked(self) -> None:
+        start_ns = records.START_NS
+        for window in (
+                records.window(1, start_ns=start_ns, end_ns=start_ns - 1),
+                records.window(1, start_ns=2 ** 62, end_ns=start_ns),
+                records.window(1, gaps=(samples.Gap(
+                    None, start_ns, start_ns - 1, 'reset'),))):
+            self.assert_quarantined(window, because='before it starts')
+
+    def test_a_gap_may_last_for_ever(self) -> None:
+        self.assert_quarantined(records.window(1, gaps=(samples.Gap(
+            None, 0, 2 ** 63 - 1, 'reset'),)), because='set the clock')
+
+    def test_a_host_says_any_length_of_its_windows(self) -> None:
+        for seconds in (0, units.BUCKET_SECONDS + 1, 2 ** 62):
+            self.assert_quarantined(
+                records.window(1, window_seconds=seconds),
+                because=f'its windows are of {seconds} s')
+        self.assertEqual((['booked'], 3), self.book(records.window(
+            2, window_seconds=units.BUCKET_SECONDS)))
+
+    def test_a_host_that_no_path_leads_to_is_enrolled(self) -> None:
+        for name in ('.', '..', 'a/b'):
+            with self.assertRaisesRegex(errors.InvalidRecord, 'no name of a '
+                                                              'host'):
+                self.book(records.window(1, host=name))
+        self.assertEqual([], self.rows(models.hosts))
