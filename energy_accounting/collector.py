@@ -8,7 +8,6 @@ whose turn it is stands in ``ledger.writes``; how records travel stands in
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -155,7 +154,7 @@ def read(sent: Sequence[Sequence[str]],
         if isinstance(record, _Unreadable):
             number = max(following, 1)
             record = received.Record(
-                record.text, _digest(record.text), record.key,
+                record.text, samples.digest(record.text), record.key,
                 record.signature, neighbour.host, neighbour.machine_id,
                 neighbour.stream, number, number, None,
                 received.Problem(received.SCHEMA, record.problem))
@@ -165,10 +164,24 @@ def read(sent: Sequence[Sequence[str]],
 
 
 def _without_users(record: received.Record) -> received.Record:
-    """The record as it would be had nobody sent a user id."""
-    if record.window is None:
+    """The record as it would be had nobody sent a user id.
+
+    Its text too, which may be held: the key that signed it is known by now,
+    and its signature is of the text as it came.  What cannot be read stays
+    as it is until it is purged.
+    """
+    if record.window is not None and not any(
+            share.account.user_id for part in record.window.parts
+            for share in part.shares):
         return record
-    return record._replace(window=accounts.without_users(record.window))
+    text = samples.without_users(record.text)
+    if text is None or text == record.text:
+        return record
+    if record.window is None:
+        return record._replace(text=text)
+    window = samples.from_payload(text)
+    assert isinstance(window, samples.Window)   # noqa: S101
+    return record._replace(text=text, window=window)
 
 
 class _Unreadable(NamedTuple):
@@ -199,7 +212,7 @@ def _read(sent: Any, received_ns: int) -> received.Record | _Unreadable:
     last = (record.last if isinstance(record, samples.Lost)
             else record.sequence)
     return received.Record(
-        text, _digest(text), key, signed.signature, record.host,
+        text, samples.digest(text), key, signed.signature, record.host,
         record.machine_id, record.stream, record.sequence, last, window,
         None if window is None else judgement.problem_of(window, received_ns))
 
@@ -227,7 +240,7 @@ def _identified(signed: samples.Signed, key: str,
             and type(number) is int and 0 < number < 1 << 63):
         return unreadable
     return received.Record(
-        text, _digest(text), key, signed.signature, str(host),
+        text, samples.digest(text), key, signed.signature, str(host),
         str(machine_id) if _is_name(machine_id) else '', str(stream),
         number, number, None, received.Problem(
             received.NEWER if isinstance(error, errors.NewerRecord)
@@ -237,7 +250,3 @@ def _identified(signed: samples.Signed, key: str,
 def _is_name(value: Any) -> bool:
     return (isinstance(value, str) and 0 < len(value) <= 255
             and judgement.unclean(value) is None)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()

@@ -362,7 +362,58 @@ def payload(record: Window | Lost) -> str:
 
 def digest(text: str) -> str:
     """SHA-256 of a payload, in hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    # JSON can spell half a surrogate pair, so that a text may have one.
+    return hashlib.sha256(
+        text.encode('utf-8', 'surrogatepass')).hexdigest()
+
+
+def without_users(text: str) -> str | None:
+    """A record's text as it would be had nobody sent a user id.
+
+    All else stays as it is, also what only a newer version knows.  Shares
+    of one account that were told apart by their users are added up.
+
+    :returns: the same text if it has none; None when it cannot be read, so
+        that nobody knows where it may have one.
+    """
+    try:
+        body = json.loads(text, parse_float=_no_float,
+                          parse_constant=_no_float, object_pairs_hook=_once)
+        _version(dict(body))
+    except errors.NewerRecord:
+        pass
+    except (errors.InvalidRecord, ValueError, TypeError, KeyError,
+            RecursionError):
+        return None
+    try:
+        if not sum(_forget_users(part) for part in body.get('parts', ())):
+            return text
+        # What UTF-8 cannot write stays the escape that it was.
+        return to_json(body).encode('utf-8', 'backslashreplace').decode()
+    except (TypeError, KeyError, AttributeError, IndexError, ValueError,
+            RecursionError):
+        return None
+
+
+def _forget_users(part: dict[str, Any]) -> bool:
+    """Take the user ids off the shares of a part; whether it had any."""
+    width = len(Account._fields)
+    user = Account._fields.index('user_id')
+    rows = part['shares']
+    if all(row[user] is None for row in rows):
+        return False
+    merged: dict[str, list[Any]] = {}
+    for row in rows:
+        row[user] = None
+        known = merged.setdefault(to_json(row[:width]), row)
+        if known is not row:
+            known[width:] = [
+                mine + other if type(mine) is type(other) is int
+                else other if mine is None else mine
+                for mine, other in zip(known[width:], row[width:],
+                                       strict=True)]
+    part['shares'] = list(merged.values())
+    return True
 
 
 def from_payload(text: str) -> Window | Lost:

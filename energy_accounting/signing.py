@@ -113,7 +113,7 @@ def _load(path: pathlib.Path, host: str, machine_id: str) -> Signer | None:
             base64.b64decode(body['private_key'], validate=True)))
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         _set_aside(path, f'it cannot be read ({error})')
         return None
     if owner != (host, machine_id):

@@ -3,25 +3,24 @@
 
 Sums by project outlive rows by instance; user ids outlive nothing.  What is
 held in quarantine stays until somebody decides about it, but without user
-ids.  Each transaction leaves a ledger that balances.  All is read where it
-is written: a replica that lags must not decide what goes.  Deciding how long
-is the caller's; no clock here.
+ids: its text is no longer the one that was signed then.  Each transaction
+leaves a ledger that balances.  All is read where it is written: a replica
+that lags must not decide what goes.  Deciding how long is the caller's; no
+clock here.
 """
 
 from __future__ import annotations
 
 import collections
-import dataclasses
 import hashlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from energy_accounting import errors, samples, units
+from energy_accounting import samples, units
 from energy_accounting.ledger import (
     accounts,
-    buckets,
     bulk,
     engine,
     models,
@@ -263,34 +262,11 @@ def _forget_in_record(connection: sa.Connection, row_id: int) -> int:
     table = models.quarantine
     mine = table.c.id == row_id
     text = connection.scalar(sa.select(table.c.payload).where(mine))
-    anonymous = _without_users(text) if text is not None else None
-    if anonymous is None:
+    if text is None:
+        return 0
+    # In what cannot be read one may be anywhere: nothing of it is kept.
+    anonymous = samples.without_users(text) or ''
+    if anonymous == text:
         return 0
     return connection.execute(
         sa.update(table).where(mine).values(payload=anonymous)).rowcount
-
-
-def _without_users(text: str) -> str | None:
-    """A window's text without user ids; None when it has none."""
-    try:
-        window = samples.from_payload(text)
-    except errors.InvalidRecord:
-        return None
-    if not isinstance(window, samples.Window) or not any(
-            share.account.user_id for part in window.parts
-            for share in part.shares):
-        return None
-    return samples.payload(dataclasses.replace(window, parts=tuple(
-        dataclasses.replace(part, shares=_anonymous(part.shares))
-        for part in window.parts)))
-
-
-def _anonymous(shares: tuple[samples.Share, ...],
-               ) -> tuple[samples.Share, ...]:
-    found: dict[samples.Account, list[Any]] = {}
-    for share in shares:
-        buckets.increase(found, share.account._replace(user_id=None),
-                         share[1:])
-    return tuple(samples.Share(account, *numbers)
-                 for account, numbers in sorted(
-                     found.items(), key=lambda item: item[0].order))

@@ -202,6 +202,27 @@ class TestUserIds(booking.BookingCase):
         self.assertEqual(sums.Sums(2000, 2000, 2000, 0),
                          sums.sums(self.database))
 
+    def test_what_is_held_names_users_that_are_not_wanted(self) -> None:
+        self.collector = collector.Collector(
+            self.database, None, lambda: booking.NOW_NS)
+        for number, more in enumerate((
+                {'minor': 7, 'hue': 'red'}, {'needs': 7, 'hue': 'red'},
+                {'cpus': 'many', 'hue': '\ud800'}), start=1):
+            body = json.loads(samples.payload(records.window(number, [
+                records.share(records.instance(user_id='alice'))],
+                boottime_end_ns=1)))
+            text = json.dumps({**body, **more})
+            self.assertEqual((['quarantined'], number + 1), self.book(text))
+            [row] = [row for row in self.rows(models.quarantine)
+                     if row.sequence == number]
+            self.assertNotIn('alice', row.payload)
+            # All that is not a user id is as it came.
+            body['parts'][0]['shares'][0][4] = None
+            self.assertEqual({**body, **more}, json.loads(row.payload))
+            self.assertEqual(samples.digest(text), row.digest)
+            self.assertEqual(records.SIGNER.key, row.public_key)
+            self.assertEqual((['duplicate'], number + 1), self.book(text))
+
 
 class TestRestored(unittest.TestCase):
     """A database that was restored gives numbers a second time."""

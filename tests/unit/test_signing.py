@@ -92,7 +92,8 @@ class TestKeyFile(base.BaseTestCase):
         for damage in ('', '{', '[]', '{"version":1}',
                        json.dumps({**whole, 'private_key': 'A'}),
                        json.dumps({**whole, 'private_key': None}),
-                       json.dumps({**whole, 'version': 2})):
+                       json.dumps({**whole, 'version': 2}),
+                       '[' * 100_000):
             before = set(self.path.glob('*.aside-*'))
             self.file.write_text(damage)
             self.load()

@@ -2,9 +2,10 @@
 """Fuzzers: everything that is parsed, fed with what it was not made for.
 
 One file for each source: the wire, powercap, procfs, cgroups, Nova's
-metadata, the spool, the baselines.  Each takes records and files as they
-really are (captured ones where there are any), damages them, and asks for
-two things: no exception but our own, and no effect on what was whole.
+metadata, the spool, the baselines, the signing key.  Each takes records and
+files as they really are (captured ones where there are any), damages them,
+and asks for two things: no exception but our own, and no effect on what was
+whole.
 
 A run takes seconds.  For a deeper one::
 

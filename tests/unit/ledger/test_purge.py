@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import json
 import unittest
 from typing import Any
 
@@ -31,6 +32,13 @@ class PurgeCase(unittest.TestCase):
                                        user_ids=True)
         endpoint.book({}, records.payloads(records.window(
             self.number, shares or None, start_ns=now_ns, **changes)))
+
+    def book_text(self, text: str) -> None:
+        """Have a record of the first day held that is not quite ours."""
+        answer = collector.Collector(
+            self.database, None, lambda: records.START_NS + records.MINUTE_NS,
+            user_ids=True).book({}, [records.signed(text)])
+        self.assertEqual(['quarantined'], answer['results'])
 
     def purge(self, day: int) -> dict[str, int]:
         return purge.purge(self.database, RETENTION,
@@ -129,6 +137,42 @@ class TestUsers(PurgeCase):
         self.assertEqual({None}, {row.user_id for row in claims})
         self.assertEqual({row.id for row in self.rows(models.accounts)},
                          {row.account_id for row in claims})
+
+    def test_records_of_a_newer_version_keep_user_ids_or_lose_more(
+            self) -> None:
+        shares = [records.share(records.instance(user_id=user_id))
+                  for user_id in ('alice', 'bob')]
+        for number, more in enumerate((
+                {'minor': 7, 'hue': 'red', 'boottime_end_ns': 1},
+                {'needs': 7, 'hue': 'red'}), start=1):
+            body = json.loads(samples.payload(
+                records.window(number, shares)))
+            for part in body['parts']:
+                part['shares'] = [[*row, 'new'] for row in part['shares']]
+            self.book_text(json.dumps({**body, **more}))
+        self.purge(64)
+        for row in self.rows(models.quarantine):
+            kept = json.loads(row.payload)
+            self.assertEqual('red', kept['hue'])
+            [share] = kept['parts'][0]['shares']
+            self.assertEqual(('new', None), (share[-1], share[4]))
+            self.assertEqual(2000, sum(filter(None, share[6:10])))
+
+    def test_a_record_that_cannot_be_read_names_a_user_for_ever(
+            self) -> None:
+        for number, damage in enumerate(('"parts":7,"x":"alice"',
+                                         '"x":"alice","x":1'), start=1):
+            body = json.loads(samples.payload(records.window(
+                number, [records.share()])))
+            self.book_text('{' + damage + ',' + samples.to_json(body)[1:])
+        self.purge(62)
+        self.assertEqual(['alice'] * 2, [
+            'alice' if 'alice' in row.payload else row.payload
+            for row in self.rows(models.quarantine)])
+        self.purge(64)
+        self.assertEqual([''] * 2, [
+            row.payload for row in self.rows(models.quarantine)])
+        self.assertEqual(0, self.purge(64)['user_ids'])
 
     def test_records_in_quarantine_lose_user_ids_and_keep_energy(
             self) -> None:
