@@ -54,8 +54,12 @@ class Added:
         return {account for _, account in self._accounts}
 
     def write_own(self, connection: sa.Connection, host_id: int,
-                  ids: accounts.Ids) -> None:
-        """The rows that belong to this host alone."""
+                  ids: accounts.Ids, *, newest: bool = True) -> None:
+        """The rows that belong to this host alone.
+
+        :param newest: whether nothing newer of the host is booked, so that
+            what was said of a bucket gives way.
+        """
         bulk.upsert(connection, models.account_buckets, [
             (ids[account].account_id, bucket, host_id, *numbers)
             for (bucket, account), numbers in self._accounts.items()],
@@ -64,7 +68,8 @@ class Added:
             (host_id, bucket, *numbers, *self._said[bucket])
             for bucket, numbers in self._hosts.items()],
             add=_HOST_MEASURES,
-            replace=('policy', 'idle_kind', 'idle_power_uw'))
+            replace=('policy', 'idle_kind', 'idle_power_uw') if newest
+            else ())
         bulk.upsert(connection, models.zone_buckets, [
             (host_id, bucket, zone, energy_uj)
             for (bucket, zone), energy_uj in self._zones.items()],

@@ -53,10 +53,9 @@ def release(connection: sa.Connection, record_id: int, now_ns: int,
     """
     held, host = _locked(connection, record_id)
     window = _bookable(held, host, now_ns)
-    if not _checkable(connection, held, host, window, now_ns):
-        _refuse(held, 'it is too old: what was booked at its time is not '
-                      f'known any more ({CHECKABLE_NS // purge.DAY_NS} days '
-                      'are)', _DISCARD)
+    unknown = _unknowable(connection, held, host, window, now_ns)
+    if unknown is not None:
+        _refuse(held, unknown, _DISCARD)
     booked = _booked(connection, host, window)
     if booked:
         _refuse(held, 'it overlaps what is booked: its boottime is '
@@ -66,9 +65,19 @@ def release(connection: sa.Connection, record_id: int, now_ns: int,
         window = accounts.without_users(window)
     stream = _stream(connection, held, host)
     notes = _settle_gaps(connection, held, host, stream, window, now_ns)
-    _book(connection, host, window)
+    newest = (host.last_window_end_ns is None
+              or host.last_window_end_ns < min(window.end_ns, now_ns))
+    # Nova is asked by the collectors, which learn unknown owners later.
+    added = buckets.Added(lambda instance_id: None)
+    added.add(window)
+    ids = accounts.ids(connection, added.recipients())
+    added.write_own(connection, host.id, ids, newest=newest)
     _follow(connection, host, stream, window, now_ns)
+    if newest:
+        _lead(connection, host, window, now_ns, actor)
     _decide(connection, held, models.RELEASED, now_ns, actor, reason, window)
+    # Most shared rows last, as booking does: others wait for them.
+    added.write_shared(connection, host.site_id, host.boundary, ids)
     return notes
 
 
@@ -186,17 +195,49 @@ def _stream(connection: sa.Connection, held: sa.Row[Any],
         table.c.public_key == held.public_key)).one_or_none()
 
 
-def _checkable(connection: sa.Connection, held: sa.Row[Any],
-               host: sa.Row[Any], window: samples.Window,
-               now_ns: int) -> bool:
-    """Whether it is known what a window would overlap."""
+def _unknowable(connection: sa.Connection, held: sa.Row[Any],
+                host: sa.Row[Any], window: samples.Window,
+                now_ns: int) -> str | None:
+    """Why it is not known what a window would overlap; None: it is."""
     boots = models.boots
     until_ns = connection.scalar(
         sa.select(boots.c.boottime_end_ns).where(
             boots.c.host_id == host.id, boots.c.boot_id == window.boot_id))
-    return (until_ns is None or until_ns <= window.boottime_start_ns
-            or min(held.received_ns, window.start_ns)
-            >= now_ns - CHECKABLE_NS)
+    if until_ns is None or until_ns <= window.boottime_start_ns:
+        return None
+    if min(held.received_ns, window.start_ns) < now_ns - CHECKABLE_NS:
+        return ('it is too old: what was booked at its time is not known any '
+                f'more ({CHECKABLE_NS // purge.DAY_NS} days are)')
+    if _before_spans(connection, host, window):
+        return ('what was booked at its time is not known: it is from before '
+                'records were signed')
+    return None
+
+
+def _before_spans(connection: sa.Connection, host: sa.Row[Any],
+                  window: samples.Window) -> bool:
+    """Whether a window may be of a time whose booked spans were not kept.
+
+    They are kept since records are signed.  What was booked before that
+    came by a stream without a key, and each boot was booked in order: it is
+    before the first span that is known of the boot.
+    """
+    streams, acknowledged = models.streams, models.acknowledged
+    of_host = acknowledged.join(
+        streams, streams.c.id == acknowledged.c.stream_id)
+    # A day: clocks may have been set.
+    if connection.execute(
+            sa.select(acknowledged.c.sequence).select_from(of_host).where(
+                streams.c.host_id == host.id, streams.c.public_key == '',
+                streams.c.window_end_ns > window.start_ns - purge.DAY_NS,
+                acknowledged.c.boot_id.is_(None)).limit(1)).first() is None:
+        return False
+    first_ns = connection.scalar(
+        sa.select(sa.func.min(acknowledged.c.boottime_start_ns))
+        .select_from(of_host).where(
+            streams.c.host_id == host.id,
+            acknowledged.c.boot_id == window.boot_id))
+    return first_ns is None or window.boottime_start_ns < first_ns
 
 
 def _booked(connection: sa.Connection, host: sa.Row[Any],
@@ -234,16 +275,25 @@ def _unknown(connection: sa.Connection, held: sa.Row[Any],
     window = _window(held)
     if window is None:
         if _was_its_turn(connection, held, host):
-            return [(held.start_ns, held.end_ns)], []
-    elif _checkable(connection, held, host, window, now_ns):
+            late_ns = _late(held, held.end_ns)
+            return [(max(0, held.start_ns - late_ns),
+                     held.end_ns - late_ns)], []
+    elif _unknowable(connection, held, host, window, now_ns) is None:
         # By boottime: a clock that was set tells less.
-        ahead_ns = window.end_ns - window.boottime_end_ns
+        ahead_ns = (window.end_ns - _late(held, window.end_ns)
+                    - window.boottime_end_ns)
         return [(max(0, start_ns + ahead_ns), end_ns + ahead_ns)
                 for start_ns, end_ns in _without(
                     window.boottime_start_ns, window.boottime_end_ns,
                     _booked(connection, host, window))], []
     return [], ['whether something else covers its time is not known: no gap '
                 'is stated']
+
+
+def _late(held: sa.Row[Any], end_ns: int) -> int:
+    """By how much a record ends too late: it was over when it came."""
+    return (0 if end_ns <= held.received_ns + judgement.AHEAD_NS
+            else end_ns - held.received_ns)
 
 
 def _was_its_turn(connection: sa.Connection, held: sa.Row[Any],
@@ -305,21 +355,11 @@ def _settle_gaps(connection: sa.Connection, held: sa.Row[Any],
     return notes
 
 
-def _book(connection: sa.Connection, host: sa.Row[Any],
-          window: samples.Window) -> None:
-    # Nova is asked by the collectors, which learn unknown owners later.
-    added = buckets.Added(lambda instance_id: None)
-    added.add(window)
-    ids = accounts.ids(connection, added.recipients())
-    added.write_own(connection, host.id, ids)
-    added.write_shared(connection, host.site_id, host.boundary, ids)
-
-
 def _follow(connection: sa.Connection, host: sa.Row[Any],
             stream: sa.Row[Any] | None, window: samples.Window,
             now_ns: int) -> None:
     """Let what comes later know how far the host is booked."""
-    boots, streams, hosts = models.boots, models.streams, models.hosts
+    boots, streams = models.boots, models.streams
     until_ns = connection.scalar(
         sa.select(boots.c.boottime_end_ns).where(
             boots.c.host_id == host.id, boots.c.boot_id == window.boot_id))
@@ -334,13 +374,20 @@ def _follow(connection: sa.Connection, host: sa.Row[Any],
             sa.update(streams).where(streams.c.id == stream.id)
             .values(window_end_ns=end_ns,
                     machine_id=stream.machine_id or window.machine_id))
-    if (host.last_window_end_ns is None
-            or host.last_window_end_ns < end_ns):
-        connection.execute(
-            sa.update(hosts).where(hosts.c.id == host.id).values(
-                **writes.said_by(window), machine_id=window.machine_id,
-                last_window_start_ns=min(window.start_ns, now_ns),
-                last_window_end_ns=end_ns))
+
+
+def _lead(connection: sa.Connection, host: sa.Row[Any],
+          window: samples.Window, now_ns: int, actor: audit.Actor) -> None:
+    """Let the host be what its newest window says."""
+    hosts = models.hosts
+    connection.execute(
+        sa.update(hosts).where(hosts.c.id == host.id).values(
+            **writes.said_by(window), machine_id=window.machine_id,
+            last_window_start_ns=min(window.start_ns, now_ns),
+            last_window_end_ns=min(window.end_ns, now_ns)))
+    audit.write(connection, actor, now_ns, *writes.changes_of(
+        host.name, (host.policy, host.idle_kind, host.idle_power_uw),
+        window))
 
 
 def _decide(connection: sa.Connection, held: sa.Row[Any], state: str,

@@ -108,6 +108,10 @@ def _strange(window: samples.Window) -> str | None:
     if not 0 < window.window_seconds <= units.BUCKET_SECONDS:
         return (f'its windows are of {window.window_seconds} s, not of 1 to '
                 f'{units.BUCKET_SECONDS}')
+    if window.boottime_end_ns == window.boottime_start_ns and any(
+            part.measured_uj or part.measured_ns for part in window.parts):
+        # It would overlap nothing, and could be booked any number of times.
+        return 'it measured something in no time: its boottime stands still'
     if max(len(window.version), len(window.alarm)) > 255:
         return 'its version or alarm is longer than 255 characters'
     return unclean(

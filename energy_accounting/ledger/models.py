@@ -270,8 +270,8 @@ host_buckets = sa.Table(
     'host_buckets', metadata,
     # measured_ns: time the meters covered, backfilled_ns of it included;
     # capacity_ns: online threads times that time; idle_uj: the idle part of
-    # the package energy; policy and idle_*: of the newest window that added
-    # to it.
+    # the package energy; policy and idle_*: of the window that was booked
+    # last in its turn; what is released later does not change them.
     _key('host_id'),
     _key('bucket'),
     _number('measured_ns'),

@@ -273,10 +273,19 @@ class _Call:
             return samples.DUPLICATE  # It was not lost on the way here.
         if self._held.has(self._connection, record):
             return samples.DUPLICATE
-        return self._hold(
-            record, record.problem or received.Problem(
-                received.CONFLICT, 'another record was acknowledged as '
-                                   f'number {record.sequence}'))
+        return self._hold(record, self._another(record))
+
+    def _another(self, record: received.Record) -> received.Problem:
+        """Why a record is not booked whose number another one has."""
+        stranger = self._stranger(record)
+        if stranger is not None and stranger.code == received.KEY:
+            return stranger
+        if record.window is None and record.problem is not None:
+            return record.problem
+        text = f'another record was acknowledged as number {record.sequence}'
+        if record.problem is not None:
+            text += f'; {record.problem.text}'
+        return received.Problem(received.CONFLICT, text)
 
     def _stranger(self, record: received.Record) -> received.Problem | None:
         """Why a record is not the host's own, or not yet."""
@@ -353,18 +362,9 @@ class _Call:
 
     def _note_what_counts(self, window: samples.Window) -> None:
         """Keep that the policy or the idle value is another from here on."""
-        policy, *idle = self._counts
-        counts = (window.policy, window.idle_kind, window.idle_power_uw)
-        if counts[0] != policy:
-            self._changes.append(audit.Change(
-                audit.POLICY, self._host.name, {'policy': policy},
-                {'policy': window.policy}))
-        if counts[1:] != tuple(idle):
-            self._changes.append(audit.Change(
-                audit.IDLE, self._host.name,
-                dict(zip(_IDLE, idle, strict=True)),
-                dict(zip(_IDLE, counts[1:], strict=True))))
-        self._counts = counts
+        self._changes += changes_of(self._host.name, self._counts, window)
+        self._counts = (window.policy, window.idle_kind,
+                        window.idle_power_uw)
 
     def _says_why(self, record: received.Record, window: samples.Window,
                   skipped_ns: int) -> bool:
@@ -490,6 +490,25 @@ class _Call:
             self._connection.execute(
                 sa.update(models.hosts)
                 .where(models.hosts.c.id == self._host.id).values(values))
+
+
+def changes_of(host: str, was: tuple[str | None, str | None, int | None],
+               window: samples.Window) -> list[audit.Change]:
+    """What is kept when the policy or the idle value becomes another's.
+
+    :param was: policy, kind and value of the idle power that counted.
+    """
+    found = []
+    policy, *idle = was
+    if window.policy != policy:
+        found.append(audit.Change(audit.POLICY, host, {'policy': policy},
+                                  {'policy': window.policy}))
+    became = [window.idle_kind, window.idle_power_uw]
+    if became != idle:
+        found.append(audit.Change(
+            audit.IDLE, host, dict(zip(_IDLE, idle, strict=True)),
+            dict(zip(_IDLE, became, strict=True))))
+    return found
 
 
 def said_by(window: samples.Window) -> dict[str, Any]:

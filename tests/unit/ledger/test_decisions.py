@@ -7,6 +7,8 @@ import dataclasses
 import json
 from typing import Any
 
+import sqlalchemy as sa
+
 from energy_accounting import collector, errors, samples, signing, units
 from energy_accounting.ledger import (
     audit,
@@ -504,7 +506,111 @@ class TestWhatIsMeasured(DecisionCase):
                          (found.quarantined_uj, found.disputed_uj))
 
 
+class TestBeforeKeys(DecisionCase):
+    """What was booked when records were not signed is not known in detail."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.book(records.window(1), records.window(2))
+        # As an upgrade leaves it.
+        self.database.write(lambda connection: (
+            connection.execute(models.acknowledged.update().values(
+                boot_id=None, boottime_start_ns=None,
+                boottime_end_ns=None)),
+            connection.execute(models.streams.update().values(
+                public_key=''))))
+        # All is sent again, for the signed stream is a new one.
+        self.assertEqual((['quarantined', 'quarantined', 'booked'], 4),
+                         self.book(*(records.window(number)
+                                     for number in (1, 2, 3))))
+
+    def test_what_was_booked_before_is_booked_again(self) -> None:
+        self.refused('before records were signed', 1)
+        self.refused('before records were signed', 2)
+        self.assert_balance(3, 0, 2)
+
+    def test_what_was_booked_before_becomes_a_gap(self) -> None:
+        note, = self.discard(1)
+        self.assertIn('not known', note)
+        self.assertEqual([], self.gaps())
+
+    def test_what_came_since_cannot_be_released(self) -> None:
+        self.book(hungry(4), records.window(5))
+        self.release(4)
+        self.assertEqual(4 * 1700 + 10 ** 9 + 320, self.balance().zones_uj)
+
+    def test_another_boot_after_a_while_cannot_be_released(self) -> None:
+        self.now_ns += 3 * purge.DAY_NS
+        later = {'boot_id': 'boot-2'}
+        for number, make in ((4, hungry), (5, records.window)):
+            self.book(make(number, start_ns=records.START_NS + 2
+                           * purge.DAY_NS + number * records.MINUTE_NS,
+                           **later))
+        self.release(4)
+        self.assertEqual(4 * 1700 + 10 ** 9 + 320, self.balance().zones_uj)
+
+
+class TestWhatIsSaid(DecisionCase):
+    """Policy and idle value of a bucket and of a host."""
+
+    def said(self, table: Any) -> set[Any]:
+        return {(row.policy, row.idle_power_uw) for row in self.rows(table)}
+
+    def test_an_older_window_rewrites_what_its_bucket_says(self) -> None:
+        self.book(records.window(1), hungry(2, policy='old/1',
+                                            idle_power_uw=7))
+        self.book(records.window(3))
+        before = self.said(models.host_buckets)
+        self.release(2)
+        self.assertEqual(before, self.said(models.host_buckets))
+        self.assertEqual(before, self.said(models.hosts))
+
+    def test_a_release_changes_a_host_and_nobody_knows(self) -> None:
+        self.book(records.window(1), hungry(2, policy='new/1',
+                                            idle_power_uw=7))
+        self.release(2)
+        self.assertEqual({('new/1', 7)}, self.said(models.hosts))
+        self.assertEqual({('new/1', 7)}, self.said(models.host_buckets))
+        self.assertEqual(
+            [(kind, 'an operator') for kind in (audit.POLICY, audit.IDLE)],
+            [(row.kind, row.actor) for row in self.rows(models.audit)
+             if row.kind in (audit.POLICY, audit.IDLE)][-2:])
+
+
+class TestShared(DecisionCase):
+    def test_others_wait_for_rows_that_are_shared(self) -> None:
+        self.book(hungry(1))
+        seen = []
+        sa.event.listen(
+            self.database.engine, 'before_cursor_execute',
+            lambda connection, cursor, statement, *rest: seen.append(
+                statement))
+        self.release()
+        written = [one.split()[2] for one in seen
+                   if one.startswith('INSERT INTO')]
+        self.assertEqual('project_buckets', written[-1])
+
+
 class TestDiscard(DecisionCase):
+    def test_a_gap_lies_in_a_future_that_a_record_claims(self) -> None:
+        body = json.loads(samples.payload(records.window(3)))
+        year_ns = 365 * purge.DAY_NS
+        body |= {'start_ns': body['start_ns'] + year_ns,
+                 'end_ns': body['end_ns'] + year_ns}
+        unread = json.loads(json.dumps(body))
+        unread['parts'][0]['shares'][0][6] = -1
+        unread['sequence'] = 4
+        self.book(records.window(1), records.window(
+            2, start_ns=records.START_NS + year_ns,
+            boottime_start_ns=1001 * records.MINUTE_NS,
+            boottime_end_ns=1002 * records.MINUTE_NS))
+        self.book(json.dumps(body), json.dumps(unread))
+        for sequence, code in ((2, 'future'), (3, 'future'), (4, 'schema')):
+            self.assertEqual(code, self.held(sequence).code)
+            self.discard(sequence)
+        # When they came.
+        self.assertEqual([('discarded', 59.0, 60.0)], self.gaps())
+
     def test_energy_that_was_not_believed_stays_in_quarantine(self) -> None:
         self.book(records.window(1), crooked(2), records.window(3))
         self.assertEqual([], self.discard(2))

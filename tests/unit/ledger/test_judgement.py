@@ -40,6 +40,13 @@ class TestImplausible(booking.BookingCase):
                          because='more than 100 W, which is what its '
                                  'notifier says')
 
+    def test_energy_without_time_is_booked(self) -> None:
+        # It overlaps nothing: each stream could have it booked once.
+        self.assert_quarantined(
+            self.drawing(WATT, boottime_end_ns=1000 * records.MINUTE_NS),
+            because='boottime stands still')
+        self.assertEqual('schema', self.rows(models.quarantine)[-1].code)
+
     def test_the_bound_is_not_that_of_a_wrap(self) -> None:
         # What a notifier takes for a wrap, a collector believes.
         self.assertEqual((['booked'], 2), self.book(self.drawing(

@@ -87,6 +87,23 @@ class TestKeys(booking.BookingCase):
         host, = self.rows(models.hosts)
         self.assertNotEqual(STRANGER.key, host.public_key)
 
+    def test_a_stranger_raises_no_alarm_under_a_used_number(self) -> None:
+        self.book(records.window(1))
+        self.strange(records.window(1))
+        self.database.write(lambda connection: connection.execute(
+            models.hosts.update().values(alarm=None)))
+        self.assertEqual((['quarantined'], 2),
+                         self.strange(records.window(1, version='forged')))
+        self.assertEqual(['key', 'key'], self.codes())
+        host, = self.rows(models.hosts)
+        self.assertIn(STRANGER.key, host.alarm)
+
+    def test_a_used_number_counts_as_measured_for_its_sum(self) -> None:
+        self.book(records.window(1))
+        self.book(records.window(1, [records.share(active_uj=1 << 61)]))
+        self.assertEqual(['conflict'], self.codes())
+        self.assertIn('more energy', self.rows(models.quarantine)[0].reason)
+
     def test_a_stream_belongs_to_two_keys(self) -> None:
         self.strange(records.window(1))
         host, = self.rows(models.hosts)
