@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the console scripts call: one thin function for each.
 
-Here an error of ours becomes one line on stderr and exit status 1, and a
+Here an error of ours becomes one line on stderr and an exit status, and a
 part that is not installed becomes the command that installs it.  Nothing
 is imported before it is needed, so that these messages can be given at
 all.
@@ -35,9 +35,8 @@ def manage() -> int:
     def run() -> Any:
         from energy_accounting import manage as implementation
         return implementation.main()
-    # 1 is an answer of it.
-    return _guarded('collector', run,
-                    failed=2 if 'reconcile' in sys.argv[1:] else 1)
+    # 1 is an answer: that Nova and the ledger differ.
+    return _guarded('collector', run, failed=2)
 
 
 def status() -> int:

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from energy_accounting import errors, samples, signing, units
+from energy_accounting import errors, samples, signing
 from energy_accounting.ledger import (
     accounts,
     engine,
@@ -24,7 +24,6 @@ from energy_accounting.ledger import (
 
 LOG = logging.getLogger(__name__)
 
-DAY_NS = 24 * 3600 * units.NS_PER_S
 
 
 

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """``energy-accounting-manage``: what an operator does to the database.
 
-Reads the command line and calls; what is done stands in ``ledger`` and
-``reconcile``.
+Reads the command line, calls and prints; what is done stands in ``ledger``
+and ``reconcile``.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import importlib.metadata
+import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -126,7 +128,7 @@ def _reconcile(conf: cfg.ConfigOpts) -> int:
                 nova.actions(instance.instance_id), from_ns, until_ns,
                 instance.state),
             found.unmeasured_ns, found.before))
-    shown = reconcile.as_json if given.format == 'json' else reconcile.as_text
+    shown = as_json if given.format == 'json' else as_text
     print(shown(result, period, allowed_ns, found.complete_ns))
     return 0 if result.agreed else 1
 
@@ -178,3 +180,75 @@ def _quarter(name: str, text: str, now_ns: int) -> int:
             'the future; give minute 00, 15, 30 or 45 of a time that has '
             'passed')
     return moment_ns
+
+
+# --- reconcile, in words ----------------------------------------------------
+
+COLUMNS = ('kind', 'instance_id', 'project_id', 'nova', 'seen', 'cause',
+           'state', 'hosts')
+
+
+def as_json(result: reconcile.Result, period: reconcile.Period,
+            allowed_ns: int, complete_ns: int | None) -> str:
+    """The whole of it for programs."""
+    return json.dumps({
+        **_facts(result, period, allowed_ns, complete_ns),
+        'differences': [{**dataclasses.asdict(one),
+                         'expected': one.expected}
+                        for one in result.differences]}, indent=1)
+
+
+def as_text(result: reconcile.Result, period: reconcile.Period,
+            allowed_ns: int, complete_ns: int | None) -> str:
+    """A table of what differs, and a line that sums it up."""
+    lines = []
+    if result.differences:
+        rows = [COLUMNS, *(
+            tuple(_cell(getattr(one, name)) for name in COLUMNS)
+            for one in result.differences)]
+        widths = [max(map(len, column))
+                  for column in zip(*rows, strict=True)]
+        lines += ['  '.join(
+            text.ljust(width) for text, width
+            in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines.append('')
+    facts = _facts(result, period, allowed_ns, complete_ns)
+    if any(one.cause == reconcile.STOPPED for one in result.differences):
+        lines.append('stopped: Nova counts a server that has no process; '
+                     'it reserves nothing and is not seen')
+    if any(one.cause == reconcile.RELAUNCHED for one in result.differences):
+        lines.append('relaunched: Nova counts from the newest launch '
+                     '(rebuild, resize, rescue, unshelve) only')
+    if complete_ns is None or complete_ns < period.end_ns:
+        lines.append(
+            'not every host has reported to the end of this time: '
+            f'complete until {facts["complete_until"] or "unknown"}')
+    lines.append(
+        f'{"agreed" if result.agreed else "differs"}: '
+        f'{result.instances} instances, {facts["nova_hours"]} h in Nova, '
+        f'{facts["seen_hours"]} h of them seen; '
+        f'{facts["unexplained"]} differences, {facts["expected"]} more as '
+        f'expected (tolerance {facts["tolerance_seconds"]} s)')
+    return '\n'.join(lines)
+
+
+def _facts(result: reconcile.Result, period: reconcile.Period, allowed_ns: int,
+           complete_ns: int | None) -> dict[str, Any]:
+    expected = sum(one.expected for one in result.differences)
+    return {
+        'start': units.iso(units.moment(period.start_ns)),
+        'end': units.iso(units.moment(period.end_ns)),
+        'complete_until': None if complete_ns is None
+        else units.iso(units.moment(complete_ns)),
+        'tolerance_seconds': allowed_ns // units.NS_PER_S,
+        'agreed': result.agreed, 'instances': result.instances,
+        'nova_hours': reconcile.hours(result.nova_ns),
+        'seen_hours': reconcile.hours(result.seen_ns),
+        'unexplained': len(result.differences) - expected,
+        'expected': expected}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ','.join(value) or '-'
+    return '-' if value is None else str(value)

@@ -14,7 +14,7 @@ import decimal
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from keystoneauth1 import adapter as ksa_adapter
 from keystoneauth1 import exceptions as ksa_exceptions
@@ -23,7 +23,7 @@ from novaclient import client as nova_client
 from novaclient import exceptions as nova_exceptions
 from oslo_config import cfg
 
-from energy_accounting import errors, reconcile, units
+from energy_accounting import errors, units
 from energy_accounting.ledger import accounts, engine, identities
 
 LOG = logging.getLogger(__name__)
@@ -38,6 +38,25 @@ DELETED_NS = 48 * HOUR_NS
 # An instance that Nova does not know is asked for ever more rarely.
 MAX_PATIENCE_NS = 24 * HOUR_NS
 MAX_UNKNOWN = 100_000
+
+
+class InNova(NamedTuple):
+    """An instance as Nova's usage has it.
+
+    :ivar ns: the time Nova counts for it within the period.
+    :ivar state: Nova's state now; ``terminated`` when it is gone.
+    :ivar started_ns, ended_ns: its life; ended_ns None while it lasts.
+    """
+
+    instance_id: str
+    name: str
+    project_id: str
+    flavor: str
+    vcpus: int
+    ns: int
+    state: str
+    started_ns: int | None
+    ended_ns: int | None
 
 
 class Directory(Protocol):
@@ -106,7 +125,7 @@ class Nova:
                 f'{type(error).__name__}: {error}') from error
 
     def usage(self, start: datetime.datetime, end: datetime.datetime,
-              ) -> Iterator[reconcile.InNova]:
+              ) -> Iterator[InNova]:
         """Every instance that Nova counts in a time, and how long.
 
         What os-simple-tenant-usage says, page by page: a project's
@@ -152,10 +171,10 @@ _NOVA_FAILS = (nova_exceptions.ClientException,
 form."""
 
 
-def _in_nova(server: Mapping[str, Any]) -> reconcile.InNova:
+def _in_nova(server: Mapping[str, Any]) -> InNova:
     hours = decimal.Decimal(repr(server['hours']))
     ended = server['ended_at']
-    return reconcile.InNova(
+    return InNova(
         server['instance_id'], server['name'], server['tenant_id'],
         server['flavor'], server['vcpus'],
         int((hours * HOUR_NS).to_integral_value()), server['state'],

@@ -19,13 +19,13 @@ import collections
 import dataclasses
 import decimal
 import functools
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from energy_accounting import units
 
 if TYPE_CHECKING:
+    from energy_accounting import owners
     from energy_accounting.ledger import reserved
 
 # What differs.
@@ -62,25 +62,6 @@ read clocks of different machines.
 _HOUR_NS = 3600 * units.NS_PER_S
 
 
-class InNova(NamedTuple):
-    """An instance as Nova's usage has it.
-
-    :ivar ns: the time Nova counts for it within the period.
-    :ivar state: Nova's state now; ``terminated`` when it is gone.
-    :ivar started_ns, ended_ns: its life; ended_ns None while it lasts.
-    """
-
-    instance_id: str
-    name: str
-    project_id: str
-    flavor: str
-    vcpus: int
-    ns: int
-    state: str
-    started_ns: int | None
-    ended_ns: int | None
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Period:
     """What is compared: nanoseconds since 1970, half open."""
@@ -88,7 +69,7 @@ class Period:
     start_ns: int
     end_ns: int
 
-    def life(self, instance: InNova) -> tuple[int, int]:
+    def life(self, instance: owners.InNova) -> tuple[int, int]:
         """The part of the period in which Nova had an instance."""
         started_ns = instance.started_ns
         ended_ns = instance.ended_ns
@@ -132,7 +113,7 @@ class Answers:
         an hour that began before a moment.
     """
 
-    stopped_ns: Callable[[InNova, int, int], int]
+    stopped_ns: Callable[[owners.InNova, int, int], int]
     unmeasured_ns: Callable[[Sequence[str], int, int], int]
     before: Callable[[str, int], Sequence[reserved.Reserved]]
 
@@ -160,7 +141,7 @@ def tolerance_ns(window_seconds: int) -> int:
     return EDGES * EDGE_WINDOWS * window_seconds * units.NS_PER_S
 
 
-def compare(nova: Iterable[InNova], seen: Iterable[reserved.Reserved],
+def compare(nova: Iterable[owners.InNova], seen: Iterable[reserved.Reserved],
             period: Period, allowed_ns: int, answers: Answers) -> Result:
     """Lay both sides beside each other, instance by instance.
 
@@ -212,7 +193,7 @@ def _unknown_to_nova(instance_id: str, mine: Sequence[reserved.Reserved],
                          hours(time_ns), hosts=_hosts(mine))
 
 
-def _identity(instance: InNova, mine: Sequence[reserved.Reserved],
+def _identity(instance: owners.InNova, mine: Sequence[reserved.Reserved],
               ) -> Iterable[Difference]:
     """Who owns it and what it is, where the two sides do not agree."""
     projects = {row.project_id for row in mine}
@@ -232,7 +213,7 @@ def _identity(instance: InNova, mine: Sequence[reserved.Reserved],
             _hosts(mine))
 
 
-def _hours(instance: InNova, mine: Sequence[reserved.Reserved],
+def _hours(instance: owners.InNova, mine: Sequence[reserved.Reserved],
            time_of: Callable[[Iterable[reserved.Reserved]], int],
            period: Period, allowed_ns: int, answers: Answers,
            ) -> Iterable[Difference]:
@@ -318,75 +299,3 @@ instance has no process, or has one again."""
 
 def _overlap(from_ns: int, until_ns: int, start_ns: int, end_ns: int) -> int:
     return max(0, min(until_ns, end_ns) - max(from_ns, start_ns))
-
-
-# --- in words ---------------------------------------------------------------
-
-COLUMNS = ('kind', 'instance_id', 'project_id', 'nova', 'seen', 'cause',
-           'state', 'hosts')
-
-
-def as_json(result: Result, period: Period, allowed_ns: int,
-            complete_ns: int | None) -> str:
-    """The whole of it for programs."""
-    return json.dumps({
-        **_facts(result, period, allowed_ns, complete_ns),
-        'differences': [{**dataclasses.asdict(one),
-                         'expected': one.expected}
-                        for one in result.differences]}, indent=1)
-
-
-def as_text(result: Result, period: Period, allowed_ns: int,
-            complete_ns: int | None) -> str:
-    """A table of what differs, and a line that sums it up."""
-    lines = []
-    if result.differences:
-        rows = [COLUMNS, *(
-            tuple(_cell(getattr(one, name)) for name in COLUMNS)
-            for one in result.differences)]
-        widths = [max(map(len, column))
-                  for column in zip(*rows, strict=True)]
-        lines += ['  '.join(
-            text.ljust(width) for text, width
-            in zip(row, widths, strict=True)).rstrip() for row in rows]
-        lines.append('')
-    facts = _facts(result, period, allowed_ns, complete_ns)
-    if any(one.cause == STOPPED for one in result.differences):
-        lines.append('stopped: Nova counts a server that has no process; '
-                     'it reserves nothing and is not seen')
-    if any(one.cause == RELAUNCHED for one in result.differences):
-        lines.append('relaunched: Nova counts from the newest launch '
-                     '(rebuild, resize, rescue, unshelve) only')
-    if complete_ns is None or complete_ns < period.end_ns:
-        lines.append(
-            'not every host has reported to the end of this time: '
-            f'complete until {facts["complete_until"] or "unknown"}')
-    lines.append(
-        f'{"agreed" if result.agreed else "differs"}: '
-        f'{result.instances} instances, {facts["nova_hours"]} h in Nova, '
-        f'{facts["seen_hours"]} h of them seen; '
-        f'{facts["unexplained"]} differences, {facts["expected"]} more as '
-        f'expected (tolerance {facts["tolerance_seconds"]} s)')
-    return '\n'.join(lines)
-
-
-def _facts(result: Result, period: Period, allowed_ns: int,
-           complete_ns: int | None) -> dict[str, Any]:
-    expected = sum(one.expected for one in result.differences)
-    return {
-        'start': units.iso(units.moment(period.start_ns)),
-        'end': units.iso(units.moment(period.end_ns)),
-        'complete_until': None if complete_ns is None
-        else units.iso(units.moment(complete_ns)),
-        'tolerance_seconds': allowed_ns // units.NS_PER_S,
-        'agreed': result.agreed, 'instances': result.instances,
-        'nova_hours': hours(result.nova_ns),
-        'seen_hours': hours(result.seen_ns),
-        'unexplained': len(result.differences) - expected,
-        'expected': expected}
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ','.join(value) or '-'
-    return '-' if value is None else str(value)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The facts that travel: readings, ticks, shares, windows.
 
-Plain frozen values and their form on the wire; no arithmetic beyond sums
-and no I/O.  Energy is in integer microjoules, time in integer nanoseconds:
+Plain frozen values, their form on the wire and the bound on counters that
+both ends keep; no arithmetic beyond that and sums, and no I/O.
+Energy is in integer microjoules, time in integer nanoseconds:
 ``boottime_ns`` is CLOCK_BOOTTIME, ``wall_ns`` is since 1970 UTC.
 
 None means "not measured" and is never the same as 0.
@@ -10,13 +11,14 @@ None means "not measured" and is never the same as 0.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from energy_accounting import errors
+from energy_accounting import errors, units
 
 WIRE_MAJOR = 1
 WIRE_MINOR = 0
@@ -41,6 +43,19 @@ DUPLICATE = 'duplicate'
 QUARANTINED = 'quarantined'
 OUT_OF_ORDER = 'out_of_order'
 RESULTS = (BOOKED, DUPLICATE, QUARANTINED, OUT_OF_ORDER)
+
+# A package can exceed its limits for a moment, and RAPL updates in steps.
+_MARGIN_PERCENT = 125
+_SLACK_UJ = 10 * units.UJ_PER_J
+MEMORY_POWER_UW = 300 * units.UJ_PER_J
+"""The most one memory zone draws: 24 modules of 12.5 W, more than any socket
+holds today."""
+
+
+def most_uj(power_uw: int, duration_ns: int) -> int:
+    """The most energy that what draws this power shows in a time."""
+    return (power_uw * duration_ns * _MARGIN_PERCENT
+            // (100 * units.NS_PER_S) + _SLACK_UJ)
 
 
 # --- what is read -----------------------------------------------------------
@@ -326,6 +341,24 @@ class Signed(NamedTuple):
     payload: str
     key: str
     signature: str
+
+
+KEY_BYTES = 32
+"""Of an Ed25519 public key (RFC 8032, section 5.1.5)."""
+
+
+def key_bytes(text: str) -> bytes | None:
+    """A public key of its text; None for anything else.
+
+    Each key has one text only: what encodes the same bytes otherwise is
+    refused too.
+    """
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
+    return raw if (len(raw) == KEY_BYTES
+                   and base64.b64encode(raw).decode() == text) else None
 
 
 # --- the wire ---------------------------------------------------------------

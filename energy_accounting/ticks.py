@@ -24,12 +24,6 @@ TOO_LONG = 'too_long'
 UNREADABLE = 'unreadable'
 ENDED = 'ended'
 
-# A package can exceed its limits for a moment, and RAPL updates in steps.
-_MARGIN_PERCENT = 125
-_SLACK_UJ = 10 * units.UJ_PER_J
-MEMORY_POWER_UW = 300 * units.UJ_PER_J
-"""The most one memory zone draws: 24 modules of 12.5 W, more than any socket
-holds today."""
 # Start times in /proc count in steps of 1/100 s, rounded down.
 _START_STEP_NS = 10_000_000
 # Guests and their parent cgroup are not read in the same instant: of the
@@ -53,7 +47,7 @@ class Limits:
     tick_ns: int
     window_ns: int
     max_power_uw: int
-    memory_power_uw: int = MEMORY_POWER_UW
+    memory_power_uw: int = samples.MEMORY_POWER_UW
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,12 +84,6 @@ class Outcome:
     gaps: tuple[samples.Gap, ...]
     baseline: Baseline
     held: bool = False
-
-
-def most_uj(power_uw: int, duration_ns: int) -> int:
-    """The most energy that what draws this power shows in a time."""
-    return (power_uw * duration_ns * _MARGIN_PERCENT
-            // (100 * units.NS_PER_S) + _SLACK_UJ)
 
 
 def first(reading: samples.HostReading) -> Baseline:
@@ -216,7 +204,7 @@ def _compare(before: samples.HostReading, reading: samples.HostReading,
         energy_uj = zone.counter_uj - previous_uj
         if energy_uj < 0:
             energy_uj += zone.range_uj
-            if zone.range_uj <= 0 or not 0 <= energy_uj <= most_uj(
+            if zone.range_uj <= 0 or not 0 <= energy_uj <= samples.most_uj(
                     power_uw, duration_ns):
                 reason = RESET
         energies_uj[zone.zone] = energy_uj

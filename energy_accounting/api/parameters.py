@@ -18,7 +18,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from energy_accounting import errors, units
+from energy_accounting import errors, samples, units
 from energy_accounting.ledger import models, pages, queries
 
 LONGEST = datetime.timedelta(days=3700)
@@ -29,6 +29,10 @@ _FIRST_YEAR, _LAST_YEAR = 2000, 2100
 # the sums of a large cloud, and no sum of ours is beyond this.
 _BITS = {'sqlite': 63}
 _MOST_BITS = 100
+# Whatever the exponent: what needs more digits, or rounding, is refused.
+_MICRO = decimal.Decimal('1e-6')
+_EXACT = decimal.Context(prec=15, traps=[decimal.InvalidOperation,
+                                         decimal.Inexact])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -185,12 +189,7 @@ def identifier(given: Mapping[str, Any], name: str) -> str:
 
 
 def _public_key(text: str) -> None:
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raw = b''
-    # Each key has one text only.
-    if len(raw) != 32 or base64.b64encode(raw).decode() != text:
+    if samples.key_bytes(text) is None:
         refuse('public_key', f'{text[:64]!r} is not base64 of 32 bytes',
                'give the key that the notifier of the host logs')
 
@@ -198,11 +197,15 @@ def _public_key(text: str) -> None:
 def _microwatts(watts: str | int | decimal.Decimal | None) -> int | None:
     if watts is None:
         return None
-    power = decimal.Decimal(watts).scaleb(6)
-    if not 0 < power < 10 ** 15 or power != power.to_integral_value():
+    try:
+        power = decimal.Decimal(watts).quantize(_MICRO, context=_EXACT)
+    except ArithmeticError:
+        power = decimal.Decimal(0)
+    if power <= 0:
         refuse('max_power_w', f'{str(watts)[:64]!r} is out of range',
-               'give watts above 0 with at most six decimal places')
-    return int(power)
+               'give watts above 0, with at most nine digits before and six '
+               'behind the point')
+    return int(power.scaleb(6))
 
 
 def downtime(body: Mapping[str, str], now: datetime.datetime,

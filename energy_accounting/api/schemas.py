@@ -182,8 +182,9 @@ HOSTS_QUERY = _query({
 
 AUDIT_QUERY = _query({
     'kind': _choice(audit.KINDS, 'what was changed'),
-    'subject': _text('name of a host, id of an instance or of a record'),
-    'actor': _text('id of a user, collector, or manage:NAME'),
+    'subject': _text('name of a host or site, id of an instance or of a '
+                     'record'),
+    'actor': _text('id of a user, or collector'),
     'start': _text('ISO 8601 time with Z or an offset (write + as %2B)'),
     'end': _text('ISO 8601 time with Z or an offset (write + as %2B); not '
                  'included'),

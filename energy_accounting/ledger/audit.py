@@ -19,19 +19,19 @@ from energy_accounting.ledger import models
 
 HOST = 'host'
 KEY = 'key'
+SITE = 'site'
 IDLE = 'idle'
 POLICY = 'policy'
 CLAIM = 'claim'
 QUARANTINE = 'quarantine'
 DOWNTIME = 'downtime'
-KINDS = (HOST, KEY, IDLE, POLICY, CLAIM, QUARANTINE, DOWNTIME)
+KINDS = (HOST, KEY, SITE, IDLE, POLICY, CLAIM, QUARANTINE, DOWNTIME)
 
 
 class Actor(NamedTuple):
     """Who acts.
 
-    :ivar name: a user id, ``collector``, ``standalone``, or
-        ``manage:NAME`` of a user of the machine.
+    :ivar name: a user id, ``collector`` or ``standalone``.
     :ivar request_id: of the request to the API, if it was one.
     """
 
@@ -46,7 +46,8 @@ class Change(NamedTuple):
     """What changed: plain JSON values, None where there was nothing.
 
     :ivar kind: one of :data:`KINDS`.
-    :ivar subject: which: the name of a host, the id of an instance.
+    :ivar subject: which: the name of a host or site, the id of an
+        instance.
     """
 
     kind: str

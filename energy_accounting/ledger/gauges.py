@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from energy_accounting.ledger import hosts, models
+from energy_accounting.ledger import hosts, models, wide_sums
 
 _REASONS = 50
 
@@ -28,7 +28,7 @@ class Gauges:
         code.
     :ivar gaps: how many are kept, by reason.
     :ivar acknowledged: records that streams have stepped over, whatever
-        became of them.
+        became of them; of streams of which a window was booked.
     """
 
     hosts_by_state: Mapping[str, int]
@@ -64,9 +64,18 @@ def read(connection: sa.Connection, now_ns: int) -> Gauges:
         # Reasons are words of hosts: a few are enough to look at.
         _pairs(connection, sa.select(gaps.reason, count).group_by(
             gaps.reason).order_by(count.desc()).limit(_REASONS)),
-        int(connection.scalar(sa.select(
-            sa.func.sum(models.streams.c.sequence))) or 0),
-        hosts.complete_until(connection))
+        _acknowledged(connection), hosts.complete_until(connection))
+
+
+def _acknowledged(connection: sa.Connection) -> int:
+    """Numbers are words of whoever sends; of strangers none counts."""
+    streams = models.streams.c
+    sums = wide_sums.WideSums(connection.dialect.name)
+    row = connection.execute(
+        sa.select(*sums.of('sequence', streams.sequence))
+        .where(streams.public_key != '',
+               streams.window_end_ns.is_not(None))).mappings().one()
+    return sums.value(row, 'sequence') or 0
 
 
 def _pairs(connection: sa.Connection, query: sa.Select[Any],

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import collections
 
-from energy_accounting import samples, ticks, units
+from energy_accounting import samples, units
 from energy_accounting.ledger import received
 
 AHEAD_NS = 300 * units.NS_PER_S
@@ -190,7 +190,7 @@ def _power(part: samples.Part, max_power_uw: int | None,
     memory_uj = sum(share.memory_uj or 0 for share in part.shares)
     memories = sum(zone.startswith('dram') for zone in part.zones_uj)
     bounds = [('memory zones', memory_uj,
-               max(1, memories) * ticks.MEMORY_POWER_UW, 'a memory zone can '
+               max(1, memories) * samples.MEMORY_POWER_UW, 'a memory zone can '
                'draw', 'look at the memory counters of the host')]
     if max_power_uw:
         bounds.append((
@@ -198,7 +198,7 @@ def _power(part: samples.Part, max_power_uw: int | None,
             'look at the counters of the host; if it really draws that, say '
             'so (energy host set --max-power)'))
     for name, energy_uj, power_uw, said, remedy in bounds:
-        if energy_uj > ticks.most_uj(power_uw, part.measured_ns):
+        if energy_uj > samples.most_uj(power_uw, part.measured_ns):
             return (f'the {name} of part {part.bucket} used '
                     f'{energy_uj} uJ in {_seconds(part.measured_ns)} s, more '
                     f'than {power_uw // units.UJ_PER_J} W, which is what '

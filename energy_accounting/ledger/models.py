@@ -368,8 +368,8 @@ quarantine = sa.Table(
 
 audit = sa.Table(
     'audit', metadata,
-    # Who changed what.  actor: a user id, 'collector', or 'manage:NAME' of
-    # a user of the machine.  was, became: JSON; NULL: nothing.
+    # Who changed what.  actor: a user id, 'standalone', or 'collector'.
+    # was, became: JSON; NULL: nothing.
     _id(),
     _number('at_ns'),
     _text('actor'),

@@ -67,7 +67,7 @@ def _change(connection: sa.Connection, by: By, row: sa.Row[Any],
             given: Mapping[str, Any]) -> None:
     values: dict[str, Any] = {}
     if 'site' in given:
-        values['site_id'] = _site_id(connection, row, given['site'],
+        values['site_id'] = _site_id(connection, by, row, given['site'],
                                      given.get('region'))
     state = given.get('state', row.state)
     if state != row.state:
@@ -133,15 +133,15 @@ def _only_key(connection: sa.Connection, row: sa.Row[Any]) -> str | None:
     return keys[0] if keys else None
 
 
-def _site_id(connection: sa.Connection, row: sa.Row[Any], name: str,
-             region: str | None) -> int:
+def _site_id(connection: sa.Connection, by: By, row: sa.Row[Any],
+             name: str, region: str | None) -> int:
     """The site a host is to have; made when there is none."""
     sites = models.sites
     query = sa.select(sites).where(sites.c.name == name).with_for_update()
     site = connection.execute(query).one_or_none()
     if site is None:
         bulk.insert_missing(connection, sites, [
-            {'name': name, 'region': region}])
+            {'name': name, 'region': None}])
         site = connection.execute(query).one()
     if row.last_window_end_ns is not None and site.id != row.site_id:
         raise errors.Conflict(
@@ -158,6 +158,8 @@ def _site_id(connection: sa.Connection, row: sa.Row[Any], name: str,
                 'out, or give another site')
         connection.execute(sa.update(sites).where(sites.c.id == site.id)
                            .values(region=region))
+        audit.write(connection, by.actor, by.at_ns, audit.Change(
+            audit.SITE, name, {'region': None}, {'region': region}))
     return int(site.id)
 
 

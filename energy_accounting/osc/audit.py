@@ -20,11 +20,10 @@ class ListAudit(command.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         for name, what in (
-                ('kind', 'host, key, idle, policy, claim, quarantine or '
-                         'downtime'),
-                ('subject', 'of this host, instance or record'),
-                ('actor', 'made by this user id, by collector or by '
-                          'manage:NAME')):
+                ('kind', 'host, key, site, idle, policy, claim, quarantine '
+                         'or downtime'),
+                ('subject', 'of this host, site, instance or record'),
+                ('actor', 'made by this user id, or by collector')):
             parser.add_argument(f'--{name}', metavar=f'<{name}>',
                                 help=f'Only changes: {what}')
         for name in ('start', 'end'):
@@ -33,7 +32,8 @@ class ListAudit(command.Lister):
                 help='Only changes '
                      + ('since' if name == 'start' else 'before')
                      + ' this ISO 8601 time with Z or an offset')
-        parser.add_argument('--limit', metavar='<count>', type=int,
+        parser.add_argument('--limit', metavar='<count>',
+                            type=common.positive,
                             help='At most so many')
         return parser
 

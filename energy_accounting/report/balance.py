@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from energy_accounting import samples, units
+from energy_accounting.report import times
 
 if TYPE_CHECKING:
     from energy_accounting.ledger import balance as ledger
@@ -38,8 +39,8 @@ def sheet(balance: ledger.Balance) -> dict[str, Any]:
         **found,
         'service_by_name': _by_name(balance, samples.SERVICE),
         'unallocated_by_reason': _by_name(balance, samples.UNALLOCATED),
-        'gaps': [{'host': host, 'zone': zone, 'start': _iso(start_ns),
-                  'end': None if end_ns is None else _iso(end_ns),
+        'gaps': [{'host': host, 'zone': zone, 'start': times.iso(start_ns),
+                  'end': times.iso(end_ns),
                   'reason': reason}
                  for host, zone, start_ns, end_ns, reason in balance.gaps],
         **(dict.fromkeys(('projects_uj', 'projects_kwh'))
@@ -59,7 +60,3 @@ def _by_name(balance: ledger.Balance, wanted: str) -> dict[str, Any]:
                 balance.booked_uj.items(),
                 key=lambda item: (item[0][0], item[0][1] or ''))
             if kind == wanted}
-
-
-def _iso(wall_ns: int) -> str:
-    return units.iso(units.moment(wall_ns))

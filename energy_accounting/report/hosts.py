@@ -7,7 +7,7 @@ import decimal
 from typing import TYPE_CHECKING, Any
 
 from energy_accounting import units
-from energy_accounting.report import shares
+from energy_accounting.report import shares, times
 
 if TYPE_CHECKING:
     from energy_accounting.ledger import hosts as ledger
@@ -23,8 +23,8 @@ def row(host: ledger.HostState, now_ns: int) -> dict[str, Any]:
     return {
         'name': host.name, 'state': host.state, 'site': host.site,
         'region': host.region, 'boundary': host.boundary,
-        'last_window_start': _iso(host.last_window_start_ns),
-        'last_window_end': _iso(end_ns),
+        'last_window_start': times.iso(host.last_window_start_ns),
+        'last_window_end': times.iso(end_ns),
         'lag_seconds': None if end_ns is None
         else max(now_ns - end_ns, 0) // units.NS_PER_S,
         'coverage': coverage(host, units.bucket_of(now_ns)),
@@ -35,9 +35,9 @@ def row(host: ledger.HostState, now_ns: int) -> dict[str, Any]:
         'alarm': host.alarm,
         'expected': host.state == ENROLLED and not _in_downtime(host, now_ns),
         'late': host.late,
-        'enrolled_at': _iso(host.enrolled_at_ns),
+        'enrolled_at': times.iso(host.enrolled_at_ns),
         'retired_at': None if host.state == ENROLLED
-        else _iso(host.retired_at_ns),
+        else times.iso(host.retired_at_ns),
         'public_key': host.public_key,
         'presented_keys': list(host.presented_keys),
         'window_seconds': host.window_seconds,
@@ -49,8 +49,8 @@ def row(host: ledger.HostState, now_ns: int) -> dict[str, Any]:
 
 def downtime(planned: ledger.Downtime) -> dict[str, Any]:
     """A downtime of a host."""
-    return {'id': planned.id, 'start': _iso(planned.start_ns),
-            'end': _iso(planned.end_ns), 'reason': planned.reason}
+    return {'id': planned.id, 'start': times.iso(planned.start_ns),
+            'end': times.iso(planned.end_ns), 'reason': planned.reason}
 
 
 def _in_downtime(host: ledger.HostState, now_ns: int) -> bool:
@@ -85,7 +85,3 @@ def _watts(power_uw: int | None) -> str | None:
     return None if power_uw is None else format(
         decimal.Decimal(power_uw).scaleb(-6)
         .quantize(decimal.Decimal('1e-6')), 'f')
-
-
-def _iso(wall_ns: int | None) -> str | None:
-    return None if wall_ns is None else units.iso(units.moment(wall_ns))

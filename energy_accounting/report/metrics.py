@@ -61,8 +61,8 @@ def families(found: ledger.Gauges, now_ns: int) -> Iterator[Family]:
                  _by_word(found.gaps))
     yield Family(
         PREFIX + 'records_acknowledged', COUNTER,
-        'Records of all streams that were booked, quarantined or stated '
-        'lost.', (), {(): found.acknowledged})
+        'Records that were booked, quarantined or stated lost, of streams '
+        'of which a window was booked.', (), {(): found.acknowledged})
     if found.complete_until_ns is not None:
         yield Family(
             PREFIX + 'complete_until_timestamp_seconds', GAUGE,

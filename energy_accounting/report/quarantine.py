@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from energy_accounting import samples, units
+from energy_accounting.report import times
 
 if TYPE_CHECKING:
     from energy_accounting.ledger import quarantine as ledger
@@ -16,11 +17,11 @@ def row(one: ledger.Kept) -> dict[str, Any]:
     return {
         'id': one.id, 'host': one.host, 'stream': one.stream,
         'sequence': one.sequence, 'state': one.state, 'code': one.code,
-        'reason': one.reason, 'received_at': _iso(one.received_ns),
-        'start': _iso(one.start_ns), 'end': _iso(one.end_ns),
+        'reason': one.reason, 'received_at': times.iso(one.received_ns),
+        'start': times.iso(one.start_ns), 'end': times.iso(one.end_ns),
         'energy_uj': str(one.energy_uj),
         'energy_kwh': units.kwh_text(one.energy_uj),
-        'decided_at': _iso(one.decided_at_ns)}
+        'decided_at': times.iso(one.decided_at_ns)}
 
 
 def shown(one: ledger.KeptWhole) -> dict[str, Any]:
@@ -31,11 +32,3 @@ def shown(one: ledger.KeptWhole) -> dict[str, Any]:
         'signed_by_host': one.own,
         'payload_as_came': samples.digest(one.payload) == one.digest,
         'payload': one.payload}
-
-
-def _iso(wall_ns: int | None) -> str | None:
-    """A moment; None for one that no calendar has."""
-    try:
-        return None if wall_ns is None else units.iso(units.moment(wall_ns))
-    except OverflowError:
-        return None

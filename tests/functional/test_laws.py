@@ -36,7 +36,7 @@ from tests.functional import base
 from tests.unit import records
 from tests.unit.ledger import sums
 
-NOW_NS = records.START_NS + 30 * collector.DAY_NS
+NOW_NS = records.START_NS + 30 * purge.DAY_NS
 END = units.bucket_of(NOW_NS)
 HOSTS = ('host-1', 'host-2')
 # Long enough to cross a bucket's edge now and then.

@@ -30,6 +30,7 @@ from energy_accounting.ledger import (
     bulk,
     engine,
     models,
+    purge,
     quarantine,
     retired,
 )
@@ -43,7 +44,7 @@ CPU_NS = 10 ** 9
 # Its processes, and how it counts.
 WRITERS_TOOL = runpy.run_path(str(pathlib.Path(__file__).parents[2]
                                   / 'tools' / 'bench' / 'writers'))
-NOW_NS = records.START_NS + 30 * collector.DAY_NS
+NOW_NS = records.START_NS + 30 * purge.DAY_NS
 
 
 class LedgerCase(unittest.TestCase):

@@ -7,11 +7,11 @@ import unittest
 from typing import Any
 
 from energy_accounting import collector, samples
-from energy_accounting.ledger import models, writes
+from energy_accounting.ledger import models, purge, writes
 from tests.unit import records
 from tests.unit.ledger import sums
 
-NOW_NS = records.START_NS + 30 * collector.DAY_NS
+NOW_NS = records.START_NS + 30 * purge.DAY_NS
 
 
 class BookingCase(unittest.TestCase):

@@ -156,6 +156,17 @@ class TestRefusals(CommandCase):
                             '--config-file', self.conf())
 
 
+class TestManage(CommandCase):
+
+    def test_what_could_not_be_done_looks_like_an_answer(self):
+        # 1 is what a comparison ends with that found a difference.
+        conf = self.conf()
+        for words in (('/nowhere.conf', 'reconcile', '--start', 'a',
+                       '--end', 'b'), (conf, 'db', 'version')):
+            status, _, err = self.run_it('manage', '--config-file', *words)
+            self.assertEqual((2, 1), (status, len(err.splitlines())), err)
+
+
 class TestCollector(CommandCase):
 
     def test_one_signal_is_enough_while_the_broker_is_away(self):

@@ -42,14 +42,13 @@ ALLOWED = {
     'notifier': FACTS | {'conf', 'plugins', 'clocks', 'meters', 'guests',
                          'ticks', 'attribution', 'idle', 'window', 'signing',
                          'spool'},
-    # What a counter can show in a time is bounded alike at both ends.
-    'ledger': FACTS | {'ticks'},
-    'reconcile': BOTTOM | {'ledger'},
-    'owners': BOTTOM | {'ledger', 'reconcile'},
+    'ledger': FACTS,
+    'owners': BOTTOM | {'ledger'},
+    'reconcile': BOTTOM | {'ledger', 'owners'},
     'collector': FACTS | {'ledger', 'signing'},
     'report': FACTS | {'ledger'},
     # Faces.
-    'api': BOTTOM | {'ledger', 'report'},
+    'api': FACTS | {'ledger', 'report'},
     'client': set(),
     'osc': {'units', 'client'},
     # Beside the way: whole processes and what plays them.

@@ -6,7 +6,7 @@ import unittest
 from collections.abc import Sequence
 from typing import Any
 
-from energy_accounting import reconcile, units
+from energy_accounting import manage, owners, reconcile, units
 from energy_accounting.ledger import reserved
 
 HOUR = 3600 * units.NS_PER_S
@@ -15,9 +15,9 @@ PERIOD = reconcile.Period(START, START + 24 * HOUR)
 ALLOWED = reconcile.tolerance_ns(60)
 
 
-def nova(instance_id: str = 'web', **changes: Any) -> reconcile.InNova:
+def nova(instance_id: str = 'web', **changes: Any) -> owners.InNova:
     """A server that Nova counts for all of the day."""
-    return reconcile.InNova(**{
+    return owners.InNova(**{
         'instance_id': instance_id, 'name': 'a name', 'project_id': 'p1',
         'flavor': 'small', 'vcpus': 2, 'ns': 24 * HOUR, 'state': 'active',
         'started_ns': START - HOUR, 'ended_ns': None, **changes})
@@ -38,10 +38,10 @@ class CompareCase(unittest.TestCase):
         self.before: Sequence[reserved.Reserved] = ()
         self.asked: list[str] = []
 
-    def compare(self, in_nova: Sequence[reconcile.InNova],
+    def compare(self, in_nova: Sequence[owners.InNova],
                 rows: Sequence[reserved.Reserved],
                 allowed_ns: int = ALLOWED) -> reconcile.Result:
-        def stopped(instance: reconcile.InNova, start: int, end: int) -> int:
+        def stopped(instance: owners.InNova, start: int, end: int) -> int:
             self.asked.append(instance.instance_id)
             return self.stopped_ns
 
@@ -50,7 +50,7 @@ class CompareCase(unittest.TestCase):
                 stopped, lambda hosts, start, end: self.unmeasured_ns,
                 lambda instance_id, until: self.before))
 
-    def differs(self, in_nova: Sequence[reconcile.InNova],
+    def differs(self, in_nova: Sequence[owners.InNova],
                 rows: Sequence[reserved.Reserved],
                 ) -> reconcile.Difference:
         result = self.compare(in_nova, rows)
@@ -214,7 +214,7 @@ class TestActions(unittest.TestCase):
 class TestWords(CompareCase):
     def said(self, rows: Sequence[reserved.Reserved],
              complete_ns: int | None = PERIOD.end_ns) -> str:
-        return reconcile.as_text(self.compare([nova()], rows), PERIOD,
+        return manage.as_text(self.compare([nova()], rows), PERIOD,
                                  ALLOWED, complete_ns)
 
     def test_agreement_needs_more_than_a_line(self) -> None:
@@ -225,7 +225,7 @@ class TestWords(CompareCase):
 
     def test_a_difference_is_not_in_the_table(self) -> None:
         said = self.said([seen(ns=HOUR)]).splitlines()
-        self.assertEqual(list(reconcile.COLUMNS), said[0].split())
+        self.assertEqual(list(manage.COLUMNS), said[0].split())
         self.assertEqual(
             ['fewer_hours', 'web', 'p1', '24.0000', '1.0000', '-', 'active',
              'compute-1'], said[1].split())
@@ -244,7 +244,7 @@ class TestWords(CompareCase):
         self.assertIn('complete until unknown', self.said([seen()], None))
 
     def test_json_has_less_than_the_table(self) -> None:
-        body = json.loads(reconcile.as_json(
+        body = json.loads(manage.as_json(
             self.compare([nova()], []), PERIOD, ALLOWED, None))
         self.assertEqual(
             ('2026-03-01T00:00:00Z', '2026-03-02T00:00:00Z', False, 1, 0,
@@ -253,4 +253,4 @@ class TestWords(CompareCase):
              body['unexplained'], body['expected'],
              body['tolerance_seconds'], body['complete_until']))
         one, = body['differences']
-        self.assertEqual({*reconcile.COLUMNS, 'expected'}, one.keys())
+        self.assertEqual({*manage.COLUMNS, 'expected'}, one.keys())

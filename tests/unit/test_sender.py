@@ -15,7 +15,7 @@ from oslotest import base
 from energy_accounting import collector, errors, rpc, samples
 from energy_accounting import sender as senders
 from energy_accounting import spool as spools
-from energy_accounting.ledger import models
+from energy_accounting.ledger import models, purge
 from tests.unit import records
 
 SECOND_NS = 10 ** 9
@@ -253,7 +253,7 @@ class TestRestores(base.BaseTestCase):
         self.addCleanup(self.database.close)
         self.collector = collector.Collector(
             self.database, None,
-            lambda: records.START_NS + 30 * collector.DAY_NS)
+            lambda: records.START_NS + 30 * purge.DAY_NS)
 
     def open(self):
         self.spool = spools.Spool.open(self.path / 'spool', 'h', 'm', 'k',

@@ -13,6 +13,7 @@ from energy_accounting.api import context as contexts
 from energy_accounting.api import links, parameters, policies, schemas
 from energy_accounting.api.controllers import Resource, Service
 from energy_accounting.ledger import audit
+from energy_accounting.report import audit as report
 
 
 class Audit(Resource):
@@ -43,12 +44,5 @@ class Audit(Resource):
         page = found[:limit]
         marker = (parameters.number_marker(page[-1].id)
                   if len(found) > limit else None)
-        return {'audit': [_row(entry) for entry in page],
+        return {'audit': [report.row(entry) for entry in page],
                 'links': links.following(request, given, marker), **count}
-
-
-def _row(entry: audit.Entry) -> dict[str, Any]:
-    return {'at': units.iso(units.moment(entry.at_ns)),
-            'actor': entry.actor, 'request_id': entry.request_id,
-            'kind': entry.kind, 'subject': entry.subject,
-            'was': entry.was, 'became': entry.became}

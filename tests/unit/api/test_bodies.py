@@ -229,6 +229,8 @@ class RightBodyTest(BodyCase):
         answer = self.send('{"name": "ä\U0001f600", "watts": 0.10}'.encode())
         self.assertEqual({'name': 'ä\U0001f600', 'watts': 'decimal 0.10'},
                          answer.json)
+        answer = self.send(b'{"name": "a", "watts": 1e999999}')
+        self.assertEqual('decimal 1E+999999', answer.json['watts'])
 
     def test_a_field_steers_the_framework(self) -> None:
         for field in ('self', 'request', 'response', 'name', '_method'):

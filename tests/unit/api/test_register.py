@@ -128,10 +128,27 @@ class EnrolTest(RegisterCase):
                 ({'name': 'x', 'max_power_w': -1.5}, 'max_power_w'),
                 ({'name': 'x', 'max_power_w': '1.1234567'}, 'max_power_w'),
                 ({'name': 'x', 'max_power_w': 1e-7}, 'max_power_w'),
+                ({'name': 'x', 'max_power_w': 1e9}, 'max_power_w'),
+                ({'name': 'x', 'max_power_w': 10 ** 400}, 'max_power_w'),
                 ({'name': 'x', 'max_power_w': True}, 'max_power_w')):
             with self.subTest(body=body):
                 detail = self.post(body, status=400)
                 self.assertRegex(detail, f'^(body: )?{name}')
+        self.assertEqual([], self.audited())
+
+    def test_a_power_of_any_exponent_is_a_failure_of_ours(self) -> None:
+        for method, path, name in (('POST', HOSTS, b'"name": "x", '),
+                                   ('PATCH', f'{HOSTS}/compute-1', b'')):
+            for watts in (b'1e999999', b'-1e999999', b'1e-999999',
+                          b'0.1e-999999', b'1.' + b'0' * 40 + b'1'):
+                request = webob.Request.blank(
+                    path, method=method, content_type='application/json',
+                    body=b'{' + name + b'"max_power_w": ' + watts + b'}',
+                    headers={'X-Auth-Token': ADMIN})
+                answer = request.get_response(self.app)
+                self.assertEqual(400, answer.status_int, watts)
+                self.assertRegex(answer.json['errors'][0]['detail'],
+                                 '^max_power_w: ')
         self.assertEqual([], self.audited())
 
 
@@ -178,6 +195,17 @@ class ChangeTest(RegisterCase):
             self.assertIn('region: site', self.post(
                 {'name': 'compute-9', **body}, status=409))
         self.refused(404, f'{HOSTS}/compute-9', ADMIN)
+
+    def test_nobody_knows_who_gave_a_site_its_region(self) -> None:
+        self.post({'name': 'compute-8', 'site': 'munich'})
+        self.assertEqual([], self.audited(kind='site'))
+        self.patch('compute-8', site='munich', region='south')
+        self.post({'name': 'compute-9', 'site': 'bonn', 'region': 'west'})
+        self.patch('compute-8', site='munich', region='south')
+        self.assertEqual([
+            ('site', 'bonn', {'region': None}, {'region': 'west'}),
+            ('site', 'munich', {'region': None}, {'region': 'south'})],
+            self.audited(kind='site'))
 
     def test_the_power_cannot_be_taken_back(self) -> None:
         self.assertEqual('350.000000', self.patch(
@@ -420,6 +448,23 @@ class MetricsTest(RegisterCase):
                          str(lines))
         self.assertNotIn('energy_accounting_complete_until_timestamp_seconds',
                          lines)
+
+    def test_strangers_move_what_is_acknowledged(self) -> None:
+        signer = signing.Signer.new()
+        self.post({'name': 'compute-9', 'public_key': signer.key})
+        endpoint = collector.Collector(
+            self.database, None, lambda: records.START_NS + 10 ** 12)
+        # Two of them are more than a column of SQLite holds.
+        for stranger in (None, signing.Signer.new()):
+            lost = records.samples.payload(records.lost(
+                1, (1 << 63) - 1, host='compute-9'))
+            endpoint.book({}, [
+                records.samples.Signed(lost, '', '') if stranger is None
+                else stranger.sign(lost)])
+        endpoint.book({}, [signer.sign(records.samples.payload(
+            records.window(1, host='compute-9')))])
+        self.assertEqual('1.0', self.lines()[
+            'energy_accounting_records_acknowledged_total'])
 
     def test_a_standard_parser_cannot_read_it(self) -> None:
         from prometheus_client import parser

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from energy_accounting import errors, samples, ticks, units
+from energy_accounting import errors, samples, units
 from energy_accounting.ledger import models
 from tests.unit import booking, records
 
@@ -50,7 +50,7 @@ class TestImplausible(booking.BookingCase):
     def test_the_bound_is_not_that_of_a_wrap(self) -> None:
         # What a notifier takes for a wrap, a collector believes.
         self.assertEqual((['booked'], 2), self.book(self.drawing(
-            ticks.most_uj(100 * WATT, records.MINUTE_NS),
+            samples.most_uj(100 * WATT, records.MINUTE_NS),
             max_power_uw=100 * WATT)))
 
     def test_the_word_of_an_operator_does_not_count(self) -> None:

@@ -12,7 +12,7 @@ from tests.unit.ledger import sums
 
 RETENTION = purge.Retention(instance_days=400, project_days=3660,
                             user_days=62)
-DAY_NS = collector.DAY_NS
+DAY_NS = purge.DAY_NS
 
 
 class PurgeCase(unittest.TestCase):

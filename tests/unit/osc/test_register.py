@@ -98,6 +98,10 @@ class RegisterTest(test_commands.CommandTest):
         rows = self.said('audit', 'list', '--limit', '2')
         self.assertEqual(['new-2', 'new-1'], [row['subject']
                                               for row in rows])
+        for count in ('0', '-1', 'x'):
+            with self.subTest(count=count):
+                self.assertRaises(SystemExit, self.said, 'audit', 'list',
+                                  '--limit', count)
 
     def test_a_refusal_is_more_than_a_line(self):
         self.assertIn('PATCH', self.refused('host', 'enrol', 'compute-1'))
