@@ -10,12 +10,15 @@ import random
 import uuid
 
 from energy_accounting import errors
+from tests.acceptance.machine import J
 from tests.functional import lives
 from tests.functional.lives import HOUR, SECOND_NS
 
 # EA_TEST_DEPTH: that many times as many.
 SEEDS = 4 * int(os.environ.get('EA_TEST_DEPTH', '1'))
 STEPS = 16
+# The longest time without a reading.
+LATE_SECONDS = 600
 DAY = 24 * HOUR
 
 
@@ -66,13 +69,13 @@ class AnyLife(lives.Cloud):
 
     def killed(self):
         self.kill()
-        self.leap(self.seconds(600))
+        self.leap(self.seconds(LATE_SECONDS))
         self.one.start()
 
     def killed_and_the_clock_set(self):
         self.kill()
         self.clock_set()
-        self.leap(self.seconds(600))
+        self.leap(self.seconds(LATE_SECONDS))
         self.one.start()
 
     def restarted(self):
@@ -81,7 +84,7 @@ class AnyLife(lives.Cloud):
         self.one.start()
 
     def frozen(self):
-        self.leap(self.seconds(600))
+        self.leap(self.seconds(LATE_SECONDS))
         self.one.tick()
 
     def suspended(self):
@@ -90,12 +93,35 @@ class AnyLife(lives.Cloud):
 
     def crashed(self):
         """What was not spooled is lost: the open window, by the law."""
+        # Or what waits in the spool is sent after the crash.
+        sent = self.known() if self.chance.random() < 0.5 else None
+        stated = self.reboots()
         self.one.power_off()
         self.now_ns += self.seconds(1000) * SECOND_NS
         self.one.boot()
-        self.leap(self.seconds(60))
+        up_seconds = self.leap_some(60)
         self.one.start()
-        self.lost_uj = self.emitted() - self.known()
+        known_uj = self.known()
+        lost_uj = self.emitted() - known_uj - self.lost_uj
+        # A tick that was late is in the open window as a whole.
+        most_seconds = (lives.WINDOW_SECONDS + lives.TICK_SECONDS
+                        + LATE_SECONDS + up_seconds)
+        self.assertTrue(
+            0 <= lost_uj <= self.packages * self.one.watts * J
+            * most_seconds, f'{lost_uj} uJ in {most_seconds} s')
+        self.assertGreater(self.reboots(), stated)
+        if sent is not None:
+            self.assertEqual((sent, stated + 1), (known_uj, self.reboots()))
+        self.lost_uj += lost_uj
+
+    def reboots(self):
+        return sum(gap['reason'] == 'reboot'
+                   for gap in self.balance()['gaps'])
+
+    def leap_some(self, most):
+        seconds = self.seconds(most)
+        self.leap(seconds)
+        return -(-seconds // lives.TICK_SECONDS) * lives.TICK_SECONDS
 
     def shut_down(self):
         self.one.stop()
