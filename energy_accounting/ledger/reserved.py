@@ -38,28 +38,40 @@ def read(connection: sa.Connection, start: int, end: int, as_of_ns: int,
          instance_id: str | None = None) -> list[Reserved]:
     """What instances, or one of them, reserved in buckets [start, end).
 
-    Accounts are walked in slices, each by the primary key of its rows: the
-    cost is that of the asked range.
+    Of all instances the rows are found by host and bucket, of one by its
+    accounts: the cost is that of the asked range.
     """
     hosts = {row.id: row.name for row in connection.execute(
         sa.select(models.hosts.c.id, models.hosts.c.name))}
-    found: dict[tuple[str, str | None, str | None], list[int]] = (
-        collections.defaultdict(lambda: [0]))
-    where: dict[tuple[str, str | None, str | None], set[str]] = (
-        collections.defaultdict(set))
-    for accounts in _slices(connection, as_of_ns, instance_id):
+    rows = models.account_buckets.c
+    if instance_id is None:
+        only = [rows.host_id == host_id for host_id in hosts]
+    else:
+        accounts = models.accounts.c
+        only = [rows.account_id.in_(
+            sa.select(accounts.id).where(
+                accounts.instance_id == instance_id))]
+    sums: dict[int, int] = collections.Counter()
+    where: dict[int, set[str]] = collections.defaultdict(set)
+    for condition in only:
         for account_id, host_id, vcpu_ns in _sums(
-                connection, list(accounts), start, end):
-            found[accounts[account_id]][0] += vcpu_ns
-            where[accounts[account_id]].add(hosts[host_id])
-    return [Reserved(*key, vcpu_ns, tuple(sorted(where[key])))
-            for key, (vcpu_ns,) in found.items()]
+                connection, condition, start, end):
+            sums[account_id] += vcpu_ns
+            where[account_id].add(hosts[host_id])
+    found: dict[tuple[str, str | None, str | None], int] = (
+        collections.Counter())
+    on: dict[tuple[str, str | None, str | None], set[str]] = (
+        collections.defaultdict(set))
+    for account_id, key in _owners(connection, sorted(sums), as_of_ns):
+        found[key] += sums[account_id]
+        on[key] |= where[account_id]
+    return [Reserved(*key, vcpu_ns, tuple(sorted(on[key])))
+            for key, vcpu_ns in found.items()]
 
 
-def _slices(connection: sa.Connection, as_of_ns: int,
-            instance_id: str | None,
-            ) -> Iterator[dict[int, tuple[str, str | None, str | None]]]:
-    """Instance accounts by id, some at a time, with their owners."""
+def _owners(connection: sa.Connection, ids: Sequence[int], as_of_ns: int,
+            ) -> Iterator[tuple[int, tuple[str, str | None, str | None]]]:
+    """Which of the accounts are instances', and whose they are."""
     table, projects = models.accounts, models.projects
     claimed = claims.newest(as_of_ns)
     query = sa.select(
@@ -69,26 +81,22 @@ def _slices(connection: sa.Connection, as_of_ns: int,
         table.outerjoin(claimed, claimed.c.account_id == table.c.id)
         .join(projects, projects.c.id == sa.func.coalesce(
             claimed.c.project_ref, table.c.project_ref))
-    ).where(table.c.kind == samples.INSTANCE).order_by(
-        table.c.id).limit(_ACCOUNTS)
-    if instance_id is not None:
-        query = query.where(table.c.instance_id == instance_id)
-    last = 0
-    while rows := connection.execute(query.where(table.c.id > last)).all():
-        yield {row.id: (row.instance_id, row.project_id or None, row.flavor)
-               for row in rows}
-        last = rows[-1].id
+    ).where(table.c.kind == samples.INSTANCE)
+    for first in range(0, len(ids), _ACCOUNTS):
+        for row in connection.execute(query.where(
+                table.c.id.in_(ids[first:first + _ACCOUNTS]))):
+            yield row.id, (row.instance_id, row.project_id or None,
+                           row.flavor)
 
 
-def _sums(connection: sa.Connection, ids: Sequence[int], start: int,
-          end: int) -> Iterator[tuple[int, int, int]]:
+def _sums(connection: sa.Connection, only: sa.ColumnElement[bool],
+          start: int, end: int) -> Iterator[tuple[int, int, int]]:
     table = models.account_buckets
     sums = wide_sums.WideSums(connection.dialect.name)
     for row in connection.execute(
             sa.select(table.c.account_id, table.c.host_id,
                       *sums.of('vcpu_ns', table.c.vcpu_ns))
-            .where(table.c.account_id.in_(ids), table.c.bucket >= start,
-                   table.c.bucket < end)
+            .where(only, table.c.bucket >= start, table.c.bucket < end)
             .group_by(table.c.account_id, table.c.host_id)).mappings():
         yield (row['account_id'], row['host_id'],
                sums.value(row, 'vcpu_ns') or 0)

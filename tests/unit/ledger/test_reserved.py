@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from unittest import mock
 
+import sqlalchemy as sa
+
 from energy_accounting import units
 from energy_accounting.ledger import reserved
 from tests.unit.ledger import filled, reading
@@ -62,6 +64,25 @@ class ReservedTest(ReservedCase):
             self.assertEqual(5, len(self.read()))
             row, = self.read(instance_id='i3')
         self.assertEqual('i3', row.instance_id)
+
+    def test_instances_of_other_times_cost_something(self) -> None:
+        self.ledger.book(self.ledger.instance('web', 'p1'), 'compute-1',
+                         FIRST)
+        for number in range(9):
+            self.ledger.book(self.ledger.instance(f'old-{number}', 'p1'),
+                             'compute-1', FIRST - 1 - number)
+        self.ledger.write()
+        asked: list[str] = []
+        sa.event.listen(
+            self.database.engine, 'before_cursor_execute',
+            lambda connection, cursor, statement, *rest:
+            asked.append(statement))
+        with mock.patch.object(reserved, '_ACCOUNTS', 1):
+            self.assertEqual(['web'], [
+                row.instance_id for row in self.read()])
+        # The hosts, the rows of each, the one account.
+        self.assertEqual(4, sum(statement.startswith('SELECT')
+                                for statement in asked), asked)
 
     def test_long_sums_overflow(self) -> None:
         account = self.ledger.instance('web', 'p1')
