@@ -184,7 +184,13 @@ def identifier(given: Mapping[str, Any], name: str) -> str:
     text = str(given[name])
     if text != text.strip() or not text.isprintable() or '/' in text:
         refuse(name, f'{text[:64]!r} has characters or outer blanks that '
-               'no name can have', 'give printable characters without /')
+               'no name can have', 'give at most 255 printable characters '
+               'without /')
+    if text in ('.', '..'):
+        # A path that ends so leads elsewhere (RFC 3986, section 5.2.4).
+        refuse(name, f'{text!r} could not be asked for by a URL',
+               'give another name of at most 255 printable characters '
+               'without /')
     return text
 
 
@@ -217,6 +223,11 @@ def downtime(body: Mapping[str, str], now: datetime.datetime,
     if end <= now:
         refuse('end', f'{body["end"][:64]!r} has passed',
                'plan what is to come: what was not measured stays so')
+    current = units.bucket_start(units.bucket_of(units.wall_ns(now)))
+    if start < current:
+        refuse('start', f'{body["start"][:64]!r} has passed',
+               f'give {units.iso(current)} or a later time: what was not '
+               'measured before stays so')
     if end - start > LONGEST:
         refuse('end', f'the downtime is longer than {LONGEST.days} days',
                'retire the host')

@@ -397,13 +397,14 @@ _SAID_OF_HOST = {
                        'six places; null: what the host says'}}
 
 HOST_CREATE = _body({'name': _text('name of the host, as its notifier has '
-                                   'it'), **_SAID_OF_HOST},
+                                   'it; not . or .., and without /'), **_SAID_OF_HOST},
                     optional=tuple(_SAID_OF_HOST))
 HOST_UPDATE = _body({
     'state': _choice((models.ENROLLED, models.RETIRED), 'state of a host'),
     **_SAID_OF_HOST}, optional=('state', *_SAID_OF_HOST))
 DOWNTIME_CREATE = _body({
-    'start': _text('ISO 8601 time with Z or an offset'),
+    'start': _text('ISO 8601 time with Z or an offset, of the current '
+                   'quarter of an hour or later'),
     'end': _text('ISO 8601 time with Z or an offset, after start and not '
                  'past; not included'),
     'reason': _text('what is done meanwhile')})

@@ -115,7 +115,8 @@ class EnrolTest(RegisterCase):
         for body, name in (
                 ({}, 'name'), ({'name': ''}, 'name'),
                 ({'name': ' x'}, 'name'), ({'name': 'a/b'}, 'name'),
-                ({'name': 'a\n'}, 'name'),
+                ({'name': 'a\n'}, 'name'), ({'name': '.'}, 'name'),
+                ({'name': '..'}, 'name'),
                 ({'name': 'x', 'state': 'retired'}, 'state'),
                 ({'name': 'x', 'site': ''}, 'site'),
                 ({'name': 'x', 'region': 'r'}, 'region'),
@@ -269,6 +270,14 @@ class DowntimeTest(RegisterCase):
             {**self.PLAN, 'start': '2026-10-01T00:00:00Z',
              'end': '2026-11-01T00:31:00Z'}, self.DOWNTIMES, status=400),
             '^end: .* has passed')
+
+    def test_an_outage_that_was_is_excused(self) -> None:
+        before = self.host('compute-1')['coverage']
+        for start in ('2019-01-01T00:00:00Z', '2026-11-01T00:29:59Z'):
+            self.assertRegex(self.post(
+                {**self.PLAN, 'start': start}, self.DOWNTIMES, status=400),
+                '^start: .* has passed; give 2026-11-01T00:30:00Z or')
+        self.assertEqual(before, self.host('compute-1')['coverage'])
 
     def test_its_silence_is_blamed_on_a_host(self) -> None:
         before = self.host('compute-1')['coverage']

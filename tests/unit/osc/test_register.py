@@ -79,7 +79,7 @@ class RegisterTest(test_commands.CommandTest):
 
     def test_a_downtime_cannot_be_planned_or_forgotten(self):
         made = self.said('host', 'downtime', 'create', 'compute-1',
-                         '--start', '2026-11-01T00:00:00Z', '--end',
+                         '--start', '2026-11-01T01:00:00Z', '--end',
                          '2026-11-02T00:00:00+01:00', '--reason', 'new DIMMs')
         self.assertEqual([made], self.said('host', 'downtime', 'list',
                                            'compute-1'))
