@@ -144,7 +144,7 @@ class Client:
 
         :raises Error: with the API's own words.
         """
-        number = urllib.parse.quote(str(downtime_id), safe='')
+        number = _segment('id', str(downtime_id))
         self._delete(f'{_host(name)}/downtimes/{number}')
 
     def audit(self, **query: Any) -> Iterator[Page]:
@@ -232,12 +232,23 @@ class Client:
 
 
 def _host(name: str) -> str:
-    return '/v1/hosts/' + urllib.parse.quote(name, safe='')
+    return '/v1/hosts/' + _segment('host', name)
 
 
 def _record(record_id: int | str) -> str:
-    return ('/v1/quarantine/'
-            + urllib.parse.quote(str(record_id), safe=''))
+    return '/v1/quarantine/' + _segment('id', str(record_id))
+
+
+def _segment(argument: str, text: str) -> str:
+    """One name of a path, which must not lead anywhere else.
+
+    :raises Error: it is empty, or what a URL means by ``.`` and ``..``
+        (RFC 3986, section 5.2.4).
+    """
+    if text in ('', '.', '..'):
+        raise Error(f'{argument}: {text!r} is no name here: give one that '
+                    'is not empty and not . or ..')
+    return urllib.parse.quote(text, safe='')
 
 
 def _object(response: Any) -> Row:

@@ -248,10 +248,16 @@ def decision(body: Mapping[str, Any]) -> tuple[str, str | None]:
     return said['state'], reason
 
 
-def number_of(text: str) -> int:
-    """The number that a path calls an item by; 0, which none has, else."""
-    return int(text) if text.isascii() and text.isdigit() and len(
-        text) < 19 else 0
+def number_of(text: str, nothing: str) -> int:
+    """The number that a path calls an item by.
+
+    :param nothing: what there is none of, for example ``downtime``.
+    :raises errors.NotFound: no item can be called so.
+    """
+    if not text.isascii() or not text.isdigit() or len(text) >= 19:
+        raise errors.NotFound(f'there is no {nothing} {text[:64]!r}: give '
+                              'the whole number that the list has as id')
+    return int(text)
 
 
 # --- markers ----------------------------------------------------------------

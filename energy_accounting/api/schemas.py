@@ -383,7 +383,7 @@ ERROR = _response({'errors': {
 
 _SAID_OF_HOST = {
     'site': _text('name of a site; one that does not exist is made'),
-    'region': _text('region of the site, where it is new'),
+    'region': _text('region of the site, while nothing is booked there'),
     'public_key': {
         'type': 'string', 'pattern': '^[A-Za-z0-9+/]{43}=$',
         'description': 'the public key that the notifier of the host logs '
@@ -396,9 +396,10 @@ _SAID_OF_HOST = {
                        'together, in watts: a decimal above 0 with at most '
                        'six places; null: what the host says'}}
 
-HOST_CREATE = _body({'name': _text('name of the host, as its notifier has '
-                                   'it; not . or .., and without /'), **_SAID_OF_HOST},
-                    optional=tuple(_SAID_OF_HOST))
+HOST_CREATE = _body({
+    'name': _text('name of the host, as its notifier has it; not . or .., '
+                  'and without /'),
+    **_SAID_OF_HOST}, optional=tuple(_SAID_OF_HOST))
 HOST_UPDATE = _body({
     'state': _choice((models.ENROLLED, models.RETIRED), 'state of a host'),
     **_SAID_OF_HOST}, optional=('state', *_SAID_OF_HOST))

@@ -47,7 +47,8 @@ def enrol(connection: sa.Connection, by: By, name: str,
     elif row.state == models.ENROLLED:
         raise errors.Conflict(
             f'host {name!r} is enrolled; change what is known of it '
-            f'instead (PATCH /v1/hosts/{name})')
+            f'instead (openstack energy host set, or replace for another '
+            f'key; PATCH /v1/hosts/{name})')
     _change(connection, by, row, {**given, 'state': models.ENROLLED})
 
 
@@ -149,7 +150,7 @@ def _site_id(connection: sa.Connection, by: By, row: sa.Row[Any],
             f'{_site_name(connection, row.site_id)!r}, and '
             f'{_REMEDY_SITE}')
     if region is not None and region != site.region:
-        if site.region is not None or _has_booked(connection, site.id):
+        if _has_booked(connection, site.id):
             raise errors.Conflict(
                 f'region: site {name!r} is in '
                 + ('no region' if site.region is None

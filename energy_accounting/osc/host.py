@@ -77,13 +77,15 @@ class ShowHost(_OneHost):
                           parsed_args)
 
 
-def _add_said(parser: argparse.ArgumentParser) -> None:
+def _add_said(parser: argparse.ArgumentParser,
+              power: argparse._MutuallyExclusiveGroup | None = None) -> None:
     parser.add_argument(
         '--site', metavar='<site>',
         help='Its site, made if there is none of this name')
-    parser.add_argument('--region', metavar='<region>',
-                        help='Region of the site, where it is new')
     parser.add_argument(
+        '--region', metavar='<region>',
+        help='Region of the site, where nothing was booked yet')
+    (power or parser).add_argument(
         '--max-power', metavar='<watts>', dest='max_power_w',
         help='The most its packages can draw together')
 
@@ -152,8 +154,9 @@ class SetHost(_OneHost):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        _add_said(parser)
-        parser.add_argument(
+        power = parser.add_mutually_exclusive_group()
+        _add_said(parser, power)
+        power.add_argument(
             '--no-max-power', action='store_true',
             help='Believe what the host says of its power')
         return parser

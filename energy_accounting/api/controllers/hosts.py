@@ -146,7 +146,7 @@ class Downtimes(Resource):
                            policies.HOSTS_UPDATE, {})
         service.database.write(
             register.cancel, _by(service, request), name,
-            parameters.number_of(number))
+            parameters.number_of(number, 'downtime'))
         response.status_int = 204
         return response
 

@@ -61,9 +61,9 @@ class Quarantine(Resource):
         schemas.query('GET', ONE, request.environ)
         policies.authorize(service.enforcer, request.environ[contexts.KEY],
                            policies.QUARANTINE, {})
+        record_id = parameters.number_of(number, 'record')
         with service.database.reader() as connection:
-            return {'quarantine': _shown(connection,
-                                         parameters.number_of(number))}
+            return {'quarantine': _shown(connection, record_id)}
 
     @pecan.expose('json')
     def update(self, request: webob.Request, response: webob.Response,
@@ -74,7 +74,7 @@ class Quarantine(Resource):
                            policies.QUARANTINE_UPDATE, {})
         state, reason = parameters.decision(
             schemas.body('PATCH', ONE, request))
-        record_id = parameters.number_of(number)
+        record_id = parameters.number_of(number, 'record')
         now_ns = units.wall_ns(service.clock())
         actor = contexts.actor(request.environ)
 

@@ -208,6 +208,11 @@ class ChangeTest(RegisterCase):
             ('site', 'munich', {'region': None}, {'region': 'south'})],
             self.audited(kind='site'))
 
+    def test_a_mistyped_region_stays_where_nothing_is_booked(self) -> None:
+        self.post({'name': 'compute-9', 'site': 'paris', 'region': 'f'})
+        self.assertEqual('fr', self.patch(
+            'compute-9', site='paris', region='fr')['region'])
+
     def test_the_power_cannot_be_taken_back(self) -> None:
         self.assertEqual('350.000000', self.patch(
             'compute-1', max_power_w=350)['max_power_w'])

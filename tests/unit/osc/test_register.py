@@ -104,7 +104,9 @@ class RegisterTest(test_commands.CommandTest):
                                   '--limit', count)
 
     def test_a_refusal_is_more_than_a_line(self):
-        self.assertIn('PATCH', self.refused('host', 'enrol', 'compute-1'))
+        enrolled = self.refused('host', 'enrol', 'compute-1')
+        for way in ('PATCH', 'energy host set', 'replace'):
+            self.assertIn(way, enrolled)
         self.assertIn('no host', self.refused('host', 'retire', 'nobody'))
         self.assertIn('public_key', self.refused(
             'host', 'replace', 'compute-1', '--public-key', 'x'))
@@ -114,3 +116,32 @@ class RegisterTest(test_commands.CommandTest):
             'host', 'set', 'compute-1', '--site', 'berlin'))
         self.assertIn('no downtime', self.refused(
             'host', 'downtime', 'delete', 'compute-1', '7'))
+
+    def test_what_was_typed_is_not_what_is_missing(self):
+        for words in (('host', 'downtime', 'delete', 'compute-1', 'abc'),
+                      ('quarantine', 'show', 'abc')):
+            self.assertRegex(self.refused(*words),
+                             "there is no (downtime|record) 'abc'")
+        _, _, said = self.openstack(
+            '--os-auth-type', 'none', '--os-endpoint', self.api.url,
+            'energy', 'quarantine', 'release', 'abc', '-1')
+        self.assertIn("no record 'abc'", said)
+        self.assertIn("no record '-1'", said)
+
+    def test_a_name_that_is_none_leads_elsewhere(self):
+        for words in (('host', 'show'), ('host', 'retire'),
+                      ('host', 'set', '--max-power', '5'),
+                      ('host', 'downtime', 'list')):
+            for name in ('', '..'):
+                self.assertIn(f'host: {name!r}', self.refused(*words, name))
+        self.assertIn("id: ''", self.refused('quarantine', 'show', ''))
+        self.assertEqual([], self.api.requests)
+
+    def test_a_power_is_given_and_taken_back_at_once(self):
+        with self.assertRaises(SystemExit) as ended:
+            self.openstack(
+                '--os-auth-type', 'none', '--os-endpoint', self.api.url,
+                'energy', 'host', 'set', 'compute-1', '--max-power', '500',
+                '--no-max-power')
+        self.assertEqual(2, ended.exception.code)
+        self.assertEqual([], self.api.requests)
