@@ -19,6 +19,7 @@ import alembic.config
 import alembic.migration
 import alembic.script
 import sqlalchemy as sa
+from alembic.util import exc as alembic_exc
 from oslo_config import cfg
 from oslo_db import api as db_api
 from oslo_db import exception as db_exception
@@ -216,6 +217,11 @@ def _engine(url: str, options: dict[str, Any]) -> sa.Engine:
     if address.drivername == 'postgresql':
         # What no driver means has changed with SQLAlchemy 2.1.
         address = address.set(drivername='postgresql+psycopg2')
+    if not address.database and address.get_backend_name() != 'sqlite':
+        raise errors.ConfigurationError(
+            '[database] connection (or slave_connection) names no database: '
+            'give a URL such as '
+            'mysql+pymysql://user:password@host/energy_accounting')
     if (address.get_backend_name() in ('mysql', 'mariadb')
             and 'charset' not in address.query):
         # oslo.db's own default is the three-byte utf8.
@@ -295,16 +301,37 @@ def _first_line(error: Exception) -> str:
 def sync(database: Database, revision: str = 'head') -> None:
     """Bring the schema to a revision; does nothing when it is there.
 
-    :raises errors.ConfigurationError: the database cannot hold a ledger.
+    :raises errors.ConfigurationError: the database cannot hold a ledger, or
+        a step failed, which another try would do as well.
+    :raises errors.Unavailable: the database is away or in use.
     """
     with (unavailable(), database.engine.connect() as connection,
           _references_at_the_end(connection)):
         connection = connection.execution_options(ledger_writer=True)
         with connection.begin():
             _check_encoding(connection)
-            alembic.command.upgrade(_alembic(connection), revision)
+            with _failed_step():
+                alembic.command.upgrade(_alembic(connection), revision)
             if connection.dialect.name == 'sqlite':
                 _check_references(connection)
+
+
+@contextlib.contextmanager
+def _failed_step() -> Iterator[None]:
+    """Says of a migration that it failed, and not that nobody is there."""
+    try:
+        yield
+    except (alembic_exc.CommandError, db_exception.DBError,
+            sa_exc.SQLAlchemyError) as error:
+        if (isinstance(error, (db_exception.DBConnectionError,
+                               sa_exc.TimeoutError))
+                or getattr(error, 'connection_invalidated', False)
+                or _is_conflict(error)):
+            raise
+        raise errors.ConfigurationError(
+            f'the schema could not be changed: {_first_line(error)}; mend '
+            'what this names or restore the database from a backup, and run '
+            'energy-accounting-manage db sync again') from error
 
 
 @contextlib.contextmanager

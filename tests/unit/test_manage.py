@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextlib
 import io
 import pathlib
+import sqlite3
 import tempfile
 import unittest
 
@@ -39,6 +40,27 @@ class CommandCase(unittest.TestCase):
         self.manage('db', 'sync')
         self.manage('db', 'sync')
         self.assertEqual(f'{engine.head()}\n', self.manage('db', 'version'))
+
+    def test_a_step_that_fails_is_a_database_that_is_away(self) -> None:
+        with contextlib.closing(sqlite3.connect(
+                self.path / 'ledger.db')) as strange:
+            strange.execute('CREATE TABLE hosts (id INTEGER)')
+            strange.commit()
+        with self.assertRaisesRegex(
+                errors.ConfigurationError,
+                'schema could not be changed: .*hosts.*db sync again'):
+            self.manage('db', 'sync')
+
+    def test_a_ledger_of_a_newer_version_ends_in_a_traceback(self) -> None:
+        self.manage('db', 'sync')
+        with contextlib.closing(sqlite3.connect(
+                self.path / 'ledger.db')) as newer:
+            newer.execute("UPDATE alembic_version SET version_num = '9999'")
+            newer.commit()
+        with self.assertRaisesRegex(
+                errors.ConfigurationError,
+                'schema could not be changed: .*9999'):
+            self.manage('db', 'sync')
 
     def test_purge_says_what_went(self) -> None:
         self.manage('db', 'sync')

@@ -127,6 +127,15 @@ class TestFromConf(unittest.TestCase):
                     errors.ConfigurationError, r'\[database\] connection'):
                 self.database(connection=url)
 
+    def test_a_url_without_a_database_is_an_error_of_the_driver(self,
+                                                                ) -> None:
+        for url in ('mysql+pymysql://u:p@127.0.0.1:1',
+                    'postgresql://u:p@127.0.0.1:1/'):
+            with self.subTest(url=url), self.assertRaisesRegex(
+                    errors.ConfigurationError,
+                    r'\[database\] connection .* names no database'):
+                self.database(connection=url)
+
     def test_a_right_url_works(self) -> None:
         self.assertIsNone(engine.version(self.database(
             connection='sqlite://')))
