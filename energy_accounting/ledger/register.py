@@ -160,7 +160,8 @@ def _site_id(connection: sa.Connection, by: By, row: sa.Row[Any],
         connection.execute(sa.update(sites).where(sites.c.id == site.id)
                            .values(region=region))
         audit.write(connection, by.actor, by.at_ns, audit.Change(
-            audit.SITE, name, {'region': None}, {'region': region}))
+            audit.SITE, name, {'region': site.region},
+            {'region': region}))
     return int(site.id)
 
 

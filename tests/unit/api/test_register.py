@@ -212,6 +212,9 @@ class ChangeTest(RegisterCase):
         self.post({'name': 'compute-9', 'site': 'paris', 'region': 'f'})
         self.assertEqual('fr', self.patch(
             'compute-9', site='paris', region='fr')['region'])
+        self.assertEqual(
+            ('site', 'paris', {'region': 'f'}, {'region': 'fr'}),
+            self.audited(kind='site')[0])
 
     def test_the_power_cannot_be_taken_back(self) -> None:
         self.assertEqual('350.000000', self.patch(
