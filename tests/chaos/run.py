@@ -194,6 +194,7 @@ class Run:
         self._break()
         _say(f'healing after {self._seconds()} s')
         self._heal()
+        self._insist()
         self._catch_up()
         with field.database.engine().connect() as connection:
             found = verdict.judge(connection, field.notifiers,
@@ -284,6 +285,17 @@ class Run:
         self._await(
             lambda: all(one.has_read_all() for one in self._field.notifiers),
             _CATCH_UP_SECONDS, 'the last windows')
+
+    def _insist(self) -> None:
+        """Have the stranger heard, who may have met nobody who listens."""
+        rogue, notifier = self._field.rogue, self._field.notifiers[0]
+        for say, answers, wanted in (
+                (rogue.replay, rogue.answers, 'duplicate'),
+                (rogue.forge, rogue.forged_answers, 'quarantined')):
+            self._await(
+                lambda say=say, answers=answers, wanted=wanted: (
+                    answers[wanted] or say(notifier, self._chance)),
+                _START_SECONDS, f'an answer {wanted}')
 
     def _catch_up(self) -> None:
         """Stop each notifier; again, if its last window was not taken."""
