@@ -121,8 +121,7 @@ class Nova:
                     server.tenant_id,
                     server.flavor.get('original_name'), server.user_id)
         except _NOVA_FAILS as error:
-            raise errors.Unavailable(
-                f'{type(error).__name__}: {error}') from error
+            raise _unanswered(error) from error
 
     def usage(self, start: datetime.datetime, end: datetime.datetime,
               ) -> Iterator[InNova]:
@@ -145,8 +144,7 @@ class Nova:
                 yield from map(_in_nova, page)
                 marker = page[-1]['instance_id']
         except _NOVA_FAILS as error:
-            raise errors.Unavailable(
-                f'{type(error).__name__}: {error}') from error
+            raise _unanswered(error) from error
 
     def actions(self, instance_id: str) -> list[tuple[int, str]]:
         """When what was done to an instance; empty where it is forgotten.
@@ -160,8 +158,15 @@ class Nova:
         except nova_exceptions.NotFound:
             return []
         except _NOVA_FAILS as error:
-            raise errors.Unavailable(
-                f'{type(error).__name__}: {error}') from error
+            raise _unanswered(error) from error
+
+
+def _unanswered(error: Exception) -> errors.Unavailable:
+    # It may be Keystone that is away, of which the error does not tell.
+    return errors.Unavailable(
+        f'Nova gave no answer ({type(error).__name__}: {error}); check '
+        'auth_url, the user and its roles in [nova], and that Keystone and '
+        'Nova are up')
 
 
 _NOVA_FAILS = (nova_exceptions.ClientException,

@@ -156,7 +156,7 @@ class TestNoAnswer(ReconcileCase):
 
     def test_a_nova_that_is_away_agrees(self) -> None:
         for self.status in (401, 403, 404, 500, 503):
-            self.assert_refused('energy-accounting-manage: ')
+            self.assert_refused('in [nova], and that Keystone and Nova')
 
     def test_nova_without_credentials_agrees(self) -> None:
         self.configure('')
