@@ -416,6 +416,7 @@ class Cloud(base.BaseTestCase):
                 if int(energy['energy_uj'])}
 
     def assert_books(self, *, lost_uj: int = 0, quarantined_uj: int = 0,
+                     disputed_uj: int = 0,
                      gaps: Mapping[str, int] | None = None,
                      ) -> dict[str, Any]:
         """The end of every case.
@@ -435,10 +436,11 @@ class Cloud(base.BaseTestCase):
             stated[gap['reason']] = stated.get(gap['reason'], 0) + round(
                 (end - start).total_seconds())
         self.assertEqual(
-            (emitted_uj - lost_uj, quarantined_uj, 0, dict(gaps or {})),
+            (emitted_uj - lost_uj, quarantined_uj, disputed_uj, 0,
+             dict(gaps or {})),
             (int(balance['measured_uj']) - int(balance['quarantined_uj']),
-             int(balance['quarantined_uj']), int(balance['difference_uj']),
-             stated))
+             int(balance['quarantined_uj']), int(balance['disputed_uj']),
+             int(balance['difference_uj']), stated))
         # The report says the same as the balance sheet.
         self.assertEqual(emitted_uj - lost_uj, sum(
             self.shares('account', group_by='account').values()))

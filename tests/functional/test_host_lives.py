@@ -295,7 +295,7 @@ class StateDirectories(OneHost):
         # Whoever says that it is this host is believed no more than that.
         held_uj = (5 * MINUTE + 10) * 40 * J
         lost_uj = (20 + 30) * 40 * J
-        self.assert_books(lost_uj=lost_uj + held_uj, quarantined_uj=held_uj)
+        self.assert_books(lost_uj=lost_uj + held_uj, disputed_uj=held_uj)
         self.assertIn('an operator must say so', self.alarm(self.one))
         self.accept(self.one)
         self.assertIsNone(self.alarm(self.one))
@@ -313,7 +313,7 @@ class StateDirectories(OneHost):
         other.flush()
         held_uj = other.machine.emitted_uj
         self.assertEqual(5 * MINUTE * 40 * J, held_uj)
-        self.assert_books(lost_uj=held_uj, quarantined_uj=held_uj)
+        self.assert_books(lost_uj=held_uj, disputed_uj=held_uj)
         self.assertIsNotNone(self.alarm(self.one))
 
     def test_a_second_notifier_on_the_machine_doubles_energy(self):
@@ -324,7 +324,7 @@ class StateDirectories(OneHost):
         shutil.copytree(self.one.state_path, beside.state_path)
         beside.start()
         self.live(5 * MINUTE)
-        self.assert_books(quarantined_uj=5 * MINUTE * 40 * J)
+        self.assert_books(disputed_uj=5 * MINUTE * 40 * J)
 
     def test_a_spool_that_comes_back_is_booked_again(self):
         # A mount that is missing for a while: the key is there, the spool
@@ -342,7 +342,7 @@ class StateDirectories(OneHost):
         # The other one has booked all but its open window of 20 s; the old
         # one measured the 5 minutes again, up to the next edge.
         self.assert_books(lost_uj=MINUTE * 40 * J,
-                          quarantined_uj=(5 * MINUTE + 40) * 40 * J)
+                          disputed_uj=(5 * MINUTE + 40) * 40 * J)
         self.assertIn('overlap', self.log.output)
 
     def test_an_old_backup_is_booked_again(self):
@@ -357,7 +357,7 @@ class StateDirectories(OneHost):
         # From 21:40:00 (the copy) on it measured again; booked was up to
         # 21:50:00, and 21:51:00 is the first edge that ends no such window.
         self.assert_books(lost_uj=MINUTE * 40 * J, gaps={'new_stream': MINUTE},
-                          quarantined_uj=11 * MINUTE * 40 * J)
+                          disputed_uj=11 * MINUTE * 40 * J)
         self.assertIn('the state directory is an old copy', self.log.output)
 
 
