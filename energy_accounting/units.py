@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import zoneinfo
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 UTC = datetime.UTC
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
@@ -167,6 +167,24 @@ def next_period(start: datetime.datetime, resolution: str,
              'month': datetime.timedelta(days=45)}[resolution]
     naive = local.replace(tzinfo=None) + ahead
     return period_start(naive.replace(tzinfo=where), resolution, where)
+
+
+def without(start: int, end: int, taken: Iterable[tuple[int, int]],
+            ) -> list[tuple[int, int]]:
+    """What is left of [start, end) when half-open intervals are taken out.
+
+    :param taken: in any order; they may overlap.
+    """
+    left = []
+    for first, last in sorted(taken):
+        if first >= end:
+            break
+        if start < first:
+            left.append((start, first))
+        start = max(start, last)
+    if start < end:
+        left.append((start, end))
+    return left
 
 
 def periods(start: datetime.datetime, end: datetime.datetime,

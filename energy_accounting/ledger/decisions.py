@@ -10,12 +10,11 @@ held.  Whether the caller may decide is not asked here; no clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 import sqlalchemy as sa
 
-from energy_accounting import errors, samples
+from energy_accounting import errors, samples, units
 from energy_accounting.ledger import (
     accounts,
     audit,
@@ -254,7 +253,8 @@ def _booked(connection: sa.Connection, host: sa.Row[Any],
              .where(streams.c.host_id == host.id)),
             (released, sa.select(
                 released.c.boottime_start_ns, released.c.boottime_end_ns)
-             .where(released.c.host_name == host.name))):
+             .where(released.c.host_name == host.name,
+                    released.c.state == models.RELEASED))):
         overlap += [(row[0], row[1]) for row in connection.execute(
             query.where(
                 table.c.boot_id == window.boot_id,
@@ -283,7 +283,7 @@ def _unknown(connection: sa.Connection, held: sa.Row[Any],
         ahead_ns = (window.end_ns - _late(held, window.end_ns)
                     - window.boottime_end_ns)
         return [(max(0, start_ns + ahead_ns), end_ns + ahead_ns)
-                for start_ns, end_ns in _without(
+                for start_ns, end_ns in units.without(
                     window.boottime_start_ns, window.boottime_end_ns,
                     _booked(connection, host, window))], []
     return [], ['whether something else covers its time is not known: no gap '
@@ -304,17 +304,6 @@ def _was_its_turn(connection: sa.Connection, held: sa.Row[Any],
         sa.select(table.c.digest).where(
             table.c.stream_id == stream.id,
             table.c.sequence == held.sequence)) == held.digest
-
-
-def _without(start: int, end: int, taken: Iterable[tuple[int, int]],
-             ) -> Iterator[tuple[int, int]]:
-    """What is left of [start, end), given what is taken of it in order."""
-    for first, last in taken:
-        if start < first:
-            yield start, first
-        start = max(start, last)
-    if start < end:
-        yield start, end
 
 
 # --- what is written --------------------------------------------------------
@@ -397,8 +386,7 @@ def _decide(connection: sa.Connection, held: sa.Row[Any], state: str,
     connection.execute(
         sa.update(table).where(table.c.id == held.id).values(
             state=state, decided_at_ns=now_ns,
-            **{name: None if window is None else getattr(window, name)
-               for name in writes.SPAN}))
+            **({} if window is None else received.span(window))))
     audit.write(connection, actor, now_ns, audit.Change(
         audit.QUARANTINE, str(held.id),
         {'state': held.state, 'code': held.code, 'host': held.host_name,

@@ -338,7 +338,7 @@ quarantine = sa.Table(
     # the kind of reason.  public_key: who vouched for it, '' nobody.
     # trusted: that was the key of its host when it came, or once since.
     # stream '' and sequence 0: not even that could be read.
-    # boot_id and boottime_*: as in acknowledged, of one that was released.
+    # boot_id and boottime_*: of a record that was understood.
     _id(),
     _text('host_name'),
     _text('stream'),

@@ -13,12 +13,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from energy_accounting import samples
+from energy_accounting import samples, units
 from energy_accounting.ledger import bulk, models, received
 
 _REASON_CHARACTERS = 1000
 _BIGINT_MAX = (1 << 63) - 1
 _SIGNATURE_CHARACTERS = 128
+_SLEW_NS = units.NS_PER_S
+"""A clock that is being set right goes that much off in an hour or so."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Held:
             'code': problem.code, 'trusted': self._trusted,
             'reason': reason,
             'payload': storable(record.text),
+            **_storable_span(window),
             'state': models.HELD})
         return reason
 
@@ -107,20 +110,39 @@ class Held:
                 table.c.digest == record.digest,
                 table.c.public_key == record.key)).first() is not None
 
-    def has_number(self, connection: sa.Connection, host: str, stream: str,
-                   key: str, sequence: int) -> bool:
-        """Whether a host's own record of a number is held, now or before.
+    def spans(self, connection: sa.Connection, window: samples.Window,
+              key: str, since_ns: int) -> list[tuple[int, int]]:
+        """The boottime that a host's own records know of, now or before.
+
+        Of the boot of a window, from ``since_ns`` up to where it starts;
+        without what an operator does not believe.  Of a record that is not
+        understood the clock tells, as it went at the window's start.
 
         :param key: the host's key: others' records say nothing of it.
         """
-        if any(row['sequence'] == sequence for row in self._rows):
-            return True
-        table = models.quarantine
-        return connection.execute(
-            sa.select(table.c.id).where(
-                table.c.host_name == host, table.c.stream == stream,
-                table.c.sequence == sequence,
-                table.c.public_key == key).limit(1)).first() is not None
+        table = models.quarantine.c
+        ahead_ns = window.start_ns - window.boottime_start_ns
+        known = [row for row in self._rows
+                 if row['boot_id'] in (None, window.boot_id)]
+        known += [row._asdict() for row in connection.execute(
+            sa.select(table.boot_id, table.boottime_start_ns,
+                      table.boottime_end_ns, table.start_ns, table.end_ns)
+            .where(table.host_name == window.host, table.public_key == key,
+                   table.state != models.DISCARDED, sa.or_(
+                       sa.and_(table.boot_id == window.boot_id,
+                               table.boottime_start_ns
+                               < window.boottime_start_ns,
+                               table.boottime_end_ns > since_ns),
+                       sa.and_(table.boot_id.is_(None),
+                               table.start_ns < window.start_ns,
+                               table.end_ns > since_ns + ahead_ns))))]
+        return [
+            (row['boottime_start_ns'], row['boottime_end_ns'])
+            if row['boot_id'] is not None
+            else (row['start_ns'] - ahead_ns - _SLEW_NS,
+                  row['end_ns'] - ahead_ns + _SLEW_NS)
+            for row in known
+            if row['boot_id'] is not None or row['start_ns'] is not None]
 
     def any_since(self, connection: sa.Connection, host: str,
                   since_ns: int) -> bool:
@@ -223,6 +245,13 @@ def _chosen(host: str | None = None, state: str | None = None,
 def claimed_uj(window: samples.Window) -> int:
     """What a window says the meters saw, as far as a column can hold it."""
     return min(sum(part.measured_uj for part in window.parts), _BIGINT_MAX)
+
+
+def _storable_span(window: samples.Window | None) -> dict[str, Any]:
+    span = received.span(window)
+    if window is not None:
+        span['boot_id'] = storable(window.boot_id)[:255]
+    return span
 
 
 def _claimed_times(text: str) -> tuple[int | None, int | None]:

@@ -7,7 +7,7 @@ Only the fact: no judgement, no query.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from energy_accounting import samples
 
@@ -64,3 +64,9 @@ class Record(NamedTuple):
     @property
     def lost(self) -> bool:
         return self.window is None and self.problem is None
+
+
+def span(window: samples.Window | None) -> dict[str, Any]:
+    """The columns that say which boottime a record is of; None: of none."""
+    return {name: None if window is None else getattr(window, name)
+            for name in ('boot_id', 'boottime_start_ns', 'boottime_end_ns')}

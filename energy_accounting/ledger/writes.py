@@ -34,9 +34,6 @@ ALARM_NS = 3600 * units.NS_PER_S
 """An alarm of a host ends with a window that is booked when nothing of the
 host has been held for this long."""
 
-# What is kept of a booked window.
-SPAN = ('boot_id', 'boottime_start_ns', 'boottime_end_ns')
-
 # What is kept of a change of the idle value.
 _IDLE = ('idle_kind', 'idle_power_uw')
 
@@ -341,13 +338,9 @@ class _Call:
             self._gaps.state(
                 samples.Gap(None, self._host_end_ns, window.start_ns,
                             gaps.NEW_STREAM), record.sequence)
-        elif skipped_ns > 0 and not self._says_why(record, window,
-                                                   skipped_ns):
-            self._gaps.state(
-                samples.Gap(None, max(0, window.start_ns - skipped_ns),
-                            window.start_ns, gaps.SKIPPED), record.sequence)
-            self._explain(record, 'it begins later than the one before it '
-                                  'ended, and nothing says why')
+        elif skipped_ns > 0:
+            self._state_skipped(record, window,
+                                window.boottime_start_ns - skipped_ns)
         for gap in window.gaps:
             self._gaps.state(gap, record.sequence)
         self._note_what_counts(window)
@@ -366,27 +359,45 @@ class _Call:
         self._counts = (window.policy, window.idle_kind,
                         window.idle_power_uw)
 
-    def _says_why(self, record: received.Record, window: samples.Window,
-                  skipped_ns: int) -> bool:
-        """Whether something explains the time before a window.
+    def _state_skipped(self, record: received.Record,
+                       window: samples.Window, since_ns: int) -> None:
+        """State what nothing explains of the boottime before a window.
 
-        A gap, which the record before may have stated as well, or that
-        the record before is held: what it measured is not unknown.
+        What held records measured is not unknown.
         """
-        since_ns = window.start_ns - skipped_ns
-        if any(gap.start_ns < window.end_ns and since_ns < gap.end_ns
+        ahead_ns = window.start_ns - window.boottime_start_ns
+        unknown = [
+            (start_ns + ahead_ns, end_ns + ahead_ns)
+            for start_ns, end_ns in units.without(
+                since_ns, window.boottime_start_ns, self._held.spans(
+                    self._connection, window, record.key, since_ns))]
+        for start_ns, end_ns in unknown:
+            if self._is_stated(window, start_ns, end_ns):
+                continue
+            self._gaps.state(
+                samples.Gap(None, max(0, start_ns), max(0, end_ns),
+                            gaps.SKIPPED), record.sequence)
+            self._explain(record, 'nothing says why it begins later than '
+                                  'what is known before it ended')
+
+    def _is_stated(self, window: samples.Window, start_ns: int,
+                   end_ns: int) -> bool:
+        """Whether a gap explains a time before a window.
+
+        The record before, or the window itself, may state it.
+        """
+        if end_ns == window.start_ns:
+            # What a tick over the window's edge states.
+            end_ns = window.end_ns
+        if any(gap.start_ns < end_ns and start_ns < gap.end_ns
                for gap in self._said):
-            return True
-        if self._held.has_number(self._connection, record.host,
-                                 record.stream, record.key,
-                                 record.sequence - 1):
             return True
         stated = models.gaps.c
         return self._connection.execute(
             sa.select(stated.id).where(
                 stated.host_id == self._host.id,
-                stated.start_ns < window.end_ns,
-                stated.end_ns > since_ns).limit(1)).first() is not None
+                stated.start_ns < end_ns,
+                stated.end_ns > start_ns).limit(1)).first() is not None
 
     def _open_gap(self, record: received.Record) -> None:
         if self._gaps.lasting:
@@ -422,8 +433,7 @@ class _Call:
         self._acknowledged.append({
             'stream_id': self._stream.id, 'sequence': record.sequence,
             'digest': record.digest, 'received_ns': self._received_ns,
-            **{name: None if window is None else getattr(window, name)
-               for name in SPAN}})
+            **received.span(window)})
 
     # --- writing ---
 

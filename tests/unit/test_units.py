@@ -19,6 +19,20 @@ WEIGHTS = st.lists(st.integers(0, 10 ** 15), max_size=12)
 TOTALS = st.integers(0, 10 ** 18)
 
 
+class TestWithout(unittest.TestCase):
+    @given(st.tuples(st.integers(0, 9), st.integers(0, 9)),
+           st.lists(st.tuples(st.integers(-3, 12), st.integers(-3, 12)),
+                    max_size=4))
+    def test_more_or_less_than_the_rest_is_left(self, whole, taken):
+        taken = [(first, last) for first, last in taken if first <= last]
+        left = units.without(*whole, taken)
+        expected = set(range(*whole)).difference(
+            *(range(*one) for one in taken))
+        self.assertEqual(sorted(expected), [
+            number for one in left for number in range(*one)])
+        self.assertTrue(all(first < last for first, last in left))
+
+
 class TestDivide(unittest.TestCase):
     def test_a_third_of_a_joule_is_lost(self):
         self.assertEqual([333_334, 333_333, 333_333],

@@ -5,7 +5,7 @@ import dataclasses
 import json
 from typing import Any
 
-from energy_accounting import collector, samples, units
+from energy_accounting import collector, samples, signing, units
 from energy_accounting.ledger import hosts, models, writes
 from tests.unit import booking, records
 from tests.unit.ledger import sums
@@ -202,6 +202,49 @@ class TestSkipped(booking.BookingCase):
                     self.book(records.window(1), wrong)
                     self.book(records.window(3))
                 self.assertEqual([], self.gaps())
+
+    def test_records_that_are_held_say_why_for_their_time_only(self) -> None:
+        """The second and third minute are held, the fourth is unknown."""
+        def wrong(sequence: int) -> samples.Window | str:
+            return records.window(sequence, end_ns=1 << 62)
+
+        def newer(sequence: int) -> samples.Window | str:
+            body = json.loads(samples.payload(records.window(sequence)))
+            return samples.to_json({**body, 'minor': 7, 'needs': 7})
+
+        for kind in (wrong, newer):
+            for together in (True, False):
+                with self.subTest(kind=kind.__name__, together=together):
+                    sums.empty(self.database)
+                    sent = [records.window(1), kind(2), kind(3),
+                            dataclasses.replace(records.window(5),
+                                                sequence=4)]
+                    for some in [sent] if together else [
+                            [one] for one in sent]:
+                        self.book(*some)
+                    self.assertEqual(2, len(self.rows(models.quarantine)))
+                    gap, = self.rows(models.gaps)
+                    self.assertEqual('skipped', gap.reason)
+                    # What only the clock tells may be a second off.
+                    self.assertAlmostEqual(
+                        records.START_NS + 3 * records.MINUTE_NS,
+                        gap.start_ns, delta=units.NS_PER_S)
+                    self.assertEqual(
+                        records.START_NS + 4 * records.MINUTE_NS, gap.end_ns)
+
+    def test_a_record_that_says_no_time_explains_none(self) -> None:
+        self.book(records.window(1), samples.to_json({
+            **json.loads(samples.payload(records.window(2))),
+            'start_ns': None}), records.window(3))
+        self.assertEqual([(1, 2, 'skipped')], self.gaps())
+
+    def test_a_record_that_another_key_signed_explains_none(self) -> None:
+        self.book(records.window(1))
+        stranger = signing.Signer.new().sign(
+            samples.payload(records.window(2)))
+        self.collector.book({}, [stranger])
+        self.book(dataclasses.replace(records.window(3), sequence=2))
+        self.assertEqual([(1, 2, 'skipped')], self.gaps())
 
     def test_a_new_boot_skips_nothing(self) -> None:
         self.book(records.window(1), self.later(2, boot_id='boot-2'))
