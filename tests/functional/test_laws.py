@@ -26,6 +26,7 @@ from energy_accounting import collector, samples, signing, units
 from energy_accounting.ledger import (
     accounts,
     balance,
+    columns,
     engine,
     identities,
     models,
@@ -126,7 +127,7 @@ class Ledgers:
         kept = {'sites': models.DEFAULT_SITE, 'projects': models.NO_PROJECT}
 
         def insert(connection: sa.Connection) -> None:
-            for table in models.metadata.sorted_tables:
+            for table in columns.metadata.sorted_tables:
                 rows = [row._asdict() for row in contents[table.name]
                         if table.name not in kept
                         or row.id != kept[table.name]]

@@ -11,7 +11,8 @@ import alembic.script
 import sqlalchemy as sa
 
 from energy_accounting import errors
-from energy_accounting.ledger import accounts, engine, models
+from energy_accounting.facility import models as facility
+from energy_accounting.ledger import accounts, columns, engine, models
 from tests.functional import base
 
 # Beside the rows that are there from the first: any row will do that refers
@@ -51,7 +52,7 @@ class TestMigrations(MigrationsCase):
                 connection, opts={'compare_type': True,
                                   'compare_server_default': True})
             self.assertEqual([], alembic.autogenerate.compare_metadata(
-                context, models.metadata))
+                context, facility.metadata))
 
     def test_syncing_twice_is_syncing_once(self) -> None:
         self.assertIsNone(engine.version(self.database))
@@ -79,9 +80,10 @@ class TestMigrations(MigrationsCase):
                     ('streams', 'public_key', ''),
                     ('quarantine', 'public_key', ''),
                     ('quarantine', 'signature', ''),
-                    ('quarantine', 'code', 'schema')):
-                self.assertEqual([filled], list(connection.scalars(
-                    sa.select(models.metadata.tables[name].c[column]))))
+                    ('quarantine', 'code', 'schema'),
+                    ('sites', 'time_zone', 'UTC')):
+                self.assertEqual({filled}, set(connection.scalars(
+                    sa.select(columns.metadata.tables[name].c[column]))))
 
     def test_an_empty_database_is_no_ledger(self) -> None:
         with self.assertRaisesRegex(errors.ConfigurationError, 'db sync'):
@@ -91,7 +93,7 @@ class TestMigrations(MigrationsCase):
         engine.sync(self.database)
         with self.database.reader() as connection:
             self.assertEqual(
-                [(models.DEFAULT_SITE, 'default', None)],
+                [(models.DEFAULT_SITE, 'default', None, 'UTC', None)],
                 list(connection.execute(sa.select(models.sites)).all()))
             self.assertEqual(
                 [(models.NO_PROJECT, '')],

@@ -43,6 +43,7 @@ ALLOWED = {
                          'ticks', 'attribution', 'idle', 'window', 'signing',
                          'spool'},
     'ledger': FACTS,
+    'facility': BOTTOM | {'ledger'},
     'owners': BOTTOM | {'ledger'},
     'reconcile': BOTTOM | {'ledger', 'owners'},
     'collector': FACTS | {'ledger', 'signing'},

@@ -19,7 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from energy_accounting import units
-from energy_accounting.ledger import engine, models
+from energy_accounting.ledger import columns, engine, models
 
 NOW = datetime.datetime(2026, 11, 23, 5, 7, tzinfo=units.UTC)
 NOW_NS = units.wall_ns(NOW)
@@ -190,7 +190,7 @@ class Filled:
                  'policy': 'two-part/1', 'measured_ns': units.BUCKET_NS,
                  **row} for (host, number), row in self._measured.items()]}
         with self.database.writer() as connection:
-            for table in models.metadata.sorted_tables:
+            for table in columns.metadata.sorted_tables:
                 if inserts.get(table):
                     connection.execute(sa.insert(table), inserts[table])
                     self._go_on_numbering(connection, table)

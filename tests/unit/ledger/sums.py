@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from energy_accounting.ledger import engine, models
+from energy_accounting.ledger import columns, engine, models
 
 TERMS = ('active_uj', 'idle_uj', 'memory_uj', 'host_uj', 'platform_uj')
 
@@ -39,7 +39,7 @@ def sums(database: engine.Database) -> Sums:
 def contents(database: engine.Database) -> dict[str, list[Any]]:
     """Every row of every table."""
     return {table.name: rows(database, table)
-            for table in models.metadata.sorted_tables}
+            for table in columns.metadata.sorted_tables}
 
 
 def empty(database: engine.Database) -> None:
@@ -48,7 +48,7 @@ def empty(database: engine.Database) -> None:
             models.projects: models.NO_PROJECT}
 
     def delete(connection: sa.Connection) -> None:
-        for table in reversed(models.metadata.sorted_tables):
+        for table in reversed(columns.metadata.sorted_tables):
             rows_ = sa.delete(table)
             if table in kept:
                 rows_ = rows_.where(table.c.id != kept[table])
