@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from energy_accounting import errors, samples, signing
+from energy_accounting import errors, samples, signing, wire
 from energy_accounting.ledger import (
     accounts,
     engine,
@@ -153,7 +153,7 @@ def read(sent: Sequence[Sequence[str]],
         if isinstance(record, _Unreadable):
             number = max(following, 1)
             record = received.Record(
-                record.text, samples.digest(record.text), record.key,
+                record.text, wire.digest(record.text), record.key,
                 record.signature, neighbour.host, neighbour.machine_id,
                 neighbour.stream, number, number, None,
                 received.Problem(received.SCHEMA, record.problem))
@@ -173,12 +173,12 @@ def _without_users(record: received.Record) -> received.Record:
             share.account.user_id for part in record.window.parts
             for share in part.shares):
         return record
-    text = samples.without_users(record.text)
+    text = wire.without_users(record.text)
     if text is None or text == record.text:
         return record
     if record.window is None:
         return record._replace(text=text)
-    window = samples.from_payload(text)
+    window = wire.from_payload(text)
     assert isinstance(window, samples.Window)   # noqa: S101
     return record._replace(text=text, window=window)
 
@@ -200,7 +200,7 @@ def _read(sent: Any, received_ns: int) -> received.Record | _Unreadable:
     signed = samples.Signed(*sent)
     text, key = signed.payload, signing.vouched(signed)
     try:
-        record = samples.from_payload(text)
+        record = wire.from_payload(text)
     except errors.InvalidRecord as error:
         return _identified(signed, key, error)
     problem = (judgement.no_host(record.host)
@@ -211,7 +211,7 @@ def _read(sent: Any, received_ns: int) -> received.Record | _Unreadable:
     last = (record.last if isinstance(record, samples.Lost)
             else record.sequence)
     return received.Record(
-        text, samples.digest(text), key, signed.signature, record.host,
+        text, wire.digest(text), key, signed.signature, record.host,
         record.machine_id, record.stream, record.sequence, last, window,
         None if window is None else judgement.problem_of(window, received_ns))
 
@@ -229,7 +229,7 @@ def _identified(signed: samples.Signed, key: str,
     if not isinstance(body, dict):
         return unreadable
     version = body.get('v')
-    if type(version) is int and version > samples.WIRE_MAJOR:
+    if type(version) is int and version > wire.MAJOR:
         raise errors.Unavailable(problem)
     host, stream = body.get('host'), body.get('stream')
     machine_id = body.get('machine_id')
@@ -239,7 +239,7 @@ def _identified(signed: samples.Signed, key: str,
             and type(number) is int and 0 < number < 1 << 63):
         return unreadable
     return received.Record(
-        text, samples.digest(text), key, signed.signature, str(host),
+        text, wire.digest(text), key, signed.signature, str(host),
         str(machine_id) if _is_name(machine_id) else '', str(stream),
         number, number, None, received.Problem(
             received.NEWER if isinstance(error, errors.NewerRecord)

@@ -33,6 +33,7 @@ from energy_accounting import (
     ticks,
     units,
     window,
+    wire,
 )
 from energy_accounting import conf as configuration
 from energy_accounting import guests as guest_sources
@@ -397,7 +398,7 @@ class Notifier:
             try:
                 with self._spool.exclusive():
                     record = self._record(self._held[0])
-                    self._spool.append(samples.payload(record),
+                    self._spool.append(wire.payload(record),
                                        self._held[0].state, record.end_ns)
             except errors.SpoolError:
                 self._shed()

@@ -19,7 +19,7 @@ import pathlib
 from cryptography import exceptions
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from energy_accounting import errors, samples
+from energy_accounting import errors, samples, wire
 
 LOG = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def vouched(record: samples.Signed) -> str:
 
 def public_key(text: str) -> ed25519.Ed25519PublicKey | None:
     """A public key of its text; None for anything else."""
-    raw = samples.key_bytes(text)
+    raw = wire.key_bytes(text)
     return (None if raw is None
             else ed25519.Ed25519PublicKey.from_public_bytes(raw))
 
@@ -130,7 +130,7 @@ def _store(path: pathlib.Path, signer: Signer, host: str,
     """Write the file whole or not at all, for its owner only."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + '.new')
-    body = samples.to_json({
+    body = wire.to_json({
         'version': FILE_VERSION, 'host': host, 'machine_id': machine_id,
         'private_key': signer.private_text()})
     draft.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from energy_accounting import errors, samples, units
+from energy_accounting import errors, samples, units, wire
 
 # Reasons of gaps.
 REBOOT = 'reboot'
@@ -505,7 +505,7 @@ def _learn(means: dict[str, tuple[int, int]], name: str, cpu_ns: int,
 def baseline_to_wire(baseline: Baseline) -> dict[str, Any]:
     """A baseline as plain JSON values."""
     return {
-        'reading': samples.reading_to_wire(baseline.reading),
+        'reading': wire.reading_to_wire(baseline.reading),
         'held_since_ns': baseline.held_since_ns,
         'ended': [dataclasses.asdict(guest) for guest in baseline.ended],
         'seen': [dataclasses.asdict(guest) for guest in baseline.seen],
@@ -528,8 +528,8 @@ def baseline_from_wire(body: dict[str, Any]) -> Baseline:
         if any(type(number) is not int or number < 0 for number in numbers):
             raise ValueError('a time is not a whole number from 0')
         return Baseline(
-            samples.reading_from_wire(body['reading']), since_ns,
-            tuple(map(samples.guest_from_wire, body['ended'])),
-            tuple(map(samples.guest_from_wire, body['seen'])), means)
+            wire.reading_from_wire(body['reading']), since_ns,
+            tuple(map(wire.guest_from_wire, body['ended'])),
+            tuple(map(wire.guest_from_wire, body['seen'])), means)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise errors.InvalidRecord(f'not a baseline: {error}') from error

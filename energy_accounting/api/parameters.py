@@ -18,7 +18,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from energy_accounting import errors, samples, units
+from energy_accounting import errors, units, wire
 from energy_accounting.ledger import models, pages, queries
 
 LONGEST = datetime.timedelta(days=3700)
@@ -195,7 +195,7 @@ def identifier(given: Mapping[str, Any], name: str) -> str:
 
 
 def _public_key(text: str) -> None:
-    if samples.key_bytes(text) is None:
+    if wire.key_bytes(text) is None:
         refuse('public_key', f'{text[:64]!r} is not base64 of 32 bytes',
                'give the key that the notifier of the host logs')
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from energy_accounting import samples
+from energy_accounting import samples, wire
 from energy_accounting.ledger import bulk, models
 
 
@@ -50,16 +50,16 @@ def owned(account: samples.Account, owner_of: OwnerOf) -> samples.Account:
 
 def without_users(window: samples.Window) -> samples.Window:
     """A window as it would be had nobody sent a user id."""
-    text = samples.without_users(samples.payload(window))
+    text = wire.without_users(wire.payload(window))
     assert text is not None     # noqa: S101
-    found = samples.from_payload(text)
+    found = wire.from_payload(text)
     assert isinstance(found, samples.Window)    # noqa: S101
     return found
 
 
 def digest(account: samples.Account) -> str:
     """What an account is found by."""
-    return samples.digest(samples.to_json(list(account)))
+    return wire.digest(wire.to_json(list(account)))
 
 
 def ids(connection: sa.Connection, wanted: Iterable[samples.Account],

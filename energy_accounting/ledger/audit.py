@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from energy_accounting import samples
+from energy_accounting import wire
 from energy_accounting.ledger import models
 
 HOST = 'host'
@@ -128,7 +128,7 @@ def _conditions(kind: str | None, subject: str | None, actor: str | None,
 
 
 def _text(value: Mapping[str, Any] | None) -> str | None:
-    return None if value is None else samples.to_json(value)
+    return None if value is None else wire.to_json(value)
 
 
 def _value(text: str | None) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import sqlalchemy as sa
 
-from energy_accounting import errors, samples, units
+from energy_accounting import errors, samples, units, wire
 from energy_accounting.ledger import (
     accounts,
     audit,
@@ -140,7 +140,7 @@ def _refuse(held: sa.Row[Any], why: str, remedy: str) -> NoReturn:
 def _window(held: sa.Row[Any]) -> samples.Window | None:
     """The record as it is understood now; None when it is no window."""
     try:
-        record = samples.from_payload(held.payload)
+        record = wire.from_payload(held.payload)
     except errors.InvalidRecord:
         return None
     return record if isinstance(record, samples.Window) else None
@@ -150,7 +150,7 @@ def _bookable(held: sa.Row[Any], host: sa.Row[Any],
               now_ns: int) -> samples.Window:
     """The window, when nothing but its time can stand against booking it."""
     try:
-        record = samples.from_payload(held.payload)
+        record = wire.from_payload(held.payload)
     except errors.NewerRecord as error:
         _refuse(held, str(error), 'upgrade this service, or discard it')
     except errors.InvalidRecord as error:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from energy_accounting import samples, units
+from energy_accounting import samples, units, wire
 from energy_accounting.ledger import (
     accounts,
     bulk,
@@ -265,7 +265,7 @@ def _forget_in_record(connection: sa.Connection, row_id: int) -> int:
     if text is None:
         return 0
     # In what cannot be read one may be anywhere: nothing of it is kept.
-    anonymous = samples.without_users(text) or ''
+    anonymous = wire.without_users(text) or ''
     if anonymous == text:
         return 0
     return connection.execute(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from energy_accounting import samples, units
+from energy_accounting import units, wire
 from energy_accounting.report import times
 
 if TYPE_CHECKING:
@@ -30,5 +30,5 @@ def shown(one: ledger.KeptWhole) -> dict[str, Any]:
         **row(one.kept), 'digest': one.digest,
         'public_key': one.public_key or None, 'signature': one.signature,
         'signed_by_host': one.own,
-        'payload_as_came': samples.digest(one.payload) == one.digest,
+        'payload_as_came': wire.digest(one.payload) == one.digest,
         'payload': one.payload}

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import google_crc32c
 
-from energy_accounting import errors, samples
+from energy_accounting import errors, wire
 
 MAGIC = b'EAr1'
 HEADER = struct.Struct('<4sIIQQ')
@@ -47,7 +47,7 @@ class Body(NamedTuple):
 
 def encode(sequence: int, wall_ns: int, payload: str,
            state: dict[str, Any]) -> bytes:
-    body = samples.to_json({'sequence': sequence, 'payload': payload,
+    body = wire.to_json({'sequence': sequence, 'payload': payload,
                             'state': state}).encode()
     crc = _crc(len(body), sequence, wall_ns, body)
     return HEADER.pack(MAGIC, len(body), crc, sequence, wall_ns) + body
@@ -124,7 +124,7 @@ def wall_ns(header: bytes) -> int:
 def stream_of(payload: str, host: str, machine_id: str) -> str | None:
     """The stream of a record; None when it is another host's or none."""
     try:
-        record = samples.from_payload(payload)
+        record = wire.from_payload(payload)
     except errors.InvalidRecord:
         return None
     owner = record.host, record.machine_id
@@ -140,7 +140,7 @@ def _crc(length: int, sequence: int, wall_ns: int, body: bytes) -> int:
 
 def seal(body: dict[str, Any]) -> str:
     """A small file's text."""
-    return samples.to_json({**body, 'crc': _sum(body)})
+    return wire.to_json({**body, 'crc': _sum(body)})
 
 
 def unseal(text: bytes) -> dict[str, Any]:
@@ -161,4 +161,4 @@ def unseal(text: bytes) -> dict[str, Any]:
 def _sum(body: dict[str, Any]) -> int:
     # surrogatepass: JSON can spell what UTF-8 cannot.
     return int(google_crc32c.value(
-        samples.to_json(body).encode('utf-8', 'surrogatepass')))
+        wire.to_json(body).encode('utf-8', 'surrogatepass')))

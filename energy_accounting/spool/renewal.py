@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 
-from energy_accounting import errors, samples
+from energy_accounting import errors, samples, wire
 
 LOG = logging.getLogger(__name__)
 
@@ -23,10 +23,10 @@ def renumbered(payload: str | None, lost: samples.Lost) -> str:
     """
     if payload is not None:
         try:
-            return samples.payload(dataclasses.replace(
-                samples.from_payload(payload), stream=lost.stream,
+            return wire.payload(dataclasses.replace(
+                wire.from_payload(payload), stream=lost.stream,
                 sequence=lost.sequence))
         except errors.InvalidRecord as error:
             LOG.error('a record is no window and reported as lost: %s',
                       error)
-    return samples.payload(lost)
+    return wire.payload(lost)

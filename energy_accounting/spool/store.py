@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from energy_accounting import errors, samples, units
+from energy_accounting import errors, samples, units, wire
 from energy_accounting.spool import bounds, form, renewal, segments
 
 LOG = logging.getLogger(__name__)
@@ -419,7 +419,7 @@ class Spool:
                 body = self._segments.read(sequence)
                 if body is None:
                     last = self._last_lost(sequence)
-                    text = samples.payload(self._lost(sequence, last))
+                    text = wire.payload(self._lost(sequence, last))
                 else:
                     last, text = sequence, body.payload
                 size += len(text.encode())

@@ -19,7 +19,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from oslo_config import cfg
 
-from energy_accounting import errors, rpc, samples, signing
+from energy_accounting import errors, rpc, samples, signing, wire
 from tests.chaos import processes
 
 _MOST_RECORDS = 20
@@ -87,7 +87,7 @@ class Rogue:
         sent = samples.Signed(payload, key, true.signature if key else '')
         if key == self._signer.key:
             sent = self._signer.sign(payload)
-        self.forged.add(samples.digest(payload))
+        self.forged.add(wire.digest(payload))
         results = self._send([sent])
         self.forged_answers.update(results)
         if samples.QUARANTINED in results:
@@ -124,4 +124,4 @@ def _forged(payload: str, number: int) -> str:
         part['zones_uj'][zone] += _FORGED_UJ
         # Behind the six fields of the account comes the active energy.
         part['shares'][0][6] += _FORGED_UJ
-    return samples.to_json(body)
+    return wire.to_json(body)

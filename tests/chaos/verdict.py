@@ -14,7 +14,7 @@ from collections.abc import Container, Mapping, Sequence
 
 import sqlalchemy as sa
 
-from energy_accounting import samples
+from energy_accounting import samples, wire
 from energy_accounting.ledger import models, terms
 from tests.chaos import processes
 
@@ -181,7 +181,7 @@ def _given(records: Sequence[Mapping[str, str]]) -> dict[Owner, int]:
     """What a spool's windows give to whom."""
     given: collections.Counter[Owner] = collections.Counter()
     for record in records:
-        window = samples.from_payload(record['payload'])
+        window = wire.from_payload(record['payload'])
         if isinstance(window, samples.Window):
             for part in window.parts:
                 for share in part.shares:

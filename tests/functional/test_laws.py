@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from hypothesis import stateful
 from hypothesis import strategies as st
 
-from energy_accounting import collector, samples, signing, units
+from energy_accounting import collector, samples, signing, units, wire
 from energy_accounting.ledger import (
     accounts,
     balance,
@@ -298,7 +298,7 @@ class Cloud(stateful.RuleBasedStateMachine):
             self.window(dataclasses.replace(mine), guests, True),
             sequence=forged + 1)
         answer = self.ledgers.collectors[0].book(
-            {}, [STRANGER.sign(samples.payload(window))])
+            {}, [STRANGER.sign(wire.payload(window))])
         assert answer['results'] == [samples.QUARANTINED], answer
         key = STRANGER, *_key(window)
         self.kept.held[key] = quarantine.claimed_uj(window)
@@ -461,7 +461,7 @@ def _last(record: Record) -> int:
 
 def _key(record: Record) -> tuple[Any, ...]:
     return (record.host, record.stream, record.sequence,
-            samples.digest(samples.payload(record)))
+            wire.digest(wire.payload(record)))
 
 
 @base.on(*base.EVERY)

@@ -23,6 +23,7 @@ from energy_accounting import (
     rpc,
     samples,
     sender,
+    wire,
 )
 from energy_accounting import spool as spools
 from energy_accounting.ledger import (
@@ -188,7 +189,7 @@ class Notifier:
                 active_uj=active_uj)],
             host=self._host, machine_id=self._host,
             stream=self.spool.stream, start_ns=start_ns)
-        self.spool.append(samples.payload(window), {}, window.end_ns)
+        self.spool.append(wire.payload(window), {}, window.end_ns)
         self._minute += 1
         self.emitted_uj += quarantine.claimed_uj(window)
 

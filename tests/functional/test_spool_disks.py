@@ -17,7 +17,7 @@ from unittest import mock
 import fixtures
 from oslotest import base
 
-from energy_accounting import errors, samples
+from energy_accounting import errors, wire
 from energy_accounting import sender as senders
 from energy_accounting import spool as spools
 from tests.unit import records, test_notifier
@@ -293,9 +293,9 @@ class TestNotifierOnAFullDisk(DiskCase, test_notifier.NotifierCase):
 
         def call(batch):
             sent.extend(batch)
-            last = samples.from_payload(batch[-1].payload).sequence
+            last = wire.from_payload(batch[-1].payload).sequence
             return senders.rpc.Reply(('booked',) * len(batch), last + 1)
         senders.Sender(self.spool, call, records.SIGNER.sign,
                        self.machine).send_pending()
         self.assertEqual([1, 2, 3, 4], [
-            samples.from_payload(one.payload).sequence for one in sent])
+            wire.from_payload(one.payload).sequence for one in sent])

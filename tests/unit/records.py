@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from energy_accounting import samples, signing, units
+from energy_accounting import samples, signing, units, wire
 from energy_accounting.ledger import engine
 
 # 2026-03-01T00:00:00Z
@@ -111,7 +111,7 @@ def payloads(*records: samples.Window | samples.Lost,
 
 def signed(record: samples.Window | samples.Lost | str) -> samples.Signed:
     return SIGNER.sign(record if isinstance(record, str)
-                       else samples.payload(record))
+                       else wire.payload(record))
 
 
 def lost(sequence: int, last: int, *, host: str = 'compute-1',

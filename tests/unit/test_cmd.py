@@ -11,8 +11,8 @@ import sys
 import fixtures
 from oslotest import base
 
-from energy_accounting import samples
 from energy_accounting import spool as spools
+from energy_accounting import wire
 from tests.unit import fakes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -220,5 +220,5 @@ class TestNotifier(CommandCase):
         spool = spools.Spool.open(path, 'h', meta['machine_id'],
                                   meta['key'])
         self.addCleanup(spool.close)
-        return [samples.from_payload(record.payload)
+        return [wire.from_payload(record.payload)
                 for record in spool.records(1)]

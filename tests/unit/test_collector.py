@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from energy_accounting import collector, errors, samples, units
+from energy_accounting import collector, errors, samples, units, wire
 from energy_accounting.ledger import (
     accounts,
     engine,
@@ -112,7 +112,7 @@ class TestJudgement(booking.BookingCase):
 
 class TestMalformed(booking.BookingCase):
     def test_a_text_that_says_where_it_belongs_steps_on(self) -> None:
-        body = json.loads(samples.payload(records.window(1)))
+        body = json.loads(wire.payload(records.window(1)))
         body['parts'][0]['shares'][0][6] = -1
         self.assert_quarantined(json.dumps(body), because='whole number')
         self.assertEqual((['booked'], 3), self.book(records.window(2)))
@@ -136,8 +136,8 @@ class TestMalformed(booking.BookingCase):
         self.assertEqual(before, sums.contents(self.database))
 
     def test_a_newer_notifier_waits_for_a_newer_collector(self) -> None:
-        body = json.loads(samples.payload(records.window(1)))
-        body['v'] = samples.WIRE_MAJOR + 1
+        body = json.loads(wire.payload(records.window(1)))
+        body['v'] = wire.MAJOR + 1
         before = sums.contents(self.database)
         self.assertRaises(errors.Unavailable, self.book, json.dumps(body))
         self.assertEqual(before, sums.contents(self.database))
@@ -208,7 +208,7 @@ class TestUserIds(booking.BookingCase):
         for number, more in enumerate((
                 {'minor': 7, 'hue': 'red'}, {'needs': 7, 'hue': 'red'},
                 {'cpus': 'many', 'hue': '\ud800'}), start=1):
-            body = json.loads(samples.payload(records.window(number, [
+            body = json.loads(wire.payload(records.window(number, [
                 records.share(records.instance(user_id='alice'))],
                 boottime_end_ns=1)))
             text = json.dumps({**body, **more})
@@ -219,7 +219,7 @@ class TestUserIds(booking.BookingCase):
             # All that is not a user id is as it came.
             body['parts'][0]['shares'][0][4] = None
             self.assertEqual({**body, **more}, json.loads(row.payload))
-            self.assertEqual(samples.digest(text), row.digest)
+            self.assertEqual(wire.digest(text), row.digest)
             self.assertEqual(records.SIGNER.key, row.public_key)
             self.assertEqual((['duplicate'], number + 1), self.book(text))
 
@@ -306,14 +306,14 @@ def _stories(draw: st.DrawFn) -> tuple[list[str], list[tuple[int, int]]]:
                 part, zones_uj={'package-0': part.measured_uj + 1}),))
         if kind == 'overlap':
             window = dataclasses.replace(window, boottime_start_ns=0)
-        texts.append(samples.payload(window))
+        texts.append(wire.payload(window))
     calls = draw(st.lists(st.tuples(
         st.integers(0, len(texts) - 1), st.integers(1, 4)), max_size=12))
     return texts, calls
 
 
 def _energy(text: str) -> int:
-    window = samples.from_payload(text)
+    window = wire.from_payload(text)
     return quarantine.claimed_uj(window) if isinstance(
         window, samples.Window) else 0
 
@@ -350,7 +350,7 @@ class TestEveryJouleOnce(unittest.TestCase):
         expects = 1
         for start, count in calls:
             expects = send(texts[start:start + count])
-        rogue = samples.payload(records.window(1, other, version='rogue'))
+        rogue = wire.payload(records.window(1, other, version='rogue'))
         if expects > 1:
             send([rogue])
             send([rogue])

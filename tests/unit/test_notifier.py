@@ -21,6 +21,7 @@ from energy_accounting import (
     notifier,
     samples,
     units,
+    wire,
 )
 from energy_accounting import conf as configuration
 from energy_accounting import guests as guest_sources
@@ -172,7 +173,7 @@ class NotifierCase(base.BaseTestCase):
             self.notifier.step()
 
     def windows(self):
-        return [samples.from_payload(record.payload)
+        return [wire.from_payload(record.payload)
                 for record in self.spool.records(1, 10 ** 6)]
 
     def booked(self):
@@ -314,7 +315,7 @@ class TestRestarts(NotifierCase):
     def test_kill_after_useless_baselines_loses_nothing_more(self):
         self.start().step()
         self.live(60)
-        self.spool.append(samples.payload(self.windows()[0]), {'v': 99},
+        self.spool.append(wire.payload(self.windows()[0]), {'v': 99},
                           self.machine.now_ns)
         self.start().step()
         since = self.now_booked()

@@ -12,7 +12,7 @@ import fixtures
 import sqlalchemy as sa
 from oslotest import base
 
-from energy_accounting import collector, errors, rpc, samples
+from energy_accounting import collector, errors, rpc, samples, wire
 from energy_accounting import sender as senders
 from energy_accounting import spool as spools
 from energy_accounting.ledger import models, purge
@@ -50,7 +50,7 @@ class Ledger:
 
     def take(self, payload):
         if payload.startswith('{'):
-            lost = samples.from_payload(payload)
+            lost = wire.from_payload(payload)
             first, last = lost.sequence, lost.last
         else:
             first = last = int(payload)
@@ -183,7 +183,7 @@ class TestSending(SenderCase):
         self.fill(30)
         self.sender.send_pending()
         self.spool.purge(self.clock.now_ns + 1)
-        oldest = samples.from_payload(
+        oldest = wire.from_payload(
             self.spool.records(1, 1)[0].payload).last + 1
         self.assertGreater(oldest, 10)
         self.ledger.restore(5)
@@ -282,7 +282,7 @@ class TestRestores(base.BaseTestCase):
                                host_uj=0)],
                 host='h', machine_id='m', stream=self.spool.stream,
                 start_ns=records.START_NS + self.made * WINDOW_NS)
-            self.spool.append(samples.payload(window), {}, window.end_ns)
+            self.spool.append(wire.payload(window), {}, window.end_ns)
 
     def send(self):
         while True:
@@ -312,7 +312,7 @@ class TestRestores(base.BaseTestCase):
 
     def on_disk(self):
         return {window.parts[0].shares[0].account.instance_id
-                for window in (samples.from_payload(one.payload)
+                for window in (wire.from_payload(one.payload)
                                for one in self.spool.records(1, 10 ** 6))}
 
     def held(self):
@@ -320,7 +320,7 @@ class TestRestores(base.BaseTestCase):
             payloads = connection.execute(
                 sa.select(models.quarantine.c.payload)).scalars().all()
         return collections.Counter(
-            samples.from_payload(text).parts[0].shares[0]
+            wire.from_payload(text).parts[0].shares[0]
             .account.instance_id for text in payloads)
 
     def ledger(self):

@@ -14,7 +14,7 @@ import unittest
 from typing import Any
 from unittest import mock
 
-from energy_accounting import collector, errors, rpc, samples, sender, spool
+from energy_accounting import collector, errors, rpc, sender, spool, wire
 from energy_accounting.ledger import audit, decisions, models
 from tests.unit import records
 from tests.unit.ledger import sums
@@ -60,10 +60,10 @@ class VersionsTest(unittest.TestCase):
         """Spool the next minute, as a notifier of another version would."""
         number = self.spool.next_sequence
         window = records.window(number, stream=self.spool.stream)
-        body = json.loads(samples.payload(window)) | said
+        body = json.loads(wire.payload(window)) | said
         for name in dropped:
             del body[name]
-        self.spool.append(samples.to_json(body), {}, window.end_ns)
+        self.spool.append(wire.to_json(body), {}, window.end_ns)
 
     def send(self) -> None:
         self.sender.send_pending()
@@ -86,7 +86,7 @@ class VersionsTest(unittest.TestCase):
         self.assertEqual([], self.held())
 
     def test_an_older_record_is_read_as_a_newer_one(self) -> None:
-        with mock.patch.object(samples, 'WIRE_MINOR', 5):
+        with mock.patch.object(wire, 'MINOR', 5):
             self.make(minor=3, needs=2)
             self.send()
         self.assert_booked(1)
@@ -94,12 +94,12 @@ class VersionsTest(unittest.TestCase):
     # --- a new notifier, an old collector ---
 
     def test_a_field_that_is_not_known_keeps_a_record_out(self) -> None:
-        newer = samples.WIRE_MINOR + 1
+        newer = wire.MINOR + 1
         self.make(minor=newer, colour='blue')
         self.make(minor=newer, parts=[
             {**part, 'node_uj': 7, 'shares': [
                 [*share, 'more'] for share in part['shares']]}
-            for part in json.loads(samples.payload(records.window(2)))[
+            for part in json.loads(wire.payload(records.window(2)))[
                 'parts']])
         self.send()
         self.assert_booked(2)
@@ -114,7 +114,7 @@ class VersionsTest(unittest.TestCase):
         self.assertEqual('schema', one.code)
 
     def test_what_must_be_understood_is_booked_without(self) -> None:
-        newer = samples.WIRE_MINOR + 1
+        newer = wire.MINOR + 1
         self.make()
         self.make(minor=newer + 1, needs=newer, sign='minus')
         self.make()
@@ -132,7 +132,7 @@ class VersionsTest(unittest.TestCase):
             self.release(one.id)
         self.assertIn('upgrade', str(caught.exception))
         # and whoever knows that version can.
-        with mock.patch.object(samples, 'WIRE_MINOR', newer):
+        with mock.patch.object(wire, 'MINOR', newer):
             self.assertEqual([], self.release(one.id))
         self.assert_booked(3)
         self.assertEqual([], sums.rows(self.database, models.gaps))
@@ -143,7 +143,7 @@ class VersionsTest(unittest.TestCase):
             audit.Actor('an operator'), 'upgraded')
 
     def test_another_form_is_acknowledged(self) -> None:
-        major = samples.WIRE_MAJOR + 1
+        major = wire.MAJOR + 1
         self.make()
         self.send()
         self.make(v=major)
@@ -153,6 +153,6 @@ class VersionsTest(unittest.TestCase):
         self.assertEqual(1, self.spool.acknowledged)
         self.assertEqual([], self.held())
         self.assert_booked(1)
-        with mock.patch.object(samples, 'WIRE_MAJOR', major):
+        with mock.patch.object(wire, 'MAJOR', major):
             self.send()
         self.assert_booked(3)

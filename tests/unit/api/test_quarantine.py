@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from energy_accounting import collector, samples, units
+from energy_accounting import collector, units, wire
 from energy_accounting.ledger import models
 from tests.unit import records
 from tests.unit.api import cloud
@@ -72,7 +72,7 @@ class QuarantineTest(cloud.ApiCase):
         one = self.get(f'{ALL}/{self.ids["compute-9"]}', ADMIN)['quarantine']
         sent = records.signed(test_decisions.hungry(2, host='compute-9'))
         self.assertEqual(
-            (*sent, samples.digest(sent.payload), True, True),
+            (*sent, wire.digest(sent.payload), True, True),
             (one['payload'], one['public_key'], one['signature'],
              one['digest'], one['signed_by_host'], one['payload_as_came']))
 

@@ -56,7 +56,7 @@ class RegisterCase(cloud.ApiCase):
         answer = collector.Collector(
             self.database, None, lambda: records.START_NS + 10 ** 12,
             'manual').book({}, [signer.sign(
-                records.samples.payload(window))])
+                records.wire.payload(window))])
         return str(answer['results'][0])
 
 
@@ -365,7 +365,7 @@ class ReplaceTest(RegisterCase):
         window = records.window(number, host='compute-9', stream=stream)
         answer = collector.Collector(
             self.database, None, lambda: records.START_NS + 10 ** 13,
-        ).book({}, [signer.sign(records.samples.payload(window))])
+        ).book({}, [signer.sign(records.wire.payload(window))])
         return str(answer['results'][0])
 
     def test_another_key_is_booked_before_an_operator_says_so(self) -> None:
@@ -473,12 +473,12 @@ class MetricsTest(RegisterCase):
             self.database, None, lambda: records.START_NS + 10 ** 12)
         # Two of them are more than a column of SQLite holds.
         for stranger in (None, signing.Signer.new()):
-            lost = records.samples.payload(records.lost(
+            lost = records.wire.payload(records.lost(
                 1, (1 << 63) - 1, host='compute-9'))
             endpoint.book({}, [
                 records.samples.Signed(lost, '', '') if stranger is None
                 else stranger.sign(lost)])
-        endpoint.book({}, [signer.sign(records.samples.payload(
+        endpoint.book({}, [signer.sign(records.wire.payload(
             records.window(1, host='compute-9')))])
         self.assertEqual('1.0', self.lines()[
             'energy_accounting_records_acknowledged_total'])

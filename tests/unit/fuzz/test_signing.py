@@ -8,7 +8,7 @@ import tempfile
 import testtools
 from hypothesis import given
 
-from energy_accounting import samples, signing
+from energy_accounting import signing, wire
 from tests.unit import fuzz
 
 KEY = {'version': 1, 'host': 'h', 'machine_id': 'm',
@@ -18,7 +18,7 @@ KEY = {'version': 1, 'host': 'h', 'machine_id': 'm',
 class KeyFile(testtools.TestCase):
 
     @fuzz.settings(150)
-    @given(fuzz.damaged(samples.to_json(KEY).encode())
+    @given(fuzz.damaged(wire.to_json(KEY).encode())
            | fuzz.damaged_value(KEY).map(
                lambda value: json.dumps(value).encode()))
     def test_a_damaged_file_ends_the_start_or_is_lost(self, content):

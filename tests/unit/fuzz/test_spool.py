@@ -10,7 +10,7 @@ import testtools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy_accounting import errors, samples
+from energy_accounting import errors, wire
 from energy_accounting import spool as spools
 from tests.unit import fuzz
 
@@ -71,7 +71,7 @@ class Spool(testtools.TestCase):
             for record in spool.records(expected):
                 self.assertEqual(expected, record.first)
                 if record.payload.startswith('{'):
-                    lost = samples.from_payload(record.payload)
+                    lost = wire.from_payload(record.payload)
                     self.assertEqual((record.first, record.last),
                                      (lost.sequence, lost.last))
                 else:

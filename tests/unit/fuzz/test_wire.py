@@ -8,7 +8,7 @@ import testtools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy_accounting import errors, samples
+from energy_accounting import errors, samples, wire
 from energy_accounting.ledger import quarantine
 from tests.unit import booking, fuzz, records
 from tests.unit.ledger import sums
@@ -20,9 +20,9 @@ WINDOW = records.window(3, [
         samples.Gap('dram-0', records.START_NS, records.START_NS + 5,
                     'unreadable'),))
 LOST = records.lost(3, 7)
-BODIES = [json.loads(samples.payload(record)) for record in (WINDOW, LOST)]
+BODIES = [json.loads(wire.payload(record)) for record in (WINDOW, LOST)]
 # A lone surrogate can be in JSON but in no UTF-8.
-TEXTS = (fuzz.damaged(*(samples.payload(record).encode()
+TEXTS = (fuzz.damaged(*(wire.payload(record).encode()
                         for record in (WINDOW, LOST))).map(
              lambda data: data.decode('utf-8', 'surrogateescape'))
          | fuzz.damaged_value(*BODIES).map(json.dumps)
@@ -35,14 +35,14 @@ class Form(testtools.TestCase):
     @given(TEXTS)
     def test_a_text_is_taken_for_another_record_than_it_is(self, text):
         try:
-            record = samples.from_payload(text)
+            record = wire.from_payload(text)
         except errors.InvalidRecord:
             return
         # Nothing was left out, added or taken for something else.
         said, understood = (json.loads(one) for one in (
-            text, samples.payload(record)))
-        if said.get('minor', 0) > samples.WIRE_MINOR:
-            said['minor'] = samples.WIRE_MINOR
+            text, wire.payload(record)))
+        if said.get('minor', 0) > wire.MINOR:
+            said['minor'] = wire.MINOR
             said = {key: said[key] for key in said if key in understood
                     and key not in ('parts', 'gaps', 'needs')}
         self.assertEqual(understood, {**understood, **said})
@@ -51,12 +51,12 @@ class Form(testtools.TestCase):
         for name in ('basis', 'parts', 'gaps'):
             for other in ({}, '', {'package-0': 1}):
                 self.assertRaises(
-                    errors.InvalidRecord, samples.from_payload,
+                    errors.InvalidRecord, wire.from_payload,
                     json.dumps({**BODIES[0], name: other}))
 
     def test_a_field_that_is_there_twice_is_read_once(self):
-        text = samples.payload(WINDOW)
-        self.assertRaises(errors.InvalidRecord, samples.from_payload,
+        text = wire.payload(WINDOW)
+        self.assertRaises(errors.InvalidRecord, wire.from_payload,
                           text.replace('"cpus":8', '"cpus":8,"cpus":9'))
 
 
@@ -82,7 +82,7 @@ class Booking(booking.BookingCase):
         return answer
 
     @fuzz.settings(60)
-    @given(st.lists(TEXTS | st.just(samples.payload(WINDOW)), min_size=1,
+    @given(st.lists(TEXTS | st.just(wire.payload(WINDOW)), min_size=1,
                     max_size=4))
     def test_a_damaged_record_costs_another_one_its_energy(self, texts):
         sums.empty(self.database)
@@ -94,7 +94,7 @@ class Booking(booking.BookingCase):
         for text, result in zip(texts, answer['results'] if answer else (),
                                 strict=False):
             if result == samples.BOOKED:
-                record = samples.from_payload(text)
+                record = wire.from_payload(text)
                 claimed += (quarantine.claimed_uj(record) if isinstance(
                     record, samples.Window) else 0)
         self.assertEqual(before.zones + claimed, after.zones)

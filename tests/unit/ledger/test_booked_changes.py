@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from energy_accounting import samples
+from energy_accounting import wire
 from energy_accounting.ledger import accounts, audit, identities, purge
 from tests.unit import booking, records
 
@@ -85,7 +85,7 @@ class TestClaims(ChangesCase):
             {'project_id': None, 'flavor': None},
             {'project_id': 'p1', 'flavor': 'small'})],
             self.changes(audit.CLAIM))
-        self.assertNotIn('alice', samples.to_json([
+        self.assertNotIn('alice', wire.to_json([
             [was, became] for _, _, was, became
             in self.changes(*audit.KINDS)]))
 

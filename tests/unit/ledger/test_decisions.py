@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from energy_accounting import collector, errors, samples, signing, units
+from energy_accounting import collector, errors, samples, signing, units, wire
 from energy_accounting.ledger import (
     audit,
     balance,
@@ -303,7 +303,7 @@ class TestWhatAnOperatorMayBelieve(DecisionCase):
         self.refused('discard it', 2)
 
     def test_what_cannot_be_read_is_released(self) -> None:
-        body = json.loads(samples.payload(records.window(2)))
+        body = json.loads(wire.payload(records.window(2)))
         body['parts'][0]['shares'][0][6] = -1
         self.book(records.window(1), json.dumps(body))
         self.refused('discard it', 2)
@@ -352,7 +352,7 @@ class TestGaps(DecisionCase):
 
     def anew(self, *windows: samples.Window, first: bool = False) -> None:
         answer = self.collector.book({}, [
-            self.signer.sign(samples.payload(dataclasses.replace(
+            self.signer.sign(wire.payload(dataclasses.replace(
                 one, sequence=one.sequence - 1))) for one in windows])
         self.assertEqual({'quarantined' if first else 'booked'},
                          {*answer['results']})
@@ -475,7 +475,7 @@ class TestWhatIsMeasured(DecisionCase):
 
     def test_a_stranger_makes_a_host_measure_more(self) -> None:
         self.book(records.window(1))
-        self.collector.book({}, [signing.Signer.new().sign(samples.payload(
+        self.collector.book({}, [signing.Signer.new().sign(wire.payload(
             records.window(1, version='forged')))])
         self.assert_balance(1, 0, 1)
 
@@ -593,7 +593,7 @@ class TestShared(DecisionCase):
 
 class TestDiscard(DecisionCase):
     def test_a_gap_lies_in_a_future_that_a_record_claims(self) -> None:
-        body = json.loads(samples.payload(records.window(3)))
+        body = json.loads(wire.payload(records.window(3)))
         year_ns = 365 * purge.DAY_NS
         body |= {'start_ns': body['start_ns'] + year_ns,
                  'end_ns': body['end_ns'] + year_ns}
@@ -652,7 +652,7 @@ class TestDiscard(DecisionCase):
 
     def test_a_stranger_makes_gaps_of_a_hosts_time(self) -> None:
         self.book(records.window(1))
-        self.collector.book({}, [signing.Signer.new().sign(samples.payload(
+        self.collector.book({}, [signing.Signer.new().sign(wire.payload(
             records.window(1, boot_id='boot-9')))])
         note, = self.discard(1)
         self.assertIn('not signed with the key of the host', note)
@@ -660,7 +660,7 @@ class TestDiscard(DecisionCase):
         self.assert_balance(1, 0)
 
     def test_the_time_of_what_cannot_be_read_is_covered(self) -> None:
-        body = json.loads(samples.payload(records.window(2)))
+        body = json.loads(wire.payload(records.window(2)))
         body['parts'][0]['shares'][0][6] = -1
         self.book(records.window(1), json.dumps(body), records.window(3))
         self.discard(2)

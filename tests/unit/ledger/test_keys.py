@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from energy_accounting import samples, signing
+from energy_accounting import samples, signing, wire
 from energy_accounting.ledger import models, writes
 from tests.unit import booking, records
 from tests.unit.ledger import sums
@@ -15,7 +15,7 @@ class TestKeys(booking.BookingCase):
     def strange(self, *sent: samples.Window | samples.Lost,
                 ) -> tuple[list[str], int]:
         answer = self.collector.book({}, [
-            STRANGER.sign(samples.payload(one)) for one in sent])
+            STRANGER.sign(wire.payload(one)) for one in sent])
         return answer['results'], answer['expects']
 
     def codes(self) -> list[str]:

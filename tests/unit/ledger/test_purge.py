@@ -5,7 +5,7 @@ import json
 import unittest
 from typing import Any
 
-from energy_accounting import collector, samples
+from energy_accounting import collector, samples, wire
 from energy_accounting.ledger import accounts, identities, models, purge
 from tests.unit import records
 from tests.unit.ledger import sums
@@ -145,7 +145,7 @@ class TestUsers(PurgeCase):
         for number, more in enumerate((
                 {'minor': 7, 'hue': 'red', 'boottime_end_ns': 1},
                 {'needs': 7, 'hue': 'red'}), start=1):
-            body = json.loads(samples.payload(
+            body = json.loads(wire.payload(
                 records.window(number, shares)))
             for part in body['parts']:
                 part['shares'] = [[*row, 'new'] for row in part['shares']]
@@ -162,9 +162,9 @@ class TestUsers(PurgeCase):
             self) -> None:
         for number, damage in enumerate(('"parts":7,"x":"alice"',
                                          '"x":"alice","x":1'), start=1):
-            body = json.loads(samples.payload(records.window(
+            body = json.loads(wire.payload(records.window(
                 number, [records.share()])))
-            self.book_text('{' + damage + ',' + samples.to_json(body)[1:])
+            self.book_text('{' + damage + ',' + wire.to_json(body)[1:])
         self.purge(62)
         self.assertEqual(['alice'] * 2, [
             'alice' if 'alice' in row.payload else row.payload
@@ -182,7 +182,7 @@ class TestUsers(PurgeCase):
         self.purge(64)
         row, = self.rows(models.quarantine)
         self.assertNotIn('alice', row.payload)
-        window = samples.from_payload(row.payload)
+        window = wire.from_payload(row.payload)
         self.assertIsInstance(window, samples.Window)
         self.assertEqual([records.instance()], [
             share.account for share in window.parts[0].shares])

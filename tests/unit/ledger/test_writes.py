@@ -5,7 +5,7 @@ import dataclasses
 import json
 from typing import Any
 
-from energy_accounting import collector, samples, signing, units
+from energy_accounting import collector, samples, signing, units, wire
 from energy_accounting.ledger import hosts, models, writes
 from tests.unit import booking, records
 from tests.unit.ledger import sums
@@ -209,8 +209,8 @@ class TestSkipped(booking.BookingCase):
             return records.window(sequence, end_ns=1 << 62)
 
         def newer(sequence: int) -> samples.Window | str:
-            body = json.loads(samples.payload(records.window(sequence)))
-            return samples.to_json({**body, 'minor': 7, 'needs': 7})
+            body = json.loads(wire.payload(records.window(sequence)))
+            return wire.to_json({**body, 'minor': 7, 'needs': 7})
 
         for kind in (wrong, newer):
             for together in (True, False):
@@ -233,15 +233,15 @@ class TestSkipped(booking.BookingCase):
                         records.START_NS + 4 * records.MINUTE_NS, gap.end_ns)
 
     def test_a_record_that_says_no_time_explains_none(self) -> None:
-        self.book(records.window(1), samples.to_json({
-            **json.loads(samples.payload(records.window(2))),
+        self.book(records.window(1), wire.to_json({
+            **json.loads(wire.payload(records.window(2))),
             'start_ns': None}), records.window(3))
         self.assertEqual([(1, 2, 'skipped')], self.gaps())
 
     def test_a_record_that_another_key_signed_explains_none(self) -> None:
         self.book(records.window(1))
         stranger = signing.Signer.new().sign(
-            samples.payload(records.window(2)))
+            wire.payload(records.window(2)))
         self.collector.book({}, [stranger])
         self.book(dataclasses.replace(records.window(3), sequence=2))
         self.assertEqual([(1, 2, 'skipped')], self.gaps())

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oslotest import base
 
-from energy_accounting import samples
 from energy_accounting import spool as spools
+from energy_accounting import wire
 from energy_accounting.ledger import models
 from energy_accounting.spool import bounds
 from tests.unit import booking, fuzz, records
@@ -98,7 +98,7 @@ class SpoolCase(booking.BookingCase, base.BaseTestCase):
             number = self.spool.next_sequence
             window = records.window(number, stream=self.spool.stream,
                                     alarm=self.spool.alarm[:255])
-            self.spool.append(samples.payload(window), {'n': number},
+            self.spool.append(wire.payload(window), {'n': number},
                               window.end_ns)
             if purge:
                 self.spool.purge(window.end_ns)

@@ -17,7 +17,7 @@ from unittest import mock
 import fixtures
 from oslotest import base
 
-from energy_accounting import errors, samples
+from energy_accounting import errors, samples, wire
 from energy_accounting import spool as spools
 from tests.unit import records
 
@@ -81,7 +81,7 @@ def numbers(spool):
     found = {}
     for record in spool.records(1, 10 ** 6, 1 << 40):
         if record.payload.startswith('{'):
-            lost = samples.from_payload(record.payload)
+            lost = wire.from_payload(record.payload)
             assert (lost.sequence, lost.last) == (record.first, record.last)
             found.update(dict.fromkeys(range(lost.sequence, lost.last + 1)))
         else:
@@ -204,7 +204,7 @@ class TestRenewing(SpoolCase):
         self.stream = self.spool.stream
         for _ in range(5):
             number = self.spool.next_sequence
-            self.spool.append(samples.payload(records.window(
+            self.spool.append(wire.payload(records.window(
                 number, [records.share(active_uj=number)],
                 stream=self.stream)), {'n': number}, NOW_NS + number)
 
@@ -212,7 +212,7 @@ class TestRenewing(SpoolCase):
         """Number and energy of each record; None for a lost one."""
         found = []
         for record in self.spool.records(1, 100):
-            one = samples.from_payload(record.payload)
+            one = wire.from_payload(record.payload)
             self.assertEqual((record.first, self.spool.stream),
                              (one.sequence, one.stream))
             found.append((one.sequence, one.parts[0].shares[0].active_uj
@@ -309,7 +309,7 @@ class TestRenewing(SpoolCase):
         self.assertEqual(self.stream, self.spool.stream)
         self.assertEqual([(number, number) for number in range(1, 6)],
                          self.windows())
-        self.spool.append(samples.payload(records.window(
+        self.spool.append(wire.payload(records.window(
             6, [records.share(active_uj=6)], stream=self.stream)),
             {'n': 6}, NOW_NS)
         for _ in range(2):

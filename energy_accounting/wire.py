@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The facts as texts: records and readings to JSON and back, versioned.
+
+Only the form is checked here; whether a window adds up and may be believed
+is the collector's question.  What the fields mean stands in ``samples``;
+how texts travel, in ``rpc``; how they are signed, in ``signing``.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+from energy_accounting import errors, samples
+
+MAJOR = 1
+MINOR = 0
+"""The version of a record's form on the wire.
+
+A higher minor one only adds fields; ``needs`` in a record is the lowest
+minor version whose fields must be understood to book it rightly.  Fields
+beyond that may be passed over.  A higher major one is another form.
+"""
+
+_PLAIN = tuple(field.name for field in dataclasses.fields(samples.Window)
+               if field.name not in ('parts', 'gaps'))
+_VERSION = {'v': MAJOR, 'minor': MINOR, 'needs': 0}
+_PART_PLAIN = tuple(field.name for field in dataclasses.fields(samples.Part)
+                    if field.name != 'shares')
+# A share is a row: its account's fields, then its own.
+_SHARE_WIDTH = len(samples.Account._fields) + len(samples.Share._fields) - 1
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON with sorted keys: the same value, the same text."""
+    return json.dumps(value, sort_keys=True, separators=(',', ':'),
+                      ensure_ascii=False, allow_nan=False)
+
+
+def payload(record: samples.Window | samples.Lost) -> str:
+    """The text of a record: what is spooled, sent, digested."""
+    if isinstance(record, samples.Lost):
+        return to_json({**_VERSION, 'kind': 'lost',
+                        **dataclasses.asdict(record)})
+    body: dict[str, Any] = {name: getattr(record, name) for name in _PLAIN}
+    body['parts'] = [
+        {**{name: getattr(part, name) for name in _PART_PLAIN},
+         'zones_uj': dict(part.zones_uj),
+         'shares': [[*share.account, *share[1:]] for share in part.shares]}
+        for part in record.parts]
+    body['gaps'] = [dataclasses.asdict(gap) for gap in record.gaps]
+    return to_json({**_VERSION, 'kind': 'window', **body})
+
+
+def digest(text: str) -> str:
+    """SHA-256 of a payload, in hexadecimal."""
+    # JSON can spell half a surrogate pair, so that a text may have one.
+    return hashlib.sha256(
+        text.encode('utf-8', 'surrogatepass')).hexdigest()
+
+
+def without_users(text: str) -> str | None:
+    """A record's text as it would be had nobody sent a user id.
+
+    All else stays as it is, also what only a newer version knows.  Shares
+    of one account that were told apart by their users are added up.
+
+    :returns: the same text if it has none; None when it cannot be read, so
+        that nobody knows where it may have one.
+    """
+    try:
+        body = json.loads(text, parse_float=_no_float,
+                          parse_constant=_no_float, object_pairs_hook=_once)
+        _version(dict(body))
+    except errors.NewerRecord:
+        pass
+    except (errors.InvalidRecord, ValueError, TypeError, KeyError,
+            RecursionError):
+        return None
+    try:
+        if not sum(_forget_users(part) for part in body.get('parts', ())):
+            return text
+        # What UTF-8 cannot write stays the escape that it was.
+        return to_json(body).encode('utf-8', 'backslashreplace').decode()
+    except (TypeError, KeyError, AttributeError, IndexError, ValueError,
+            RecursionError):
+        return None
+
+
+def _forget_users(part: dict[str, Any]) -> bool:
+    """Take the user ids off the shares of a part; whether it had any."""
+    width = len(samples.Account._fields)
+    user = samples.Account._fields.index('user_id')
+    rows = part['shares']
+    if all(row[user] is None for row in rows):
+        return False
+    merged: dict[str, list[Any]] = {}
+    for row in rows:
+        row[user] = None
+        known = merged.setdefault(to_json(row[:width]), row)
+        if known is not row:
+            known[width:] = [
+                mine + other if type(mine) is type(other) is int
+                else other if mine is None else mine
+                for mine, other in zip(known[width:], row[width:],
+                                       strict=True)]
+    part['shares'] = list(merged.values())
+    return True
+
+
+def from_payload(text: str) -> samples.Window | samples.Lost:
+    """The record that :func:`payload` wrote.
+
+    Only the form is checked here; whether it adds up is the collector's
+    question.
+
+    :raises errors.InvalidRecord: for anything that is not such a text.
+    """
+    try:
+        body = json.loads(text, parse_float=_no_float,
+                          parse_constant=_no_float, object_pairs_hook=_once)
+        newer = _version(body)
+        kind = body.pop('kind')
+        if kind == 'lost':
+            return _checked_lost(
+                samples.Lost(**_known(samples.Lost, body, newer)))
+        if kind != 'window':
+            raise errors.InvalidRecord(f'no record is of kind {kind!r}')
+        parts = tuple(_part(part, newer)
+                      for part in _list(body.pop('parts'), 'parts'))
+        gaps = tuple(_gap(gap, newer)
+                     for gap in _list(body.pop('gaps'), 'gaps'))
+        body['basis'] = tuple(_list(body['basis'], 'basis'))
+        return _checked_window(samples.Window(
+            **_known(samples.Window, body, newer), parts=parts, gaps=gaps))
+    except errors.InvalidRecord:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError,
+            RecursionError) as error:
+        raise errors.InvalidRecord(f'not a window: {error}') from error
+
+
+def _version(body: dict[str, Any]) -> bool:
+    """Whether a record may have fields that are not known here.
+
+    :raises errors.InvalidRecord: it cannot be understood here.
+    """
+    major = body.pop('v')
+    minor, needs = body.pop('minor', 0), body.pop('needs', 0)
+    if type(major) is not int or major != MAJOR:
+        raise errors.InvalidRecord(
+            f'wire version {major!r} is not {MAJOR}: upgrade the '
+            'collector before the notifiers')
+    _natural(minor, 'minor')
+    _natural(needs, 'needs')
+    if needs > MINOR:
+        raise errors.NewerRecord(
+            f'it can only be understood from wire version {major}.{needs} '
+            f'on, this is {MAJOR}.{MINOR}: upgrade the collector, '
+            'then release it')
+    return bool(minor > MINOR)
+
+
+def _known(fact: Any, body: dict[str, Any], newer: bool) -> dict[str, Any]:
+    """The fields of a fact; those of a newer version are passed over."""
+    if not newer:
+        return body
+    return {field.name: body[field.name]
+            for field in dataclasses.fields(fact) if field.name in body}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object that says nothing twice: readers differ in which counts.
+    """
+    body = dict(pairs)
+    if len(body) != len(pairs):
+        raise errors.InvalidRecord('a field is there twice')
+    return body
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    # Python would also walk through a text or the keys of an object.
+    if not isinstance(value, list):
+        raise errors.InvalidRecord(f'{name} is not a list')
+    return value
+
+
+def _no_float(text: str) -> Any:
+    raise errors.InvalidRecord(f'{text} is not an integer')
+
+
+def _part(body: dict[str, Any], newer: bool) -> samples.Part:
+    shares = tuple(
+        _share(_list(row, 'a share')[:_SHARE_WIDTH if newer else None])
+        for row in _list(body.pop('shares'), 'shares'))
+    for zone, energy_uj in body['zones_uj'].items():
+        _natural(energy_uj, f'zones_uj[{zone}]')
+    part = samples.Part(**_known(samples.Part, body, newer), shares=shares)
+    for name in ('bucket', 'measured_ns', 'busy_ns', 'capacity_ns',
+                 'idle_uj'):
+        _natural(getattr(part, name), name)
+    if not isinstance(part.backfilled, bool):
+        raise errors.InvalidRecord('backfilled is not true or false')
+    return part
+
+
+def _share(row: list[Any]) -> samples.Share:
+    account, numbers = samples.Account(*row[:6]), row[6:]
+    if account.kind not in samples.KINDS:
+        raise errors.InvalidRecord(f'no account is of kind {account.kind!r}')
+    for name in account[1:]:
+        if name is not None and (not isinstance(name, str)
+                                 or not 0 < len(name) <= 255):
+            raise errors.InvalidRecord(
+                f'account field {str(name)[:40]!r} is not a text of 1 to '
+                '255 characters')
+    if account.kind == samples.INSTANCE and account.instance_id is None:
+        raise errors.InvalidRecord('an instance account without instance')
+    if account.kind != samples.INSTANCE and account.name is None:
+        raise errors.InvalidRecord(f'a {account.kind} account without name')
+    share = samples.Share(account, *numbers)
+    for name, number in zip(samples.Share._fields[1:], numbers, strict=True):
+        if not (name == 'memory_uj' and number is None):
+            _natural(number, name)
+    return share
+
+
+def _gap(body: dict[str, Any], newer: bool) -> samples.Gap:
+    gap = samples.Gap(**_known(samples.Gap, body, newer))
+    if gap.zone is not None:
+        _text(gap.zone, 'gap zone')
+    _text(gap.reason, 'gap reason')
+    _natural(gap.start_ns, 'gap start_ns')
+    _natural(gap.end_ns, 'gap end_ns')
+    return gap
+
+
+def _checked_lost(lost: samples.Lost) -> samples.Lost:
+    _checked_identity(lost)
+    _natural(lost.last, 'last')
+    if lost.last < lost.sequence:
+        raise errors.InvalidRecord('last is before sequence')
+    return lost
+
+
+def _checked_identity(record: samples.Window | samples.Lost) -> None:
+    for name in ('host', 'machine_id', 'stream'):
+        _text(getattr(record, name), name)
+    _natural(record.sequence, 'sequence')
+    if record.sequence == 0:
+        raise errors.InvalidRecord('sequence begins with 1')
+
+
+def _checked_window(window: samples.Window) -> samples.Window:
+    _checked_identity(window)
+    for name in ('boot_id', 'policy', 'idle_kind'):
+        _text(getattr(window, name), name)
+    for zone in window.basis:
+        _text(zone, 'basis')
+    for name in ('start_ns', 'end_ns', 'boottime_start_ns',
+                 'boottime_end_ns', 'cpus', 'memory_mib', 'window_seconds'):
+        _natural(getattr(window, name), name)
+    for name in ('idle_power_uw', 'max_power_uw'):
+        if getattr(window, name) is not None:
+            _natural(getattr(window, name), name)
+    for name in ('version', 'alarm'):
+        if not isinstance(getattr(window, name), str):
+            raise errors.InvalidRecord(f'{name} is not a text')
+    return window
+
+
+def _text(value: Any, name: str) -> None:
+    if not isinstance(value, str) or not 0 < len(value) <= 255:
+        raise errors.InvalidRecord(
+            f'{name} is not a text of 1 to 255 characters')
+
+
+def _natural(value: Any, name: str) -> None:
+    # bool is an int to Python; 2^63 is the end of SQL's BIGINT.
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise errors.InvalidRecord(f'{name} is not a whole number from 0')
+
+
+# --- readings ---------------------------------------------------------------
+
+def reading_to_wire(reading: samples.HostReading) -> dict[str, Any]:
+    """A joint reading as plain JSON values (for the closing baselines)."""
+    body = dataclasses.asdict(reading)
+    body['parents_cpu_ns'] = dict(reading.parents_cpu_ns)
+    body['services_cpu_ns'] = dict(reading.services_cpu_ns)
+    return body
+
+
+def reading_from_wire(body: dict[str, Any]) -> samples.HostReading:
+    """What :func:`reading_to_wire` wrote.
+
+    :raises errors.InvalidRecord: when it is anything else.
+    """
+    try:
+        reading = samples.HostReading(**{
+            **body,
+            'zones': tuple(_zone(zone)
+                           for zone in _list(body['zones'], 'zones')),
+            'guests': tuple(guest_from_wire(guest)
+                            for guest in _list(body['guests'], 'guests')),
+            'ended': tuple(guest_from_wire(guest)
+                           for guest in _list(body['ended'], 'ended'))})
+        for name in ('wall_ns', 'boottime_ns', 'busy_ns', 'cpus',
+                     'memory_mib'):
+            _natural(getattr(reading, name), name)
+        _text(reading.boot_id, 'boot_id')
+        for name in ('parents_cpu_ns', 'services_cpu_ns'):
+            for key, cpu_ns in getattr(reading, name).items():
+                _natural(cpu_ns, f'{name}[{key}]')
+    except (TypeError, KeyError, AttributeError) as error:
+        raise errors.InvalidRecord(f'not a reading: {error}') from error
+    return reading
+
+
+def _zone(body: dict[str, Any]) -> samples.ZoneReading:
+    zone = samples.ZoneReading(**body)
+    _text(zone.zone, 'zone')
+    _text(zone.component, 'component')
+    _natural(zone.range_uj, 'range_uj')
+    if zone.counter_uj is not None:
+        _natural(zone.counter_uj, 'counter_uj')
+    return zone
+
+
+def guest_from_wire(body: dict[str, Any]) -> samples.GuestReading:
+    """A guest of a reading.
+
+    :raises errors.InvalidRecord: when it is anything else.
+    """
+    try:
+        guest = samples.GuestReading(**body)
+    except TypeError as error:
+        raise errors.InvalidRecord(f'not a guest: {error}') from error
+    _text(guest.instance_id, 'instance_id')
+    _text(guest.incarnation, 'incarnation')
+    _natural(guest.vcpus, 'vcpus')
+    _natural(guest.memory_mib, 'memory_mib')
+    for name in ('started_ns', 'cpu_ns', 'ended_ns'):
+        if getattr(guest, name) is not None:
+            _natural(getattr(guest, name), name)
+    for name in ('project_id', 'flavor', 'user_id', 'parent', 'service'):
+        value = getattr(guest, name)
+        # A cgroup's path may be longer than an identifier.
+        if value is not None and not isinstance(value, str):
+            raise errors.InvalidRecord(f'{name} is not a text')
+    return guest
+
+
+# --- keys -------------------------------------------------------------------
+
+KEY_BYTES = 32
+"""Of an Ed25519 public key (RFC 8032, section 5.1.5)."""
+
+
+def key_bytes(text: str) -> bytes | None:
+    """A public key of its text; None for anything else.
+
+    Each key has one text only: what encodes the same bytes otherwise is
+    refused too.
+    """
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
+    return raw if (len(raw) == KEY_BYTES
+                   and base64.b64encode(raw).decode() == text) else None
