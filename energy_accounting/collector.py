@@ -116,8 +116,13 @@ class Collector:
             try:
                 one = self._write([record], received_ns)
             except errors.InvalidRecord as error:
-                one = self._write([record._replace(problem=received.Problem(
-                    received.REFUSED, str(error)))], received_ns)
+                LOG.warning('record %d of stream %s is refused: %s',
+                            record.sequence, record.stream, error)
+                problem = received.Problem(
+                    received.REFUSED, 'the database does not take one of its '
+                    'values; the log of the collector says which')
+                one = self._write([record._replace(problem=problem)],
+                                  received_ns)
             whole = writes.Booked(
                 whole.results + one.results, one.expects,
                 whole.detail + one.detail, whole.alarms + one.alarms)
@@ -156,7 +161,8 @@ def read(sent: Sequence[Sequence[str]],
                 record.text, wire.digest(record.text), record.key,
                 record.signature, neighbour.host, neighbour.machine_id,
                 neighbour.stream, number, number, None,
-                received.Problem(received.SCHEMA, record.problem))
+                judgement.too_large(record.text)
+                or received.Problem(received.SCHEMA, record.problem))
         records.append(record)
         following = record.last + 1
     return records
@@ -213,7 +219,9 @@ def _read(sent: Any, received_ns: int) -> received.Record | _Unreadable:
     return received.Record(
         text, wire.digest(text), key, signed.signature, record.host,
         record.machine_id, record.stream, record.sequence, last, window,
-        None if window is None else judgement.problem_of(window, received_ns))
+        judgement.too_large(text) or (
+            None if window is None
+            else judgement.problem_of(window, received_ns)))
 
 
 def _identified(signed: samples.Signed, key: str,
@@ -241,7 +249,7 @@ def _identified(signed: samples.Signed, key: str,
     return received.Record(
         text, wire.digest(text), key, signed.signature, str(host),
         str(machine_id) if _is_name(machine_id) else '', str(stream),
-        number, number, None, received.Problem(
+        number, number, None, judgement.too_large(text) or received.Problem(
             received.NEWER if isinstance(error, errors.NewerRecord)
             else received.SCHEMA, problem))
 

@@ -398,8 +398,8 @@ class Notifier:
             try:
                 with self._spool.exclusive():
                     record = self._record(self._held[0])
-                    self._spool.append(wire.payload(record),
-                                       self._held[0].state, record.end_ns)
+                    self._spool.append(_text(record), self._held[0].state,
+                                       record.end_ns)
             except errors.SpoolError:
                 self._shed()
                 raise
@@ -432,6 +432,22 @@ class Notifier:
             alarm=self._spool.alarm[:255],
             window_seconds=self._settings.window_ns // units.NS_PER_S,
             max_power_uw=self._limits.max_power_uw)
+
+
+def _text(record: samples.Window) -> str:
+    """What is spooled of a window: no more than a collector takes.
+
+    Were it more, it would come to the collector's quarantine and stay there.
+    """
+    text = wire.payload(record)
+    size = wire.size(text)
+    if size <= wire.MAX_BYTES:
+        return text
+    LOG.error('window %d would be of %d bytes, more than the %d of a record: '
+              'its energy is booked as unallocated, with reason %s',
+              record.sequence, size, wire.MAX_BYTES, window.TOO_MANY)
+    return wire.payload(dataclasses.replace(record, parts=tuple(
+        window.without_names(part) for part in record.parts)))
 
 
 def _max_power_uw(settings: Settings, meter: meters.Meter) -> int:

@@ -16,9 +16,13 @@ here, and nothing is sent or stored.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
 
 from energy_accounting import attribution, samples, units
+
+TOO_MANY = 'too_many'
+"""Why a share is unallocated: a record cannot name all who have one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -223,6 +227,19 @@ class Windows:
         self._parts, self._gaps, self._boottime = {}, [], None
         self._package_uj = self._duration_ns = 0
         return draft
+
+
+def without_names(part: samples.Part) -> samples.Part:
+    """A part all of whose shares are nobody's, for want of room.
+
+    Its sums stay what they were.
+    """
+    if not part.shares:
+        return part
+    nobody = samples.Account(samples.UNALLOCATED, name=TOO_MANY)
+    return dataclasses.replace(part, shares=(functools.reduce(
+        _added, (share._replace(account=nobody)
+                 for share in part.shares)),))
 
 
 def _crossed(start_ns: int, end_ns: int) -> dict[int, int]:

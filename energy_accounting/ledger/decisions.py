@@ -24,6 +24,7 @@ from energy_accounting.ledger import (
     judgement,
     models,
     purge,
+    quarantine,
     received,
     writes,
 )
@@ -154,6 +155,9 @@ def _bookable(held: sa.Row[Any], host: sa.Row[Any],
     except errors.NewerRecord as error:
         _refuse(held, str(error), 'upgrade this service, or discard it')
     except errors.InvalidRecord as error:
+        if quarantine.is_cut(held.payload):
+            _refuse(held, 'it was too large, and only the beginning of its '
+                    'text is kept', _DISCARD)
         _refuse(held, f'it cannot be read: {error}', _DISCARD)
     if isinstance(record, samples.Lost):
         _refuse(held, 'it says that records were lost and has no energy',

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import collections
 
-from energy_accounting import samples, units
+from energy_accounting import samples, units, wire
 from energy_accounting.ledger import received
 
 AHEAD_NS = 300 * units.NS_PER_S
@@ -48,6 +48,16 @@ def problem_of(window: samples.Window,
         if problem is not None:
             return problem
     return None
+
+
+def too_large(text: str) -> received.Problem | None:
+    """Why a record cannot even be asked of the database."""
+    size = wire.size(text)
+    if size <= wire.MAX_BYTES:
+        return None
+    return received.Problem(received.TOO_LARGE, (
+        f'its text is of {size} bytes, a record is of {wire.MAX_BYTES} at '
+        'most'))
 
 
 def implausible(window: samples.Window,

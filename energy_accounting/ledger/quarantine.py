@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from energy_accounting import samples, units
+from energy_accounting import samples, units, wire
 from energy_accounting.ledger import bulk, models, received
 
 _REASON_CHARACTERS = 1000
@@ -78,7 +78,9 @@ class Held:
         start_ns, end_ns = (
             _claimed_times(record.text) if window is None
             else (window.start_ns, window.end_ns))
-        reason = storable(problem.text)[:_REASON_CHARACTERS]
+        kept, cut = _beginning(storable(record.text))
+        reason = (storable(problem.text)[:_REASON_CHARACTERS - len(cut)]
+                  + cut)
         self._rows.append({
             'host_name': record.host, 'stream': record.stream,
             'sequence': record.sequence, 'digest': record.digest,
@@ -89,7 +91,7 @@ class Held:
             'energy_uj': 0 if window is None else claimed_uj(window),
             'code': problem.code, 'trusted': self._trusted,
             'reason': reason,
-            'payload': storable(record.text),
+            'payload': kept,
             **_storable_span(window),
             'state': models.HELD})
         return reason
@@ -265,6 +267,21 @@ def _claimed_times(text: str) -> tuple[int | None, int | None]:
             0 <= times[0] <= times[1] <= _BIGINT_MAX):
         return times
     return None, None
+
+
+def _beginning(text: str) -> tuple[str, str]:
+    """As much of a text as a database takes, and what to say of it."""
+    raw = text.encode()
+    if len(raw) <= wire.MAX_BYTES:
+        return text, ''
+    return raw[:wire.MAX_BYTES].decode('utf-8', 'ignore'), (
+        f'; its text was cut: {wire.MAX_BYTES} bytes are kept')
+
+
+def is_cut(payload: str) -> bool:
+    """Whether a kept text that cannot be read was cut when it came."""
+    # A character takes up to four bytes, and none is cut.
+    return wire.size(payload) > wire.MAX_BYTES - 4
 
 
 def storable(text: str) -> str:

@@ -22,8 +22,9 @@ OVERLAP = 'overlap'
 KEY = 'key'
 NOT_ENROLLED = 'not_enrolled'
 REFUSED = 'refused'
+TOO_LARGE = 'too_large'
 CODES = (SCHEMA, NEWER, SUM, IMPLAUSIBLE, FUTURE, CONFLICT, OVERLAP, KEY,
-         NOT_ENROLLED, REFUSED)
+         NOT_ENROLLED, REFUSED, TOO_LARGE)
 TAKEN = (CONFLICT, OVERLAP)
 """Something else has the number or the time: most likely the energy too."""
 

@@ -26,8 +26,8 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--code', metavar='<code>',
         help='Only records kept for this reason: schema, newer, sum, '
-             'implausible, future, conflict, overlap, key, not_enrolled or '
-             'refused')
+             'implausible, future, conflict, overlap, key, not_enrolled, '
+             'refused or too_large')
     for name, edge in (('start', 'at or after'), ('end', 'before')):
         parser.add_argument(
             f'--{name}', metavar='<time>',

@@ -334,6 +334,10 @@ class Spool:
         with self._mutex:
             if self._lock_fd < 0:
                 raise errors.SpoolError(f'the spool {self.path} is closed')
+            if wire.size(payload) > wire.MAX_BYTES:
+                raise errors.SpoolError(
+                    f'a record of {wire.size(payload)} bytes is refused: a '
+                    f'collector takes {wire.MAX_BYTES} at most')
             self._ready()
             try:
                 sequence = self._put_with_room(payload, state, wall_ns)

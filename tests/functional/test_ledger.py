@@ -359,6 +359,25 @@ class TestBrokenTransactions(LedgerCase):
                                   job)
         self.assertEqual(most, sums.sums(self.database).zones)
 
+    def test_a_record_beyond_what_a_server_takes_blocks_its_stream(
+            self) -> None:
+        # Twice as long as SQL: the longest a server is asked to take, and
+        # one that is longer than its packets (16 MiB by default).
+        room = wire.MAX_BYTES - wire.size(
+            wire.payload(records.window(2, alarm=''))) - 1
+        answer = self.collector().book({}, records.payloads(
+            records.window(1), records.window(2, alarm='"' * (room // 2)),
+            records.window(3, alarm='"' * (10 << 20)), records.window(4)))
+        self.assertEqual(
+            ['booked', 'quarantined', 'quarantined', 'booked'],
+            answer['results'])
+        longest, larger = sums.rows(self.database, models.quarantine)
+        self.assertEqual(('schema', 'too_large'),
+                         (longest.code, larger.code))
+        self.assertIn(len(longest.payload),
+                      range(wire.MAX_BYTES - 2, wire.MAX_BYTES))
+        self.assertEqual(wire.MAX_BYTES, len(larger.payload))
+
     def test_a_text_no_database_takes_is_held(self) -> None:
         odd = 'no\0name \ud800'
         window = records.window(1, [records.share(records.instance(

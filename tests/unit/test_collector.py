@@ -10,6 +10,7 @@ import tempfile
 import traceback
 import unittest
 from typing import Any
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,8 @@ from hypothesis import strategies as st
 from energy_accounting import collector, errors, samples, units, wire
 from energy_accounting.ledger import (
     accounts,
+    audit,
+    decisions,
     engine,
     models,
     quarantine,
@@ -155,6 +158,70 @@ class TestMalformed(booking.BookingCase):
         self.assertEqual(
             (['booked', 'quarantined', 'booked'], 4),
             self.book(*(records.window(number) for number in (1, 2, 3))))
+        # What a driver says is for the log.
+        self.assertNotIn('out of range',
+                         self.rows(models.quarantine)[0].reason)
+
+
+class TestLargeRecords(booking.BookingCase):
+    def setUp(self) -> None:
+        super().setUp()
+        patch = mock.patch.object(wire, 'MAX_BYTES', 2000)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def large(self, number: int) -> samples.Window:
+        return records.window(number, [
+            records.share(records.instance(f'\N{SNOWMAN} {one}'))
+            for one in range(20)])
+
+    def test_a_record_no_database_takes_blocks_its_stream(self) -> None:
+        window = self.large(2)
+        size = len(wire.payload(window).encode())
+        self.assertEqual(
+            (['booked', 'quarantined', 'booked'], 4), self.book(
+                records.window(1), window, records.window(3)))
+        [row] = self.rows(models.quarantine)
+        self.assertEqual('too_large', row.code)
+        self.assertIn(f'{size} bytes, a record is of 2000', row.reason)
+        self.assertIn('cut', row.reason)
+        self.assertTrue(wire.payload(window).startswith(row.payload))
+        self.assertIn(len(row.payload.encode()), range(1997, 2001))
+        self.assertEqual((20_000, window.start_ns, window.end_ns),
+                         (row.energy_uj, row.start_ns, row.end_ns))
+        self.assertEqual((['duplicate'], 4), self.book(window))
+
+    def test_a_large_text_that_is_no_window_is_kept_whole(self) -> None:
+        body = json.loads(wire.payload(records.window(1)))
+        for number, text in enumerate((
+                json.dumps({**body, 'parts': 'x' * 3000}), 'x' * 3000,
+                # Small as it comes, large as it is kept.
+                '\0' * 1000), start=1):
+            self.assertEqual((['quarantined', 'booked'], 2 * number + 1),
+                             self.book(text.replace(
+                                 '"sequence": 1',
+                                 f'"sequence": {2 * number - 1}'),
+                                 records.window(2 * number)))
+            row = self.rows(models.quarantine)[-1]
+            self.assertIn(len(row.payload.encode()), range(1997, 2001))
+            self.assertIn('cut', row.reason)
+            self.assertEqual('schema' if '\0' in text else 'too_large',
+                             row.code)
+
+    def test_release_of_a_cut_text_does_not_say_why_it_cannot(self) -> None:
+        # The second one under a number that another record has.
+        self.book(self.large(1), records.window(2))
+        self.book(dataclasses.replace(self.large(2), version='other'))
+        rows = self.rows(models.quarantine)
+        self.assertEqual(['too_large', 'conflict'],
+                         [row.code for row in rows])
+        for row in rows:
+            self.assertIn('2000 at most', row.reason)
+            with self.assertRaisesRegex(errors.Conflict,
+                                        'only the beginning of its text'):
+                self.database.write(
+                    decisions.release, row.id, booking.NOW_NS,
+                    audit.Actor('an operator'))
 
 
 class TestDatabaseAway(unittest.TestCase):

@@ -9,6 +9,7 @@ import random
 import resource
 import signal
 import threading
+from unittest import mock
 
 import fixtures
 from oslo_config import cfg
@@ -253,6 +254,26 @@ class TestWindows(NotifierCase):
                 self.assertEqual({seen}, {
                     share.account.user_id for share in shares
                     if share.account.instance_id})
+
+    def test_window_that_no_record_has_room_for_waits_for_ever(self):
+        self.start().step()
+        self.live(20)
+        size = max(len(record.payload) for record in self.spool.records(1))
+        with mock.patch.object(wire, 'MAX_BYTES', size - 100):
+            self.live(120)
+        self.live(60)
+        names = [{share.account.name for share in window.parts[0].shares}
+                 for window in self.windows()]
+        self.assertEqual([{'too_many'}] * 2, names[1:3])
+        self.assertNotIn('too_many', names[0] | names[3])
+        self.assertIn('too_many', self.log.output)
+        self.assert_all_is_booked()
+        # All else of a part stays what it was, for what is computed of it.
+        kept, cut = (window.parts[0] for window in self.windows()[3:0:-2])
+        self.assertEqual(
+            [sum(column or 0 for column in row) for row in zip(
+                *(share[1:] for share in kept.shares), strict=True)],
+            [*cut.shares[0][1:]])
 
     def test_first_reading_is_never_consumption(self):
         self.machine.advance(1000)

@@ -50,6 +50,28 @@ class SpoolCase(base.BaseTestCase):
         return sorted(self.path.glob('*.seg'))
 
 
+class SizeTest(SpoolCase):
+
+    def test_a_record_that_no_collector_takes_is_stored(self):
+        spool = self.open()
+        largest = 'ö' * (wire.MAX_BYTES // 2)
+        self.assertRaisesRegex(errors.SpoolError, str(wire.MAX_BYTES + 1),
+                               spool.append, largest + 'x', {}, NOW_NS)
+        self.assertEqual(1, spool.append(largest, {}, NOW_NS))
+        self.assertEqual(largest, spool.records(1)[0].payload)
+
+    def test_a_call_has_no_bound_beside_its_largest_record(self):
+        spool = self.open()
+        for _ in range(5):
+            spool.append('x' * (spools.BATCH_BYTES // 2), {}, NOW_NS)
+        spool.append('x' * 3 * spools.BATCH_BYTES, {}, NOW_NS)
+        batches, following = [], 1
+        while batch := spool.records(following):
+            batches.append([record.first for record in batch])
+            following = batch[-1].last + 1
+        self.assertEqual([[1, 2], [3, 4], [5], [6]], batches)
+
+
 def text(number):
     return f'window {number} öäü {"x" * 50}'
 
