@@ -44,6 +44,12 @@ class Conflict(EnergyAccountingError):
     code = 'energy.conflict'
 
 
+class FigureRefused(Conflict):
+    """A key figure's inputs contradict each other or are too few."""
+
+    code = 'energy.figure.refused'
+
+
 class UnsupportedMediaType(EnergyAccountingError):
     """A request's body is not said to be JSON."""
 

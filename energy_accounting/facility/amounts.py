@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measured (or planned) amounts of a site over a period, exactly.
+
+What a key figure is made of, and how carriers that are not metered as
+energy become energy.  Pure: no reading of meters, no factor that has a
+date, no figure.
+
+Units, one for each medium: energy in microjoules, water in millilitres,
+carbon dioxide in milligrams.  A value is an ``int`` where a meter said it
+and a ``Fraction`` where it was divided; a float is refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import fractions
+from collections.abc import Iterable, Mapping, Sequence
+
+from energy_accounting import errors, units
+
+ENERGY, WATER, CO2 = 'uJ', 'ml', 'mg'
+
+ROLES = {
+    'dc_total': ENERGY, 'dc_generator': ENERGY, 'pv_onsite': ENERGY,
+    'fuel': ENERGY, 'cooling_supplied': ENERGY, 'grid_export': ENERGY,
+    'it_ups_out': ENERGY, 'it_pdu_out': ENERGY, 'it_input': ENERGY,
+    'cooling_el': ENERGY, 'heat_removed': ENERGY, 'heat_reused': ENERGY,
+    'renewable': ENERGY, 'water_in': WATER, 'water_potable': WATER,
+    'co2_location': CO2, 'co2_market': CO2,
+}
+"""The unit of what each role of a meter (or of a computed sum) measures."""
+
+SUPPLIES = ('dc_total', 'dc_generator', 'pv_onsite', 'fuel',
+            'cooling_supplied')
+"""What E_DC is the sum of, less ``grid_export``."""
+
+CATEGORIES: Mapping[str, int] = {
+    'it_ups_out': 1, 'it_pdu_out': 2, 'it_input': 3}
+"""Where E_IT is measured says the category of a PUE."""
+
+WATER_CATEGORIES: Mapping[str, int] = {'water_potable': 1, 'water_in': 2}
+"""Which water it is says the category of a WUE (the EU's annex II)."""
+
+# Terms are shown in the units that the standards and the law use.
+SHOWN = {ENERGY: ('kWh', units.UJ_PER_KWH), WATER: ('m3', 1_000_000),
+         CO2: ('kg', 1_000_000)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Fuel:
+    """What a unit of a fuel counts as energy.
+
+    :ivar measure: the unit it is metered in.
+    """
+
+    name: str
+    measure: str
+    kwh: fractions.Fraction
+    source: str
+
+
+_SOURCE = 'EN 50600-4-2 (ictfootprint.eu, EN 50600-4 factsheet)'
+FUELS = {fuel.name: fuel for fuel in (
+    Fuel('diesel', 'l', fractions.Fraction(99, 10), _SOURCE),
+    Fuel('gas', 'm3', fractions.Fraction(105, 10), _SOURCE),
+    Fuel('hydrogen', 'kg', fractions.Fraction(389, 10), _SOURCE),
+    Fuel('bioethanol', 'l', fractions.Fraction(6), _SOURCE))}
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Period:
+    """A half-open time, in UTC.
+
+    :raises errors.FigureRefused: for a naive edge or nothing between them.
+    """
+
+    start: datetime.datetime
+    end: datetime.datetime
+
+    def __post_init__(self) -> None:
+        for name in ('start', 'end'):
+            edge = getattr(self, name)
+            if edge.utcoffset() is None:
+                raise errors.FigureRefused(
+                    f'period {name} {edge} has no time zone: add Z or an '
+                    'offset such as +01:00')
+            object.__setattr__(self, name, edge.astimezone(units.UTC))
+        if self.start >= self.end:
+            raise errors.FigureRefused(
+                f'period {self}: its end must be after its start')
+
+    def __str__(self) -> str:
+        return f'{units.iso(self.start)}/{units.iso(self.end)}'
+
+    def months(self, where: datetime.tzinfo) -> int | None:
+        """How many calendar months it is; None when not a whole number."""
+        edges = (self.start, self.end)
+        if any(units.period_start(edge, 'month', where) != edge
+               for edge in edges):
+            return None
+        first, last = (edge.astimezone(where) for edge in edges)
+        return (last.year - first.year) * 12 + last.month - first.month
+
+    def over_a_year(self, where: datetime.tzinfo) -> bool:
+        """Whether it ends later than a year after its start."""
+        local = self.start.astimezone(where)
+        try:
+            after = local.replace(year=local.year + 1)
+        except ValueError:
+            # 29 February.
+            after = local.replace(year=local.year + 1, month=3, day=1)
+        return self.end > after.astimezone(units.UTC)
+
+
+@dataclasses.dataclass(frozen=True)
+class Amount:
+    """How much went through the meters of a role in a period.
+
+    :ivar role: one of :data:`ROLES`, which says the unit.
+    :ivar value: at least 0, in that unit.
+    :ivar meters: their ids; of certificates, factors where there is no
+        meter.  Empty for planned numbers only.
+    :ivar coverage: share of the period that has data.
+    :ivar estimated: share of the value that nobody measured.
+    :ivar planned: a number of the design, not of a meter.
+    :ivar boundary: the name of a part of the site; '' is all of it.
+    :ivar reading_seconds: the longest time between two readings.
+    :raises errors.FigureRefused: when this cannot be an amount.
+    """
+
+    role: str
+    value: int | fractions.Fraction
+    period: Period
+    meters: tuple[str, ...] = ()
+    coverage: fractions.Fraction = fractions.Fraction(1)
+    estimated: fractions.Fraction = fractions.Fraction(0)
+    planned: bool = False
+    boundary: str = ''
+    reading_seconds: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise errors.FigureRefused(
+                f'{self.role!r} is not a role: use one of '
+                f'{", ".join(ROLES)}')
+        for name in ('value', 'coverage', 'estimated'):
+            number = getattr(self, name)
+            if (isinstance(number, bool)
+                    or not isinstance(number, int | fractions.Fraction)):
+                raise errors.FigureRefused(
+                    f'{self.role}: {name} {number!r} is not exact: give an '
+                    'int or a Fraction')
+        if self.value < 0:
+            raise errors.FigureRefused(
+                f'{self.role}: {shown(self.role, self.value)} is negative: '
+                'check the direction of the meters '
+                f'{", ".join(self.meters)}, and whether one was exchanged '
+                'or reset')
+        for name in ('coverage', 'estimated'):
+            if not 0 <= getattr(self, name) <= 1:
+                raise errors.FigureRefused(
+                    f'{self.role}: {name} {getattr(self, name)} is not a '
+                    'share: give 0 to 1')
+        if not self.meters and not self.planned:
+            raise errors.FigureRefused(
+                f'{self.role}: no meter is named: give the ids of the '
+                'meters it was read from, or say that it is planned')
+        if len(set(self.meters)) < len(self.meters):
+            raise errors.FigureRefused(
+                f'{self.role}: a meter is counted twice in '
+                f'{", ".join(self.meters)}: name each once')
+
+    @property
+    def unit(self) -> str:
+        """The unit of the value."""
+        return ROLES[self.role]
+
+
+@dataclasses.dataclass(frozen=True)
+class Missing:
+    """An input that a figure needs and nobody has."""
+
+    role: str
+    why: str = 'no meter of this role has readings in the period'
+
+    def __str__(self) -> str:
+        return f'{self.role}: {self.why}'
+
+
+def shown(role: str, value: int | fractions.Fraction) -> str:
+    """An amount as a message says it, such as ``1200 kWh``."""
+    unit, size = SHOWN[ROLES[role]]
+    thousandths = round(fractions.Fraction(value, size) * 1000)
+    sign = '-' if thousandths < 0 else ''
+    whole, rest = divmod(abs(thousandths), 1000)
+    text = f'{sign}{whole}.{rest:03d}'.rstrip('0').rstrip('.')
+    return f'{text} {unit}'
+
+
+def fuel_uj(name: str, quantity: int | fractions.Fraction,
+            ) -> fractions.Fraction:
+    """The energy (microjoules) that a quantity of a fuel counts as.
+
+    :param quantity: in the fuel's own measure: litres of diesel and of
+        bioethanol, cubic metres of gas, kilograms of hydrogen.
+    :raises errors.FigureRefused: for a fuel that has no factor.
+    """
+    if name not in FUELS:
+        raise errors.FigureRefused(
+            f'fuel {name!r} has no conversion factor: use one of '
+            f'{", ".join(FUELS)}, or meter its energy')
+    return FUELS[name].kwh * units.UJ_PER_KWH * quantity
+
+
+def cooling_supplied(heat: Amount, factor: fractions.Fraction) -> Amount:
+    """Bought cooling as energy: a heat meter times the supplier's factor.
+
+    :param heat: what the fluid took away.
+    :param factor: energy that the supply system uses for a unit of heat.
+    """
+    if factor < 0:
+        raise errors.FigureRefused(
+            f'cooling_supplied: factor {factor} is negative: give the '
+            "energy that the supplier's system uses per unit of cold")
+    return dataclasses.replace(heat, role='cooling_supplied',
+                               value=heat.value * factor)
+
+
+def add(role: str, parts: Sequence[Amount | Missing],
+        less: Sequence[Amount | Missing] = ()) -> Amount | Missing:
+    """One amount of several over the same period and boundary.
+
+    Its coverage is the worst of theirs; its estimated share is theirs
+    weighted by value, since a small meter's guess is a small guess.
+
+    :param less: what is taken off, such as energy handed on.
+    :raises errors.FigureRefused: when they cannot be added.
+    """
+    for missing in (*parts, *less):
+        if isinstance(missing, Missing):
+            return missing
+    given = [one for one in (*parts, *less) if isinstance(one, Amount)]
+    if not given:
+        return Missing(role)
+    agree(given)
+    first = given[0]
+    for one in given:
+        if one.unit != ROLES[role]:
+            raise errors.FigureRefused(
+                f'{role} is not a sum of {one.role}: that is in {one.unit}')
+    meters = tuple(meter for one in given for meter in one.meters)
+    gross = sum((fractions.Fraction(one.value) for one in given),
+                fractions.Fraction(0))
+    intervals = [one.reading_seconds for one in given]
+    return Amount(
+        role=role,
+        value=gross - 2 * sum(one.value for one in given[len(parts):]),
+        period=first.period, meters=meters,
+        coverage=min(fractions.Fraction(one.coverage) for one in given),
+        estimated=_weighted(given, gross),
+        planned=any(one.planned for one in given), boundary=first.boundary,
+        reading_seconds=longest(intervals))
+
+
+def e_dc(supplies: Sequence[Amount | Missing],
+         exported: Sequence[Amount | Missing] = ()) -> Amount | Missing:
+    """The energy of a data centre: every supply at the site's input.
+
+    Supplies are metered separately, generators too (Delegated Regulation
+    (EU) 2024/1364, annex II; EN 50600-4-2, 5.2).
+
+    :param supplies: of the roles :data:`SUPPLIES`.
+    :param exported: of the role ``grid_export``.
+    """
+    for ones, roles in ((supplies, SUPPLIES), (exported, ('grid_export',))):
+        for one in ones:
+            if one.role not in roles:
+                raise errors.FigureRefused(
+                    f'{one.role} is no part of E_DC: its energy came in by '
+                    f'one of {", ".join(roles)}')
+    return add('dc_total', supplies, exported)
+
+
+def it_energy(parts: Sequence[Amount | Missing]) -> Amount | Missing:
+    """E_IT of several meters of one role: of one category, that is."""
+    roles = sorted({one.role for one in parts})
+    if len(roles) > 1:
+        raise errors.FigureRefused(
+            f'E_IT mixes categories ({", ".join(roles)}): use the meters of '
+            'one role only')
+    return add(roles[0], parts) if roles else Missing('it_ups_out')
+
+
+def agree(given: Iterable[Amount]) -> None:
+    """Refuse amounts of different periods or boundaries."""
+    first, *rest = given
+    for one in rest:
+        if one.period != first.period:
+            raise errors.FigureRefused(
+                f'{first.role} is of {first.period}, {one.role} of '
+                f'{one.period}: give both over the same period')
+        if one.boundary != first.boundary:
+            raise errors.FigureRefused(
+                f'{first.role} is of {_place(first)}, {one.role} of '
+                f'{_place(one)}: give both of the same boundary')
+
+
+def longest(seconds: Iterable[int | None]) -> int | None:
+    """The longest of reading intervals; None when one is not known."""
+    known = list(seconds)
+    found = [one for one in known if one is not None]
+    return max(found) if found and len(found) == len(known) else None
+
+
+def _place(one: Amount) -> str:
+    return f'part {one.boundary!r}' if one.boundary else 'the whole site'
+
+
+def _weighted(given: Sequence[Amount],
+              gross: fractions.Fraction) -> fractions.Fraction:
+    if not gross:
+        return max(fractions.Fraction(one.estimated) for one in given)
+    return sum((fractions.Fraction(one.estimated) * one.value
+                for one in given), fractions.Fraction(0)) / gross
