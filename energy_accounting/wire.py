@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import hashlib
 import json
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
 
 from energy_accounting import errors, samples
+
+Fact = TypeVar('Fact')
 
 MAJOR = 1
 MINOR = 0
@@ -87,13 +91,11 @@ def without_users(text: str) -> str | None:
         that nobody knows where it may have one.
     """
     try:
-        body = json.loads(text, parse_float=_no_float,
-                          parse_constant=_no_float, object_pairs_hook=_once)
+        body = _parsed(text)
         _version(dict(body))
     except errors.NewerRecord:
         pass
-    except (errors.InvalidRecord, ValueError, TypeError, KeyError,
-            RecursionError):
+    except errors.InvalidRecord:
         return None
     try:
         if not sum(_forget_users(part) for part in body.get('parts', ())):
@@ -129,33 +131,44 @@ def _forget_users(part: dict[str, Any]) -> bool:
 def from_payload(text: str) -> samples.Window | samples.Lost:
     """The record that :func:`payload` wrote.
 
-    Only the form is checked here; whether it adds up is the collector's
-    question.
+    :raises errors.InvalidRecord: for anything that is not such a text; says
+        of which field.
+    """
+    body = _parsed(text)
+    newer = _version(body)
+    kind = _taken(body, 'kind')
+    if kind == 'lost':
+        return _checked_lost(
+            samples.Lost(**_known(samples.Lost, body, newer)))
+    if kind != 'window':
+        raise errors.InvalidRecord(f'no record is of kind {_said(kind)}')
+    parts = _each('parts', _taken(body, 'parts'),
+                  lambda part: _part(part, newer))
+    gaps = _each('gaps', _taken(body, 'gaps'), lambda gap: _gap(gap, newer))
+    basis = tuple(_list(_taken(body, 'basis'), 'basis'))
+    return _checked_window(samples.Window(
+        **_known(samples.Window, body, newer, {'parts', 'gaps', 'basis'}),
+        parts=parts, gaps=gaps, basis=basis))
 
-    :raises errors.InvalidRecord: for anything that is not such a text.
+
+def _parsed(text: str) -> dict[str, Any]:
+    """The object of a record's text.
+
+    :raises errors.InvalidRecord: there is none.
     """
     try:
         body = json.loads(text, parse_float=_no_float,
                           parse_constant=_no_float, object_pairs_hook=_once)
-        newer = _version(body)
-        kind = body.pop('kind')
-        if kind == 'lost':
-            return _checked_lost(
-                samples.Lost(**_known(samples.Lost, body, newer)))
-        if kind != 'window':
-            raise errors.InvalidRecord(f'no record is of kind {kind!r}')
-        parts = tuple(_part(part, newer)
-                      for part in _list(body.pop('parts'), 'parts'))
-        gaps = tuple(_gap(gap, newer)
-                     for gap in _list(body.pop('gaps'), 'gaps'))
-        body['basis'] = tuple(_list(body['basis'], 'basis'))
-        return _checked_window(samples.Window(
-            **_known(samples.Window, body, newer), parts=parts, gaps=gaps))
-    except errors.InvalidRecord:
-        raise
-    except (ValueError, TypeError, KeyError, AttributeError,
-            RecursionError) as error:
-        raise errors.InvalidRecord(f'not a window: {error}') from error
+    except json.JSONDecodeError as error:
+        raise errors.InvalidRecord(
+            f'it is not JSON at character {error.pos + 1}') from error
+    except RecursionError as error:
+        raise errors.InvalidRecord('it is nested too deep') from error
+    except ValueError as error:
+        # The only other that Python knows: of its own limit.
+        raise errors.InvalidRecord(
+            'a number of it has thousands of digits') from error
+    return _object(body, 'it')
 
 
 def _version(body: dict[str, Any]) -> bool:
@@ -163,11 +176,11 @@ def _version(body: dict[str, Any]) -> bool:
 
     :raises errors.InvalidRecord: it cannot be understood here.
     """
-    major = body.pop('v')
+    major = _taken(body, 'v')
     minor, needs = body.pop('minor', 0), body.pop('needs', 0)
     if type(major) is not int or major != MAJOR:
         raise errors.InvalidRecord(
-            f'wire version {major!r} is not {MAJOR}: upgrade the '
+            f'wire version {_said(major)} is not {MAJOR}: upgrade the '
             'collector before the notifiers')
     _natural(minor, 'minor')
     _natural(needs, 'needs')
@@ -179,12 +192,49 @@ def _version(body: dict[str, Any]) -> bool:
     return bool(minor > MINOR)
 
 
-def _known(fact: Any, body: dict[str, Any], newer: bool) -> dict[str, Any]:
-    """The fields of a fact; those of a newer version are passed over."""
-    if not newer:
-        return body
-    return {field.name: body[field.name]
-            for field in dataclasses.fields(fact) if field.name in body}
+@functools.cache
+def _names(fact: Any) -> tuple[frozenset[str], frozenset[str]]:
+    """The fields of a fact, and those that must be there."""
+    fields = dataclasses.fields(fact)
+    return frozenset(field.name for field in fields), frozenset(
+        field.name for field in fields
+        if field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING)
+
+
+def _known(fact: Any, body: dict[str, Any], newer: bool = False,
+           taken: Collection[str] = ()) -> dict[str, Any]:
+    """The fields of a fact; those of a newer version are passed over.
+
+    :param taken: those that were taken out of it before.
+    :raises errors.InvalidRecord: one is missing or not known.
+    """
+    every, wanted = _names(fact)
+    missing = sorted(wanted.difference(body, taken))
+    if missing:
+        raise errors.InvalidRecord(f'{missing[0]} is missing')
+    known = {name: value for name, value in body.items()
+             if name in every and name not in taken}
+    if not newer and len(known) != len(body):
+        name = min(body.keys() - known.keys())
+        raise errors.InvalidRecord(
+            f'{_said(name)} is no field that version {MAJOR}.{MINOR} has')
+    return known
+
+
+def _taken(body: dict[str, Any], name: str) -> Any:
+    if name not in body:
+        raise errors.InvalidRecord(f'{name} is missing')
+    return body.pop(name)
+
+
+def _said(value: Any) -> str:
+    """What somebody else wrote, short enough to be shown."""
+    try:
+        text = to_json(value)
+    except RecursionError:
+        text = '[[[...'
+    return text if len(text) <= 40 else f'{text[:40]}...'
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -192,8 +242,16 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """
     body = dict(pairs)
     if len(body) != len(pairs):
-        raise errors.InvalidRecord('a field is there twice')
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise errors.InvalidRecord(f'{_said(twice)} is there twice')
     return body
+
+
+def _object(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise errors.InvalidRecord(f'{name} is not an object')
+    return value
 
 
 def _list(value: Any, name: str) -> list[Any]:
@@ -203,17 +261,30 @@ def _list(value: Any, name: str) -> list[Any]:
     return value
 
 
+def _each(name: str, values: Any, read: Callable[[Any], Fact],
+          ) -> tuple[Fact, ...]:
+    """The facts of a list; an error says which of them it is of."""
+    found = []
+    for place, value in enumerate(_list(values, name)):
+        try:
+            found.append(read(value))
+        except errors.InvalidRecord as error:
+            raise errors.InvalidRecord(f'{name}[{place}]: {error}') from error
+    return tuple(found)
+
+
 def _no_float(text: str) -> Any:
-    raise errors.InvalidRecord(f'{text} is not an integer')
+    raise errors.InvalidRecord(f'{text[:40]} is not an integer')
 
 
-def _part(body: dict[str, Any], newer: bool) -> samples.Part:
-    shares = tuple(
-        _share(_list(row, 'a share')[:_SHARE_WIDTH if newer else None])
-        for row in _list(body.pop('shares'), 'shares'))
-    for zone, energy_uj in body['zones_uj'].items():
-        _natural(energy_uj, f'zones_uj[{zone}]')
-    part = samples.Part(**_known(samples.Part, body, newer), shares=shares)
+def _part(value: Any, newer: bool) -> samples.Part:
+    body = _object(value, 'it')
+    shares = _each('shares', _taken(body, 'shares'),
+                   lambda row: _share(row, newer))
+    part = samples.Part(
+        **_known(samples.Part, body, newer, {'shares'}), shares=shares)
+    for zone, energy_uj in _object(part.zones_uj, 'zones_uj').items():
+        _natural(energy_uj, f'zones_uj[{zone[:40]}]')
     for name in ('bucket', 'measured_ns', 'busy_ns', 'capacity_ns',
                  'idle_uj'):
         _natural(getattr(part, name), name)
@@ -222,16 +293,18 @@ def _part(body: dict[str, Any], newer: bool) -> samples.Part:
     return part
 
 
-def _share(row: list[Any]) -> samples.Share:
-    account, numbers = samples.Account(*row[:6]), row[6:]
+def _share(value: Any, newer: bool) -> samples.Share:
+    row = _list(value, 'it')
+    if len(row) < _SHARE_WIDTH or (not newer and len(row) > _SHARE_WIDTH):
+        raise errors.InvalidRecord(
+            f'it has {len(row)} fields, not {_SHARE_WIDTH}')
+    account, numbers = samples.Account(*row[:6]), row[6:_SHARE_WIDTH]
     if account.kind not in samples.KINDS:
-        raise errors.InvalidRecord(f'no account is of kind {account.kind!r}')
-    for name in account[1:]:
-        if name is not None and (not isinstance(name, str)
-                                 or not 0 < len(name) <= 255):
-            raise errors.InvalidRecord(
-                f'account field {str(name)[:40]!r} is not a text of 1 to '
-                '255 characters')
+        raise errors.InvalidRecord(
+            f'no account is of kind {_said(account.kind)}')
+    for name, text in zip(account._fields[1:], account[1:], strict=True):
+        if text is not None:
+            _text(text, name)
     if account.kind == samples.INSTANCE and account.instance_id is None:
         raise errors.InvalidRecord('an instance account without instance')
     if account.kind != samples.INSTANCE and account.name is None:
@@ -243,13 +316,13 @@ def _share(row: list[Any]) -> samples.Share:
     return share
 
 
-def _gap(body: dict[str, Any], newer: bool) -> samples.Gap:
-    gap = samples.Gap(**_known(samples.Gap, body, newer))
+def _gap(value: Any, newer: bool) -> samples.Gap:
+    gap = samples.Gap(**_known(samples.Gap, _object(value, 'it'), newer))
     if gap.zone is not None:
-        _text(gap.zone, 'gap zone')
-    _text(gap.reason, 'gap reason')
-    _natural(gap.start_ns, 'gap start_ns')
-    _natural(gap.end_ns, 'gap end_ns')
+        _text(gap.zone, 'zone')
+    _text(gap.reason, 'reason')
+    _natural(gap.start_ns, 'start_ns')
+    _natural(gap.end_ns, 'end_ns')
     return gap
 
 
@@ -309,34 +382,31 @@ def reading_to_wire(reading: samples.HostReading) -> dict[str, Any]:
     return body
 
 
-def reading_from_wire(body: dict[str, Any]) -> samples.HostReading:
+def reading_from_wire(value: Any) -> samples.HostReading:
     """What :func:`reading_to_wire` wrote.
 
     :raises errors.InvalidRecord: when it is anything else.
     """
-    try:
-        reading = samples.HostReading(**{
-            **body,
-            'zones': tuple(_zone(zone)
-                           for zone in _list(body['zones'], 'zones')),
-            'guests': tuple(guest_from_wire(guest)
-                            for guest in _list(body['guests'], 'guests')),
-            'ended': tuple(guest_from_wire(guest)
-                           for guest in _list(body['ended'], 'ended'))})
-        for name in ('wall_ns', 'boottime_ns', 'busy_ns', 'cpus',
-                     'memory_mib'):
-            _natural(getattr(reading, name), name)
-        _text(reading.boot_id, 'boot_id')
-        for name in ('parents_cpu_ns', 'services_cpu_ns'):
-            for key, cpu_ns in getattr(reading, name).items():
-                _natural(cpu_ns, f'{name}[{key}]')
-    except (TypeError, KeyError, AttributeError) as error:
-        raise errors.InvalidRecord(f'not a reading: {error}') from error
+    body = dict(_object(value, 'a reading'))
+    lists: dict[str, Any] = {
+        name: _each(name, _taken(body, name), read) for name, read in (
+            ('zones', _zone), ('guests', guest_from_wire),
+            ('ended', guest_from_wire))}
+    reading = samples.HostReading(
+        **_known(samples.HostReading, body, taken=lists), **lists)
+    for name in ('wall_ns', 'boottime_ns', 'busy_ns', 'cpus', 'memory_mib'):
+        _natural(getattr(reading, name), name)
+    _text(reading.boot_id, 'boot_id')
+    for name in ('parents_cpu_ns', 'services_cpu_ns'):
+        times = _object(getattr(reading, name), name)
+        for key, cpu_ns in times.items():
+            _natural(cpu_ns, f'{name}[{key[:40]}]')
     return reading
 
 
-def _zone(body: dict[str, Any]) -> samples.ZoneReading:
-    zone = samples.ZoneReading(**body)
+def _zone(value: Any) -> samples.ZoneReading:
+    zone = samples.ZoneReading(
+        **_known(samples.ZoneReading, _object(value, 'it')))
     _text(zone.zone, 'zone')
     _text(zone.component, 'component')
     _natural(zone.range_uj, 'range_uj')
@@ -345,15 +415,13 @@ def _zone(body: dict[str, Any]) -> samples.ZoneReading:
     return zone
 
 
-def guest_from_wire(body: dict[str, Any]) -> samples.GuestReading:
+def guest_from_wire(value: Any) -> samples.GuestReading:
     """A guest of a reading.
 
     :raises errors.InvalidRecord: when it is anything else.
     """
-    try:
-        guest = samples.GuestReading(**body)
-    except TypeError as error:
-        raise errors.InvalidRecord(f'not a guest: {error}') from error
+    guest = samples.GuestReading(
+        **_known(samples.GuestReading, _object(value, 'it')))
     _text(guest.instance_id, 'instance_id')
     _text(guest.incarnation, 'incarnation')
     _natural(guest.vcpus, 'vcpus')
@@ -362,9 +430,9 @@ def guest_from_wire(body: dict[str, Any]) -> samples.GuestReading:
         if getattr(guest, name) is not None:
             _natural(getattr(guest, name), name)
     for name in ('project_id', 'flavor', 'user_id', 'parent', 'service'):
-        value = getattr(guest, name)
+        text = getattr(guest, name)
         # A cgroup's path may be longer than an identifier.
-        if value is not None and not isinstance(value, str):
+        if text is not None and not isinstance(text, str):
             raise errors.InvalidRecord(f'{name} is not a text')
     return guest
 

@@ -48,15 +48,6 @@ def owned(account: samples.Account, owner_of: OwnerOf) -> samples.Account:
         user_id=account.user_id or owner.user_id)
 
 
-def without_users(window: samples.Window) -> samples.Window:
-    """A window as it would be had nobody sent a user id."""
-    text = wire.without_users(wire.payload(window))
-    assert text is not None     # noqa: S101
-    found = wire.from_payload(text)
-    assert isinstance(found, samples.Window)    # noqa: S101
-    return found
-
-
 def digest(account: samples.Account) -> str:
     """What an account is found by."""
     return wire.digest(wire.to_json(list(account)))

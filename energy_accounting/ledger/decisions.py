@@ -52,7 +52,7 @@ def release(connection: sa.Connection, record_id: int, now_ns: int,
     :raises errors.Conflict: it cannot be booked; says why and what helps.
     """
     held, host = _locked(connection, record_id)
-    window = _bookable(held, host, now_ns)
+    window = _bookable(held, host, now_ns, user_ids=user_ids)
     unknown = _unknowable(connection, held, host, window, now_ns)
     if unknown is not None:
         _refuse(held, unknown, _DISCARD)
@@ -61,8 +61,6 @@ def release(connection: sa.Connection, record_id: int, now_ns: int,
         _refuse(held, 'it overlaps what is booked: its boottime is '
                 f'{window.boottime_start_ns} to {window.boottime_end_ns} ns, '
                 f'booked are {booked[0][0]} to {booked[0][1]} ns', _DISCARD)
-    if not user_ids:
-        window = accounts.without_users(window)
     stream = _stream(connection, held, host)
     notes = _settle_gaps(connection, held, host, stream, window, now_ns)
     newest = (host.last_window_end_ns is None
@@ -147,11 +145,15 @@ def _window(held: sa.Row[Any]) -> samples.Window | None:
     return record if isinstance(record, samples.Window) else None
 
 
-def _bookable(held: sa.Row[Any], host: sa.Row[Any],
-              now_ns: int) -> samples.Window:
+def _bookable(held: sa.Row[Any], host: sa.Row[Any], now_ns: int, *,
+              user_ids: bool) -> samples.Window:
     """The window, when nothing but its time can stand against booking it."""
+    text = held.payload
+    if not user_ids:
+        # One that cannot be read says next why.
+        text = wire.without_users(text) or text
     try:
-        record = wire.from_payload(held.payload)
+        record = wire.from_payload(text)
     except errors.NewerRecord as error:
         _refuse(held, str(error), 'upgrade this service, or discard it')
     except errors.InvalidRecord as error:

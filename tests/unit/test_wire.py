@@ -95,6 +95,65 @@ class TestWire(unittest.TestCase):
                     self.assertRaises(errors.InvalidRecord):
                 wire.from_payload(text)
 
+    def test_a_reason_speaks_of_the_program_and_not_of_the_field(self):
+        body = json.loads(wire.payload(WINDOW))
+        share = body['parts'][0]['shares'][0]
+
+        def without(name, where):
+            return {key: value for key, value in where.items()
+                    if key != name}
+
+        def with_part(**fields):
+            return json.dumps({**body, 'parts': [
+                body['parts'][0], {**body['parts'][0], **fields}]})
+        long = 'x' * 50
+        for text, reason in (
+                (json.dumps(without('end_ns', body)), 'end_ns is missing'),
+                (json.dumps(without('parts', body)), 'parts is missing'),
+                (json.dumps(without('kind', body)), 'kind is missing'),
+                (json.dumps(without('v', body)), 'v is missing'),
+                ('{"v":1,"kind":"lost"}', 'host is missing'),
+                (changed(surplus=1),
+                 '"surplus" is no field that version 1.0 has'),
+                (changed(**{long: 1}),
+                 f'"{"x" * 39}... is no field that version 1.0 has'),
+                (changed(v='2'), 'wire version "2" is not 1: upgrade the '
+                 'collector before the notifiers'),
+                (changed(kind=None), 'no record is of kind null'),
+                (changed(parts={}), 'parts is not a list'),
+                (changed(parts=[7]), 'parts[0]: it is not an object'),
+                (changed(gaps=[{'zone': None}]),
+                 'gaps[0]: end_ns is missing'),
+                (changed(cpus='4'), 'cpus is not a whole number from 0'),
+                (changed(host=None),
+                 'host is not a text of 1 to 255 characters'),
+                (with_part(zones_uj=[1]),
+                 'parts[1]: zones_uj is not an object'),
+                (with_part(zones_uj={'dram-0': None}), 'parts[1]: '
+                 'zones_uj[dram-0] is not a whole number from 0'),
+                (with_part(shares=None),
+                 'parts[1]: shares is not a list'),
+                (with_part(shares=[share, share[1:]]),
+                 'parts[1]: shares[1]: it has 12 fields, not 13'),
+                (with_part(shares=[[['a'], *share[1:]]]),
+                 'parts[1]: shares[0]: no account is of kind ["a"]'),
+                (with_part(shares=[[*share[:3], 7, *share[4:]]]),
+                 'parts[1]: shares[0]: flavor is not a text of 1 to 255 '
+                 'characters'),
+                (with_part(shares=[[*share[:-1], None]]), 'parts[1]: '
+                 'shares[0]: memory_mib_ns is not a whole number from 0'),
+                ('', 'it is not JSON at character 1'),
+                ('{"v":1 x}', 'it is not JSON at character 8'),
+                ('[]', 'it is not an object'),
+                ('{"v":1,"a":2,"a":3}', '"a" is there twice'),
+                ('{"v":1.0}', '1.0 is not an integer'),
+                (f'[{"9" * 5000}]', 'a number of it has thousands of digits'),
+                ('[' * 100_000, 'it is nested too deep')):
+            with self.subTest(text=text[-80:]):
+                with self.assertRaises(errors.InvalidRecord) as caught:
+                    wire.from_payload(text)
+                self.assertEqual(reason, str(caught.exception))
+
     def test_a_newer_minor_version_is_half_understood(self):
         body = json.loads(wire.payload(WINDOW))
         newer = {**body, 'minor': wire.MINOR + 1, 'surplus': 1,
