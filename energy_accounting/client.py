@@ -121,14 +121,12 @@ class Client:
         """
         return self._patch(_host(name), said)['host']
 
-    def downtimes(self, name: str) -> list[Row]:
-        """The planned downtimes of a host.
+    def downtimes(self, name: str, **query: Any) -> Iterator[Page]:
+        """The pages of a host's planned downtimes, the newest first.
 
         :raises Error: with the API's own words.
         """
-        rows: list[Row] = self._get(f'{_host(name)}/downtimes',
-                                    {})['downtimes']
-        return rows
+        return self._pages(f'{_host(name)}/downtimes', 'downtimes', query)
 
     def plan_downtime(self, name: str, start: str, end: str,
                       reason: str) -> Row:
@@ -242,12 +240,13 @@ def _record(record_id: int | str) -> str:
 def _segment(argument: str, text: str) -> str:
     """One name of a path, which must not lead anywhere else.
 
-    :raises Error: it is empty, or what a URL means by ``.`` and ``..``
+    :raises Error: it is empty, has a slash, which web servers take for one
+        however it is written, or is what a URL means by ``.`` and ``..``
         (RFC 3986, section 5.2.4).
     """
-    if text in ('', '.', '..'):
+    if text in ('', '.', '..') or '/' in text:
         raise Error(f'{argument}: {text!r} is no name here: give one that '
-                    'is not empty and not . or ..')
+                    'is not empty, not . or .., and without /')
     return urllib.parse.quote(text, safe='')
 
 

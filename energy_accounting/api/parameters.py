@@ -298,7 +298,24 @@ def marked_number(given: Mapping[str, str]) -> int | None:
     """The number behind which a list by number continues."""
     if 'marker' not in given:
         return None
-    number = _unsealed(given['marker']).get('number')
+    return _number(_unsealed(given['marker']), 'number')
+
+
+def downtime_marker(start_ns: int, number: int) -> str:
+    """An opaque text for a list that is ordered by start and number."""
+    return _sealed({'start_ns': start_ns, 'number': number})
+
+
+def marked_downtime(given: Mapping[str, str]) -> tuple[int, int] | None:
+    """Start and number behind which a list of downtimes continues."""
+    if 'marker' not in given:
+        return None
+    body = _unsealed(given['marker'])
+    return _number(body, 'start_ns'), _number(body, 'number')
+
+
+def _number(body: Mapping[str, Any], name: str) -> int:
+    number = body.get(name)
     if type(number) is not int or not 0 < number < 1 << 63:
         _bad_marker()
     return number

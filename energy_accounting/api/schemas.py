@@ -168,6 +168,13 @@ BALANCE_QUERY = _query({
     'site': _text('name of a site'),
 })
 
+DOWNTIMES_QUERY = _query({
+    'limit': _LIMIT,
+    'marker': _MARKER,
+    'with_count': {**_FLAG, 'description':
+                   'true or false: whether to count the rows of all pages'},
+})
+
 HOSTS_QUERY = _query({
     'site': _text('name of a site'),
     'state': _choice((models.ENROLLED, models.RETIRED, models.PENDING),
@@ -291,6 +298,8 @@ HOST = _object({
     'name': _NAME, 'state': _NAME, 'site': _NAME, 'region': _null(_NAME),
     'boundary': _NAME, 'last_window_start': _null(_TIME),
     'last_window_end': _null(_TIME), 'lag_seconds': _null(_COUNT),
+    'last_received': _null({**_TIME, 'description':
+                            'when a record came that its key signed (UTC)'}),
     'coverage': _null({**_SHARE, 'description':
                        'measured share of the 24 hours before the current '
                        'quarter, or of the time since the host came'}),
@@ -318,7 +327,9 @@ HOSTS = _response(
     {'hosts': {'type': 'array', 'items': HOST}, 'links': _LINKS,
      'count': _COUNT}, optional=('count',))
 HOST_SHOWN = _response({'host': HOST})
-DOWNTIMES = _response({'downtimes': {'type': 'array', 'items': _DOWNTIME}})
+DOWNTIMES = _response(
+    {'downtimes': {'type': 'array', 'items': _DOWNTIME}, 'links': _LINKS,
+     'count': _COUNT}, optional=('count',))
 DOWNTIME_SHOWN = _response({'downtime': _DOWNTIME})
 
 AUDIT = _response(
@@ -441,7 +452,7 @@ ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
         'Change what is known of a host', NO_QUERY, HOST_SHOWN,
         path_parameters=_HOST_PATH, body=HOST_UPDATE),
     ('GET', '/v1/hosts/{name}/downtimes'): Endpoint(
-        'The planned downtimes of a host', NO_QUERY, DOWNTIMES,
+        'The planned downtimes of a host', DOWNTIMES_QUERY, DOWNTIMES,
         path_parameters=_HOST_PATH),
     ('POST', '/v1/hosts/{name}/downtimes'): Endpoint(
         'Plan a downtime of a host', NO_QUERY, DOWNTIME_SHOWN,

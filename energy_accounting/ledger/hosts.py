@@ -11,6 +11,7 @@ import collections
 import dataclasses
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -47,6 +48,7 @@ class HostState:
         retired): (bucket, ns).
     :ivar presented_keys: other keys than its own that records came with.
     :ivar downtime: the one it is in, else the next one.
+    :ivar last_received_ns: when a record came that its own key signed.
     """
 
     name: str
@@ -75,6 +77,7 @@ class HostState:
     excused: tuple[tuple[int, int], ...] = ()
     presented_keys: tuple[str, ...] = ()
     downtime: Downtime | None = None
+    last_received_ns: int | None = None
 
 
 def read(connection: sa.Connection, start: int, end: int, now_ns: int, *,
@@ -172,6 +175,19 @@ def complete_until(connection: sa.Connection) -> int | None:
     return int(least) if total and total == reported else None
 
 
+def check_known(connection: sa.Connection, name: str | None,
+                site: str | None) -> None:
+    """Refuse to answer with zeros for what there is not.
+
+    :raises errors.NotFound: there is no such host, or no such site.
+    """
+    for what, wanted, column in (('host', name, models.hosts.c.name),
+                                 ('site', site, models.sites.c.name)):
+        if wanted is not None and connection.execute(
+                sa.select(column).where(column == wanted)).first() is None:
+            raise errors.NotFound(f'there is no {what} {wanted[:255]!r}')
+
+
 def longest_window_seconds(connection: sa.Connection) -> int:
     """Of all hosts: by how much what was seen may lag behind what was."""
     return connection.scalar(sa.select(
@@ -184,7 +200,8 @@ def _host_state(row: sa.RowMapping, measured_ns: int,
         'name', 'state', 'site', 'region', 'boundary', 'enrolled_at_ns',
         'last_window_start_ns', 'last_window_end_ns', 'policy', 'idle_kind',
         'idle_power_uw', 'cpus', 'memory_mib', 'alarm', 'retired_at_ns',
-        'public_key', 'window_seconds', 'max_power_uw')}
+        'public_key', 'window_seconds', 'max_power_uw',
+        'last_received_ns')}
     return HostState(**plain, basis=tuple(json.loads(row['basis'] or '[]')),
                      version=row['notifier_version'],
                      late=bool(row['late']),
@@ -207,20 +224,39 @@ def presented(connection: sa.Connection, host_ids: Sequence[int],
     return found
 
 
-def downtimes(connection: sa.Connection, name: str) -> list[Downtime]:
+def downtimes(connection: sa.Connection, name: str, *,
+              before: tuple[int, int] | None = None,
+              limit: int | None = None) -> list[Downtime]:
     """What is and was planned for a host, the newest first.
 
+    :param before: start (ns) and id of the one that a page goes on behind.
     :raises errors.NotFound: there is no such host.
     """
-    hosts, table = models.hosts.c, models.downtimes
-    host_id = connection.execute(
-        sa.select(hosts.id).where(hosts.name == name)).scalar()
-    if host_id is None:
-        raise errors.NotFound(f'there is no host {name[:255]!r}')
+    check_known(connection, name, None)
+    table = models.downtimes
+    query = _downtimes_of(name, table)
+    if before is not None:
+        start_ns, number = before
+        query = query.where(sa.or_(
+            table.c.start_ns < start_ns,
+            sa.and_(table.c.start_ns == start_ns, table.c.id < number)))
+    query = query.order_by(table.c.start_ns.desc(), table.c.id.desc())
+    if limit is not None:
+        query = query.limit(limit)
     return [Downtime(row.id, row.start_ns, row.end_ns, row.reason)
-            for row in connection.execute(
-                sa.select(table).where(table.c.host_id == host_id)
-                .order_by(table.c.start_ns.desc(), table.c.id.desc()))]
+            for row in connection.execute(query)]
+
+
+def count_downtimes(connection: sa.Connection, name: str) -> int:
+    """How many :func:`downtimes` gives in all its pages."""
+    return connection.execute(
+        _downtimes_of(name, sa.func.count())).scalar_one()
+
+
+def _downtimes_of(name: str, what: Any) -> sa.Select[Any]:
+    hosts, table = models.hosts, models.downtimes
+    return sa.select(what).select_from(table.join(
+        hosts, hosts.c.id == table.c.host_id)).where(hosts.c.name == name)
 
 
 def _planned(connection: sa.Connection, host_ids: Sequence[int],

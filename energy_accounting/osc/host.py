@@ -14,10 +14,11 @@ from energy_accounting.osc import columns, common
 
 COLUMNS = ('name', 'state', 'site', 'region', 'boundary',
            'last_window_start', 'last_window_end', 'lag_seconds',
-           'coverage', 'basis', 'idle_kind', 'idle_power_w', 'policy',
-           'cpus', 'memory_mib', 'version', 'alarm', 'expected', 'late',
-           'enrolled_at', 'retired_at', 'public_key', 'presented_keys',
-           'window_seconds', 'max_power_w', 'downtime')
+           'last_received', 'coverage', 'basis', 'idle_kind',
+           'idle_power_w', 'policy', 'cpus', 'memory_mib', 'version',
+           'alarm', 'expected', 'late', 'enrolled_at', 'retired_at',
+           'public_key', 'presented_keys', 'window_seconds', 'max_power_w',
+           'downtime')
 _SHORT = ('name', 'state', 'site', 'late', 'last_window_end', 'lag_seconds',
           'coverage', 'idle_power_w', 'alarm')
 DOWNTIME_COLUMNS = ('id', 'start', 'end', 'reason')
@@ -220,7 +221,8 @@ class ListDowntime(command.Lister):
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
         return DOWNTIME_COLUMNS, [
             columns.cells(DOWNTIME_COLUMNS, row, parsed_args.formatter)
-            for row in common.api(self).downtimes(parsed_args.host)]
+            for page in common.api(self).downtimes(parsed_args.host)
+            for row in page.rows]
 
 
 class DeleteDowntime(command.Command):

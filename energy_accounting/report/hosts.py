@@ -27,6 +27,7 @@ def row(host: ledger.HostState, now_ns: int) -> dict[str, Any]:
         'last_window_end': times.iso(end_ns),
         'lag_seconds': None if end_ns is None
         else max(now_ns - end_ns, 0) // units.NS_PER_S,
+        'last_received': times.iso(host.last_received_ns),
         'coverage': coverage(host, units.bucket_of(now_ns)),
         'basis': list(host.basis), 'idle_kind': host.idle_kind,
         'idle_power_w': _watts(host.idle_power_uw),

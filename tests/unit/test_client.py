@@ -116,9 +116,12 @@ class ClientTest(unittest.TestCase):
     def test_a_host_name_cannot_reach_another_path(self):
         server, api = answering(self, lambda request: web.Answer(
             {'host': {}}))
-        api.host('../usage?x=1')
-        self.assertEqual('/v1/hosts/..%2Fusage%3Fx%3D1',
-                         server.requests[0].path)
+        for name in ('../usage', 'a/b', '..'):
+            self.assertRaisesRegex(client.Error, 'no name here', api.host,
+                                   name)
+        self.assertEqual([], server.requests)
+        api.host('..?x=1')
+        self.assertEqual('/v1/hosts/..%3Fx%3D1', server.requests[0].path)
 
     def test_hosts_are_paged(self):
         _server, api = answering(self, lambda request: web.Answer(

@@ -31,6 +31,8 @@ class Balance(Resource):
         asked = parameters.buckets(given, service.clock())
         with service.database.reader() as connection:
             engine.snapshot(connection)
+            hosts.check_known(connection, given.get('host'),
+                              given.get('site'))
             found = balance.read(connection, asked.start, asked.end,
                                  given.get('host'), given.get('site'))
             complete_ns = hosts.complete_until(connection)

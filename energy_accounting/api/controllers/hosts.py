@@ -116,12 +116,22 @@ class Downtimes(Resource):
     def get_all(self, request: webob.Request, response: webob.Response,
                 name: str, /, **query: str) -> dict[str, Any]:
         service = self._service
-        schemas.query('GET', DOWNTIMES, request.environ)
+        given = schemas.query('GET', DOWNTIMES, request.environ)
         policies.authorize(service.enforcer, request.environ[contexts.KEY],
                            policies.HOSTS, {})
+        limit = parameters.limit(given, service.max_limit)
         with service.database.reader() as connection:
-            found = hosts.downtimes(connection, name)
-        return {'downtimes': [report.downtime(one) for one in found]}
+            engine.snapshot(connection)
+            found = hosts.downtimes(
+                connection, name, before=parameters.marked_downtime(given),
+                limit=limit + 1)
+            count = ({'count': hosts.count_downtimes(connection, name)}
+                     if given.get('with_count') == 'true' else {})
+        page = found[:limit]
+        marker = (parameters.downtime_marker(page[-1].start_ns, page[-1].id)
+                  if len(found) > limit else None)
+        return {'downtimes': [report.downtime(one) for one in page],
+                'links': links.following(request, given, marker), **count}
 
     @pecan.expose('json')
     def create(self, request: webob.Request, response: webob.Response,

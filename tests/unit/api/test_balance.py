@@ -42,6 +42,18 @@ class BalanceTest(cloud.ApiCase):
         whole = self.get(BALANCE, 'admin-p1')['balance']
         self.assertEqual(whole['measured_uj'], str(total))
 
+    def test_what_there_is_not_has_a_sheet_of_zeros(self) -> None:
+        for name in ('host', 'site'):
+            detail = self.refused(404, BALANCE, 'admin-p1', **{name: 'typo'})
+            self.assertEqual(f"there is no {name} 'typo'", detail)
+        # What there is has one, long before it used anything.
+        for which in ({'host': 'compute-1'}, {'site': 'berlin'}):
+            sheet = self.get(
+                BALANCE, 'admin-p1', **which, start='2020-01-01T00:00:00Z',
+                end='2020-01-02T00:00:00Z')['balance']
+            self.assertEqual(('0', []), (sheet['measured_uj'],
+                                         sheet['gaps']))
+
     def test_it_is_not_for_tenants(self) -> None:
         for token in cloud.PERSONAS:
             if not token.startswith('admin-p'):

@@ -22,6 +22,7 @@ class HostsTest(cloud.ApiCase):
             'region': 'de', 'boundary': 'rapl',
             'last_window_start': '2026-11-01T00:28:00Z',
             'last_window_end': '2026-11-01T00:29:00Z', 'lag_seconds': 120,
+            'last_received': None,
             # One and a half quarters of an hour in a day.
             'coverage': '0.0156', 'basis': ['package-0'],
             'idle_kind': 'configured', 'idle_power_w': '50.000000',

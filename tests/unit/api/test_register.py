@@ -244,16 +244,36 @@ class DowntimeTest(RegisterCase):
         self.assertEqual(
             ('2026-11-01T00:30:00Z', '2026-11-01T01:00:00Z', 'new DIMMs'),
             (made['start'], made['end'], made['reason']))
-        self.assertEqual({'downtimes': [made]},
+        self.assertEqual({'downtimes': [made], 'links': []},
                          self.get(self.DOWNTIMES, ADMIN))
         host = self.host('compute-1')
         self.assertEqual((made, False), (host['downtime'],
                                          host['expected']))
         self.send('DELETE', f'{self.DOWNTIMES}/{made["id"]}', None, 204)
-        self.assertEqual({'downtimes': []}, self.get(self.DOWNTIMES, ADMIN))
+        self.assertEqual({'downtimes': [], 'links': []},
+                         self.get(self.DOWNTIMES, ADMIN))
         self.assertEqual([
             ('downtime', 'compute-1', made, None),
             ('downtime', 'compute-1', None, made)], self.audited())
+
+    def test_a_page_of_downtimes_leaves_one_out_or_has_it_twice(
+            self) -> None:
+        made = [self.post({**self.PLAN, 'start': start},
+                          self.DOWNTIMES)['downtime']['id']
+                for start in ('2026-11-01T00:30:00Z', '2026-11-01T00:45:00Z',
+                              '2026-11-01T00:30:00Z')]
+        self.post(self.PLAN, f'{HOSTS}/compute-2/downtimes')
+        found: list[int] = []
+        path, more = self.DOWNTIMES, {'limit': '1', 'with_count': 'true'}
+        while path:
+            body = self.get(path, ADMIN, **more)
+            self.assertEqual((3, 1), (body['count'], len(body['downtimes'])))
+            found += [one['id'] for one in body['downtimes']]
+            path, more = next((link['href'] for link in body['links']), ''), {}
+        self.assertEqual([made[1], made[2], made[0]], found)
+        for name, text in (('limit', '0'), ('marker', 'x'), ('sort', 'x')):
+            self.assertIn(name, self.refused(400, self.DOWNTIMES, ADMIN,
+                                             **{name: text}))
 
     def test_the_downtime_of_another_host_is_forgotten(self) -> None:
         made = self.post(self.PLAN, self.DOWNTIMES)['downtime']
@@ -367,6 +387,14 @@ class ReplaceTest(RegisterCase):
             self.database, None, lambda: records.START_NS + 10 ** 13,
         ).book({}, [signer.sign(records.wire.payload(window))])
         return str(answer['results'][0])
+
+    def test_nobody_sees_when_a_host_was_heard_of(self) -> None:
+        self.post({'name': 'compute-9', 'public_key': self.old.key})
+        self.arrives(1, self.new)
+        self.assertIsNone(self.host('compute-9')['last_received'])
+        self.arrives(1, self.old)
+        self.assertEqual('2026-03-01T02:46:40Z',
+                         self.host('compute-9')['last_received'])
 
     def test_another_key_is_booked_before_an_operator_says_so(self) -> None:
         self.assertEqual('booked', self.arrives(1, self.old))

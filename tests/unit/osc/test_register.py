@@ -132,7 +132,7 @@ class RegisterTest(test_commands.CommandTest):
         for words in (('host', 'show'), ('host', 'retire'),
                       ('host', 'set', '--max-power', '5'),
                       ('host', 'downtime', 'list')):
-            for name in ('', '..'):
+            for name in ('', '..', 'a/b'):
                 self.assertIn(f'host: {name!r}', self.refused(*words, name))
         self.assertIn("id: ''", self.refused('quarantine', 'show', ''))
         self.assertEqual([], self.api.requests)

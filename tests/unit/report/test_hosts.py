@@ -70,6 +70,12 @@ class HostTest(base.BaseTestCase):
         self.assertEqual(5, hosts.row(
             host(last_window_end_ns=NOW - 5 * 10**9), NOW)['lag_seconds'])
 
+    def test_a_host_that_sends_old_windows_looks_like_a_silent_one(
+            self) -> None:
+        shown = hosts.row(host(last_received_ns=10**9), NOW)['last_received']
+        self.assertEqual('1970-01-01T00:00:01Z', shown)
+        self.assertIsNone(hosts.row(host(), NOW)['last_received'])
+
     def test_power_is_exact(self) -> None:
         row = hosts.row(host(idle_power_uw=50_000_001), NOW)
         self.assertEqual('50.000001', row['idle_power_w'])
