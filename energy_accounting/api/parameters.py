@@ -122,6 +122,13 @@ def limit(given: Mapping[str, str], maximum: int) -> int:
     return wanted
 
 
+def between(given: Mapping[str, str]) -> dict[str, int | None]:
+    """``start`` and ``end`` of a list in ns; None where none is given."""
+    moments = {name: time(given, name) for name in ('start', 'end')}
+    return {f'{name}_ns': None if moment is None else units.wall_ns(moment)
+            for name, moment in moments.items()}
+
+
 def usage(given: Mapping[str, str], now: datetime.datetime, maximum: int,
           dialect: str) -> queries.UsageQuery:
     """What ``GET /v1/usage`` asks of the ledger.

@@ -8,7 +8,6 @@ from typing import Any
 import pecan
 import webob
 
-from energy_accounting import units
 from energy_accounting.api import context as contexts
 from energy_accounting.api import links, parameters, policies, schemas
 from energy_accounting.api.controllers import Resource, Service
@@ -30,19 +29,14 @@ class Audit(Resource):
                            policies.AUDIT, {})
         limit = parameters.limit(given, service.max_limit)
         filters: dict[str, Any] = {
-            name: given.get(name) for name in ('kind', 'subject', 'actor')}
-        for name in ('start', 'end'):
-            moment = parameters.time(given, name)
-            filters[f'{name}_ns'] = (None if moment is None
-                                     else units.wall_ns(moment))
+            **{name: given.get(name) for name in ('kind', 'subject', 'actor')},
+            **parameters.between(given)}
         with service.database.reader() as connection:
             found = audit.read(
                 connection, before=parameters.marked_number(given),
                 limit=limit + 1, **filters)
-            count = ({'count': audit.count(connection, **filters)}
-                     if given.get('with_count') == 'true' else {})
-        page = found[:limit]
-        marker = (parameters.number_marker(page[-1].id)
-                  if len(found) > limit else None)
-        return {'audit': [report.row(entry) for entry in page],
-                'links': links.following(request, given, marker), **count}
+            count = links.counted(given, lambda: audit.count(
+                connection, **filters))
+        return links.page(
+            request, given, found, limit, name='audit', row=report.row,
+            marker=lambda one: parameters.number_marker(one.id)) | count

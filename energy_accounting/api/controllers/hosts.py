@@ -47,13 +47,12 @@ class Hosts(Resource):
                 connection, current - report.COVERAGE_BUCKETS, current,
                 now_ns, after=parameters.after_name(given), limit=limit + 1,
                 **filters)
-            count = ({'count': hosts.count(connection, now_ns, **filters)}
-                     if given.get('with_count') == 'true' else {})
-        page = found[:limit]
-        marker = (parameters.name_marker(page[-1].name)
-                  if len(found) > limit else None)
-        return {'hosts': [report.row(host, now_ns) for host in page],
-                'links': links.following(request, given, marker), **count}
+            count = links.counted(given, lambda: hosts.count(
+                connection, now_ns, **filters))
+        return links.page(
+            request, given, found, limit, name='hosts',
+            row=lambda host: report.row(host, now_ns),
+            marker=lambda host: parameters.name_marker(host.name)) | count
 
     @pecan.expose('json')
     def get_one(self, request: webob.Request, response: webob.Response,
@@ -125,13 +124,12 @@ class Downtimes(Resource):
             found = hosts.downtimes(
                 connection, name, before=parameters.marked_downtime(given),
                 limit=limit + 1)
-            count = ({'count': hosts.count_downtimes(connection, name)}
-                     if given.get('with_count') == 'true' else {})
-        page = found[:limit]
-        marker = (parameters.downtime_marker(page[-1].start_ns, page[-1].id)
-                  if len(found) > limit else None)
-        return {'downtimes': [report.downtime(one) for one in page],
-                'links': links.following(request, given, marker), **count}
+            count = links.counted(given, lambda: hosts.count_downtimes(
+                connection, name))
+        return links.page(
+            request, given, found, limit, name='downtimes',
+            row=report.downtime, marker=lambda one:
+            parameters.downtime_marker(one.start_ns, one.id)) | count
 
     @pecan.expose('json')
     def create(self, request: webob.Request, response: webob.Response,

@@ -36,23 +36,18 @@ class Quarantine(Resource):
                            policies.QUARANTINE, {})
         limit = parameters.limit(given, service.max_limit)
         filters: dict[str, Any] = {
-            name: given.get(name) for name in ('host', 'state', 'code')}
-        for name in ('start', 'end'):
-            moment = parameters.time(given, name)
-            filters[f'{name}_ns'] = (None if moment is None
-                                     else units.wall_ns(moment))
+            **{name: given.get(name) for name in ('host', 'state', 'code')},
+            **parameters.between(given)}
         with service.database.reader() as connection:
             engine.snapshot(connection)
             found = quarantine.read(
                 connection, after=parameters.marked_number(given),
                 limit=limit + 1, **filters)
-            count = ({'count': quarantine.count(connection, **filters)}
-                     if given.get('with_count') == 'true' else {})
-        page = found[:limit]
-        marker = (parameters.number_marker(page[-1].id)
-                  if len(found) > limit else None)
-        return {'quarantine': [report.row(one) for one in page],
-                'links': links.following(request, given, marker), **count}
+            count = links.counted(given, lambda: quarantine.count(
+                connection, **filters))
+        return links.page(
+            request, given, found, limit, name='quarantine', row=report.row,
+            marker=lambda one: parameters.number_marker(one.id)) | count
 
     @pecan.expose('json')
     def get_one(self, request: webob.Request, response: webob.Response,

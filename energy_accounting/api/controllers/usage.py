@@ -37,8 +37,8 @@ class Usage(Resource):
             found = usage.read(connection, dataclasses.replace(
                 asked, limit=asked.limit + 1))
             complete_ns = hosts.complete_until(connection)
-            count = ({'count': usage.count(connection, asked)}
-                     if given.get('with_count') == 'true' else {})
+            count = links.counted(
+                given, lambda: usage.count(connection, asked))
         page, more = found[:asked.limit], found[asked.limit:]
         marker = (parameters.usage_marker(given, asked, page[-1].position)
                   if more else None)
