@@ -21,6 +21,7 @@ import jsonschema
 import webob
 
 from energy_accounting import errors, units
+from energy_accounting.facility import supply
 from energy_accounting.ledger import audit, hosts, models, queries, received
 
 Schema = dict[str, Any]
@@ -249,8 +250,7 @@ USAGE_ROW = _object(
                                'it_kwh') else _null(_KWH)
         for name in _ENERGY_COLUMNS},
      'pue': _null(_DECIMAL),
-     'pue_kind': _null({'enum': ['interval', 'iPUE', 'PUE',
-                                 'configured']}),
+     'pue_kind': _null({'enum': [*supply.KINDS, 'mixed']}),
      'co2_location_kg': _null(_DECIMAL), 'co2_market_kg': _null(_DECIMAL),
      'cue_kg_per_kwh': _null(_DECIMAL),
      'peak_kw': _null({**_DECIMAL, 'description':
@@ -259,7 +259,10 @@ USAGE_ROW = _object(
      'boundary': _NAME,
      'quality': _object({'measured': _SHARE, 'backfilled': _SHARE,
                          'estimated': _SHARE}),
-     'policy': _null(_NAME)},
+     'policy': _null(_NAME),
+     'water_l': _null(_DECIMAL),
+     'renewable_share': _null(_SHARE),
+     'factor_quality': _null({'enum': [*supply.QUALITIES, 'mixed']})},
     # A row has the keys it was grouped by, and no others.
     optional=tuple(key for key in queries.GROUPS.values()
                    if key != 'boundary'),

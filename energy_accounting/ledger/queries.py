@@ -70,6 +70,8 @@ class LedgerSum:
     :ivar boundaries, policies: the least and the greatest of them; the
         policies None when they are not known.
     :ivar position: where the row stands in the order that was asked for.
+    :ivar row: the period and the numbers that stand for the keys in the
+        ledger as it is read now.
     """
 
     period: int
@@ -87,6 +89,7 @@ class LedgerSum:
     boundaries: tuple[str, str]
     policies: tuple[str, str] | None
     position: tuple[int | str, ...]
+    row: tuple[int, ...]
 
     @property
     def it_uj(self) -> int:

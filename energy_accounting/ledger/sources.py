@@ -25,7 +25,7 @@ _OF_PROJECTS = frozenset(
 # More ids than this are not worth listing.
 _MANY = 5000
 # A list of 1000 MariaDB makes a table of, and joins; these it looks up.
-_LISTED = 500
+LISTED = 500
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Side:
 class Source:
     """Rows to sum, and the two sides they are grouped by.
 
-    :ivar boundary: of a row, given the table of places.
+    :ivar site_id, boundary: of a row, given the table of places.
     :ivar boundaries: every boundary there is, in order; a boundary's number
         is its place among them.
     :ivar corrected: whether claims had to be set off: a row may be negative.
@@ -60,6 +60,7 @@ class Source:
     place_id: sa.ColumnElement[int]
     owners: Side
     places: Side
+    site_id: Callable[[sa.FromClause], sa.ColumnElement[int]]
     boundary: Callable[[sa.FromClause], sa.ColumnElement[str]]
     boundaries: tuple[str, ...]
     corrected: bool = False
@@ -125,14 +126,15 @@ def rows(query: queries.UsageQuery, source: Source,
     return sa.select(
         source.rows.c.bucket.label('bucket'),
         owners.c.chosen.label('owner'), places.c.chosen.label('place'),
+        source.site_id(places).label('site_id'),
         number.label('boundary_number'), *columns,
     ).select_from(joined(tables)).where(*wanted).subquery('raw')
 
 
 def _among(column: sa.ColumnElement[int], ids: Sequence[int],
            ) -> sa.ColumnElement[bool]:
-    lists = [ids[first:first + _LISTED]
-             for first in range(0, len(ids), _LISTED)]
+    lists = [ids[first:first + LISTED]
+             for first in range(0, len(ids), LISTED)]
     return sa.or_(sa.false(), *(column.in_(each) for each in lists))
 
 
@@ -182,8 +184,9 @@ def _projects(connection: sa.Connection, query: queries.UsageQuery,
               and ('site' in named or _one_site(connection))
               and ('boundary' in named or len(boundaries) == 1))
     return Source(booked, booked.c.project_ref, booked.c.site_id, owners,
-                  places, lambda places: booked.c.boundary, boundaries,
-                  claimed, single)
+                  places, lambda places: booked.c.site_id,
+                  lambda places: booked.c.boundary, boundaries, claimed,
+                  single)
 
 
 def _one_site(connection: sa.Connection) -> bool:
@@ -226,8 +229,10 @@ def _accounts(connection: sa.Connection, query: queries.UsageQuery,
         connection, query, hosts.c.id,
         hosts.join(sites, sites.c.id == hosts.c.site_id),
         {'host': hosts.c.name, **_site_keys(sites)},
-        columns=[hosts.c.boundary], listed=listed and owners.ids is None)
+        columns=[hosts.c.boundary, hosts.c.site_id],
+        listed=listed and owners.ids is None)
     return Source(rows, rows.c.account_id, rows.c.host_id, owners, places,
+                  lambda places: places.c.site_id,
                   lambda places: places.c.boundary, _boundaries(connection))
 
 

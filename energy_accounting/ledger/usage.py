@@ -132,4 +132,6 @@ def _ledger_sum(row: wide_sums.Row, query: queries.UsageQuery,
         missing_ms2=details.missing_of((period, *keys), first),
         boundaries=(row['boundary_low'], row['boundary_high']),
         policies=details.policies_of((period, *keys), first),
-        position=(*sort, period, *keys))
+        position=(*sort, period, *keys),
+        row=(period, *(int(row[name]) for name in (
+            'owner', 'place', 'boundary_number') if name in row)))

@@ -99,8 +99,8 @@ def cell(name: str, value: Any, formatter: str,
         return value
     if isinstance(value, (Mapping, list)):
         return Nested(value)
-    if name.endswith(('_kwh', '_kg', '_kw', '_w')) or name in (
-            'pue', 'coverage'):
+    if name.endswith(('_kwh', '_kg', '_kw', '_w', '_l')) or name in (
+            'pue', 'coverage', 'renewable_share'):
         return Figure(value)
     if where is not None and name in ('start', 'end', 'complete_until'):
         return Moment(value, where)

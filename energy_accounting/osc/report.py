@@ -22,6 +22,11 @@ _TERMS = (
     ('memory_kwh', 'memory', 'their memory'),
     ('host_kwh', 'host', "their share of the hosts' own work"),
     ('platform_kwh', 'platform', 'fans, disks, power supplies'))
+# Whose PUE it is, for people.
+_PUE_KINDS = {
+    'interval': 'of its own quarters of an hour', 'iPUE': 'of days or months',
+    'PUE': 'of twelve months', 'configured': 'as configured',
+    'mixed': 'of different kinds'}
 
 
 class ShowReport(command.Command):
@@ -87,11 +92,14 @@ def _sums(row: Mapping[str, Any]) -> Iterator[str]:
             yield f'    {word:<9}{_kwh(row, column):>12} kWh  {meaning}'
     if row.get('facility_kwh') is not None:
         yield (f'  {"facility":<11}{_kwh(row, "facility_kwh"):>12} kWh  '
-               f'PUE {columns.rounded(row.get("pue"))}')
+               f'PUE {columns.rounded(row.get("pue"))}'
+               f' ({_PUE_KINDS.get(row.get("pue_kind") or "", "?")})')
     for column, word in (('co2_location_kg', 'location'),
                          ('co2_market_kg', 'market')):
         if row.get(column) is not None:
             yield f'  {"CO2":<11}{_kwh(row, column):>12} kg   {word}-based'
+    if row.get('water_l') is not None:
+        yield f'  {"water":<11}{_kwh(row, "water_l"):>12} l'
     yield (f'  measured at {row.get("boundary") or "?"}, coverage '
            f'{columns.rounded(row.get("coverage"))}'
            + (', a lower bound' if row.get('boundary') == 'rapl' else ''))

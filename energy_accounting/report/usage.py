@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from energy_accounting import units
-from energy_accounting.report import shares
+from energy_accounting.report import facility, shares
 
 if TYPE_CHECKING:
     from energy_accounting.ledger import queries
@@ -25,22 +25,30 @@ MIXED = 'mixed'
 
 
 def body(query: queries.UsageQuery, names: Mapping[str, str],
-         sums: Iterable[queries.LedgerSum], complete_ns: int | None,
-         ) -> dict[str, Any]:
+         sums: Iterable[queries.LedgerSum],
+         totals: Mapping[tuple[int, ...], facility.Total],
+         complete_ns: int | None) -> dict[str, Any]:
     """Rows as the API, the CLI and every export show them, and how far
     the ledger is complete.
 
     :param names: the name a group's key has in a row.
+    :param totals: of the rows (:attr:`queries.LedgerSum.row`).
     """
     keys = [names[group] for group in query.group_by]
-    return {'usage': [row(query, keys, one) for one in sums],
+    return {'usage': [row(query, keys, one,
+                          totals.get(one.row, facility.UNKNOWN))
+                      for one in sums],
             'complete_until': None if complete_ns is None
             else units.iso(units.moment(complete_ns))}
 
 
 def row(query: queries.UsageQuery, keys: Sequence[str],
-        one: queries.LedgerSum) -> dict[str, Any]:
-    """One row; None where nothing was measured or is known yet."""
+        one: queries.LedgerSum,
+        total: facility.Total = facility.UNKNOWN) -> dict[str, Any]:
+    """One row; None where nothing was measured or is known yet.
+
+    :param total: what its sites made of its energy.
+    """
     start, end = _period(query, one.first)
     return {
         'start': units.iso(start), 'end': units.iso(end),
@@ -52,14 +60,13 @@ def row(query: queries.UsageQuery, keys: Sequence[str],
         'host_kwh': units.kwh_text(one.host_uj),
         'platform_kwh': _kwh_or_none(one.platform_uj),
         'it_kwh': units.kwh_text(one.it_uj),
-        'facility_kwh': None, 'pue': None, 'pue_kind': None,
-        'co2_location_kg': None, 'co2_market_kg': None,
-        'cue_kg_per_kwh': None,
+        **facility.columns(total),
         'peak_kw': peak_kw(one.peak_uj),
         'coverage': coverage(one.vcpu_ns, one.missing_ms2),
         'boundary': _one_of(one.boundaries),
         'quality': quality(one.it_uj, one.backfilled_uj),
         'policy': None if one.policies is None else _one_of(one.policies),
+        **facility.later_columns(total),
     }
 
 

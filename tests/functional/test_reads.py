@@ -6,6 +6,7 @@ from __future__ import annotations
 from tests.functional import base
 from tests.unit.ledger import (
     test_balance,
+    test_by_site,
     test_claims,
     test_coverage,
     test_hosts,
@@ -18,7 +19,8 @@ from tests.unit.ledger import (
     test_wide_sums,
 )
 
-for _case in (test_balance.BalanceTest, test_claims.ClaimTest,
+for _case in (test_balance.BalanceTest, test_by_site.BySiteTest,
+              test_claims.ClaimTest,
               test_coverage.CoverageTest, test_hosts.CompleteTest,
               test_hosts.HostsTest, test_pages.PageTest,
               test_periods.PeriodsTest, test_reserved.ReservedTest,

@@ -48,9 +48,9 @@ ALLOWED = {
     'owners': BOTTOM | {'ledger'},
     'reconcile': BOTTOM | {'ledger', 'owners'},
     'collector': FACTS | {'ledger', 'signing', 'wire'},
-    'report': FACTS | {'ledger', 'wire'},
+    'report': FACTS | {'facility', 'ledger', 'wire'},
     # Faces.
-    'api': BOTTOM | {'ledger', 'report', 'wire'},
+    'api': BOTTOM | {'facility', 'ledger', 'report', 'wire'},
     'client': set(),
     'osc': {'units', 'client'},
     # Beside the way: whole processes and what plays them.
@@ -68,8 +68,9 @@ ALLOWED = {
 CORE = {'units', 'errors', 'samples', 'wire', 'ticks', 'attribution', 'idle',
         'window', 'reconcile', 'report'}
 # Of parts that are not of the core as a whole.
-CORE_MODULES = {'facility.amounts', 'facility.editions', 'facility.equipment',
-                'facility.figures', 'facility.kpi', 'facility.means'}
+CORE_MODULES = {'facility.amounts', 'facility.carbon', 'facility.editions',
+                'facility.equipment', 'facility.figures', 'facility.kpi',
+                'facility.means', 'facility.pue', 'facility.supply'}
 # Standard library without what reads clocks, files, networks, processes.
 IMPURE = {'asyncio', 'ctypes', 'glob', 'http', 'io', 'logging', 'mmap',
           'multiprocessing', 'os', 'pathlib', 'random', 'secrets', 'select',

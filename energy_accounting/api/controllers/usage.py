@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pecan
+import sqlalchemy as sa
 import webob
 from oslo_context import context as oslo_context
 
 from energy_accounting.api import context as contexts
 from energy_accounting.api import links, parameters, policies, schemas
 from energy_accounting.api.controllers import Resource, Service
-from energy_accounting.ledger import engine, hosts, queries, usage
+from energy_accounting.facility import supplies
+from energy_accounting.ledger import by_site, engine, hosts, queries, usage
+from energy_accounting.report import facility
 from energy_accounting.report import usage as report
 
 
@@ -36,14 +39,27 @@ class Usage(Resource):
                                      connection.dialect.name)
             found = usage.read(connection, dataclasses.replace(
                 asked, limit=asked.limit + 1))
+            page, more = found[:asked.limit], found[asked.limit:]
+            totals = _totals(connection, asked, page)
             complete_ns = hosts.complete_until(connection)
             count = links.counted(
                 given, lambda: usage.count(connection, asked))
-        page, more = found[:asked.limit], found[asked.limit:]
         marker = (parameters.usage_marker(given, asked, page[-1].position)
                   if more else None)
-        return {**report.body(asked, queries.GROUPS, page, complete_ns),
+        return {**report.body(asked, queries.GROUPS, page, totals,
+                              complete_ns),
                 'links': links.following(request, given, marker), **count}
+
+
+def _totals(connection: sa.Connection, asked: queries.UsageQuery,
+            page: Sequence[queries.LedgerSum],
+            ) -> dict[tuple[int, ...], facility.Total]:
+    """What the sites made of a page's energy; {} where no site says it."""
+    known = supplies.read(connection, asked.start, asked.end, asked.as_of_ns)
+    if not known:
+        return {}
+    return facility.totals(by_site.read(connection, asked, page), known,
+                           asked.start)
 
 
 def _scope(service: Service, context: oslo_context.RequestContext,

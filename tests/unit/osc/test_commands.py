@@ -36,7 +36,8 @@ ROW = {
     'cue_kg_per_kwh': None, 'peak_kw': '0.250000000000000',
     'coverage': '0.998', 'boundary': 'rapl',
     'quality': {'measured': '1', 'backfilled': '0', 'estimated': '0'},
-    'policy': 'two-part/1'}
+    'policy': 'two-part/1', 'water_l': None, 'renewable_share': None,
+    'factor_quality': None}
 DAY = ('--start', '2026-11-01', '--end', '2026-11-02')
 
 

@@ -20,7 +20,7 @@ def one(**changes: Any) -> queries.LedgerSum:
         'host_uj': 4, 'platform_uj': None, 'backfilled_uj': 0,
         'vcpu_ns': units.BUCKET_NS, 'peak_uj': 10, 'missing_ms2': 0,
         'boundaries': ('rapl', 'rapl'), 'policies': ('p/1', 'p/1'),
-        'position': (), **changes}
+        'position': (), 'row': (0, 1, 1), **changes}
     return queries.LedgerSum(**given)
 
 

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a site makes of a microjoule its hosts used, in each bucket.
+
+Facts only, pure: how they follow from meters and factors stands in
+``supplies``, what they make of a tenant's energy in ``report.facility``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fractions
+
+INTERVAL = 'interval'
+INTERIM = 'iPUE'
+YEAR = 'PUE'
+CONFIGURED = 'configured'
+KINDS = (INTERVAL, INTERIM, YEAR, CONFIGURED)
+"""Where a PUE comes from: the meters' own interval, the local day or month
+around it, the twelve months before, or what an operator says."""
+
+
+QUALITIES = ('actual', 'estimated', 'forecast', 'fallback')
+"""How sure a factor is, from the best to the worst."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Supply:
+    """What holds for one bucket of a site; None: not known.
+
+    :ivar pue: E_DC / E_IT, at least 1.
+    :ivar pue_kind: one of :data:`KINDS`.
+    :ivar location, market: ng CO2e for each microjoule of facility energy.
+    :ivar water: microlitres for each microjoule of IT energy.
+    :ivar renewable: the share of the facility energy, 0 to 1.
+    :ivar factor_quality: the worst of the carbon factors used.
+    """
+
+    pue: fractions.Fraction | None = None
+    pue_kind: str | None = None
+    location: fractions.Fraction | None = None
+    market: fractions.Fraction | None = None
+    water: fractions.Fraction | None = None
+    renewable: fractions.Fraction | None = None
+    factor_quality: str | None = None
+
+
+UNKNOWN = Supply()
