@@ -44,6 +44,8 @@ quotes and backslashes doubled stays below MariaDB's default
 _VERSION = {'v': MAJOR, 'minor': MINOR, 'needs': 0}
 _PART_PLAIN = tuple(field.name for field in dataclasses.fields(samples.Part)
                     if field.name != 'shares')
+# Where SQL's BIGINT ends.
+_END = 1 << 63
 # A share is a row: its account's fields, then its own.
 _SHARE_WIDTH = len(samples.Account._fields) + len(samples.Share._fields) - 1
 
@@ -302,17 +304,21 @@ def _share(value: Any, newer: bool) -> samples.Share:
     if account.kind not in samples.KINDS:
         raise errors.InvalidRecord(
             f'no account is of kind {_said(account.kind)}')
-    for name, text in zip(account._fields[1:], account[1:], strict=True):
-        if text is not None:
-            _text(text, name)
+    # Shares are most of what is read: no call for each of their fields.
+    for place, text in enumerate(account):
+        if text is not None and (not isinstance(text, str)
+                                 or not 0 < len(text) <= 255):
+            _text(text, account._fields[place])
     if account.kind == samples.INSTANCE and account.instance_id is None:
         raise errors.InvalidRecord('an instance account without instance')
     if account.kind != samples.INSTANCE and account.name is None:
         raise errors.InvalidRecord(f'a {account.kind} account without name')
     share = samples.Share(account, *numbers)
-    for name, number in zip(samples.Share._fields[1:], numbers, strict=True):
-        if not (name == 'memory_uj' and number is None):
-            _natural(number, name)
+    for place, number in enumerate(numbers, start=1):
+        if type(number) is not int or not 0 <= number < _END:
+            name = samples.Share._fields[place]
+            if not (name == 'memory_uj' and number is None):
+                _natural(number, name)
     return share
 
 
@@ -367,8 +373,8 @@ def _text(value: Any, name: str) -> None:
 
 
 def _natural(value: Any, name: str) -> None:
-    # bool is an int to Python; 2^63 is the end of SQL's BIGINT.
-    if type(value) is not int or not 0 <= value < 1 << 63:
+    # bool is an int to Python.
+    if type(value) is not int or not 0 <= value < _END:
         raise errors.InvalidRecord(f'{name} is not a whole number from 0')
 
 
