@@ -124,7 +124,7 @@ class Amount:
     :ivar coverage: share of the period that has data.
     :ivar estimated: share of the value that nobody measured.
     :ivar planned: a number of the design, not of a meter.
-    :ivar boundary: the name of a part of the site; '' is all of it.
+    :ivar section: the part of the site; '' is all of it.
     :ivar reading_seconds: the longest time between two readings.
     :raises errors.FigureRefused: when this cannot be an amount.
     """
@@ -136,7 +136,7 @@ class Amount:
     coverage: fractions.Fraction = fractions.Fraction(1)
     estimated: fractions.Fraction = fractions.Fraction(0)
     planned: bool = False
-    boundary: str = ''
+    section: str = ''
     reading_seconds: int | None = None
 
     def __post_init__(self) -> None:
@@ -229,7 +229,7 @@ def cooling_supplied(heat: Amount, factor: fractions.Fraction) -> Amount:
 
 def add(role: str, parts: Sequence[Amount | Missing],
         less: Sequence[Amount | Missing] = ()) -> Amount | Missing:
-    """One amount of several over the same period and boundary.
+    """One amount of several over the same period and section.
 
     Its coverage is the worst of theirs; its estimated share is theirs
     weighted by value, since a small meter's guess is a small guess.
@@ -259,7 +259,7 @@ def add(role: str, parts: Sequence[Amount | Missing],
         period=first.period, meters=meters,
         coverage=min(fractions.Fraction(one.coverage) for one in given),
         estimated=_weighted(given, gross),
-        planned=any(one.planned for one in given), boundary=first.boundary,
+        planned=any(one.planned for one in given), section=first.section,
         reading_seconds=longest(intervals))
 
 
@@ -293,17 +293,17 @@ def it_energy(parts: Sequence[Amount | Missing]) -> Amount | Missing:
 
 
 def agree(given: Iterable[Amount]) -> None:
-    """Refuse amounts of different periods or boundaries."""
+    """Refuse amounts of different periods or sections."""
     first, *rest = given
     for one in rest:
         if one.period != first.period:
             raise errors.FigureRefused(
                 f'{first.role} is of {first.period}, {one.role} of '
                 f'{one.period}: give both over the same period')
-        if one.boundary != first.boundary:
+        if one.section != first.section:
             raise errors.FigureRefused(
                 f'{first.role} is of {_place(first)}, {one.role} of '
-                f'{_place(one)}: give both of the same boundary')
+                f'{_place(one)}: give both of the same section')
 
 
 def longest(seconds: Iterable[int | None]) -> int | None:
@@ -314,7 +314,7 @@ def longest(seconds: Iterable[int | None]) -> int | None:
 
 
 def _place(one: Amount) -> str:
-    return f'part {one.boundary!r}' if one.boundary else 'the whole site'
+    return f'section {one.section!r}' if one.section else 'the whole site'
 
 
 def _weighted(given: Sequence[Amount],

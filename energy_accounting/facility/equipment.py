@@ -108,19 +108,19 @@ def iteusv(scope: Scope, rows: Iterable[Utilisation]) -> Figure:
     Servers that work mostly by accelerators are out of the standard's
     scope: leave them out.
     """
-    used = fractions.Fraction(0)
+    parts = []
     measured_ns = in_service_ns = 0
     servers = set()
     for row in rows:
-        if row.measured_ns == 0:
-            in_service_ns += row.in_service_ns
-            continue
         _plausible(row)
-        servers.add(row.server)
-        used += fractions.Fraction(min(row.busy_ns, row.capacity_ns),
-                                   row.capacity_ns) * row.measured_ns
-        measured_ns += row.measured_ns
         in_service_ns += row.in_service_ns
+        if row.measured_ns == 0:
+            continue
+        servers.add(row.server)
+        parts.append(fractions.Fraction(min(row.busy_ns, row.capacity_ns),
+                                        row.capacity_ns) * row.measured_ns)
+        measured_ns += row.measured_ns
+    used = _sum(parts)
     missing = [] if measured_ns else [Missing(
         'busy_ns', 'no server of the site was measured in the period')]
     coverage = (fractions.Fraction(measured_ns, in_service_ns)
@@ -138,8 +138,17 @@ def iteusv(scope: Scope, rows: Iterable[Utilisation]) -> Figure:
                  notes=['CPU only, not accelerators'])
 
 
+def _sum(parts: list[fractions.Fraction]) -> fractions.Fraction:
+    """By halves: one by one, the denominators of 10,000 would pile up."""
+    if len(parts) <= 2:
+        return sum(parts, fractions.Fraction(0))
+    half = len(parts) // 2
+    return _sum(parts[:half]) + _sum(parts[half:])
+
+
 def _plausible(row: Utilisation) -> None:
-    if row.capacity_ns <= 0 or min(row.busy_ns, row.measured_ns) < 0:
+    if (min(row.busy_ns, row.measured_ns) < 0
+            or row.capacity_ns < (1 if row.measured_ns else 0)):
         raise errors.FigureRefused(
             f'ITEUsv: {row.server}: busy_ns and measured_ns must not be '
             'negative, capacity_ns must be above 0: correct its row')

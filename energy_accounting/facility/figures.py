@@ -40,6 +40,7 @@ class Scope:
     :ivar editions: an edition by figure, see :func:`editions.chosen`.
     :ivar calculated_by: name and version of the program.
     :ivar minimum_coverage: an input with less data than this is refused.
+    :raises errors.FigureRefused: when one of them is none.
     """
 
     site: str
@@ -48,6 +49,17 @@ class Scope:
     editions: Mapping[str, str]
     calculated_by: str
     minimum_coverage: fractions.Fraction = MINIMUM_COVERAGE
+
+    def __post_init__(self) -> None:
+        limit = self.minimum_coverage
+        if not isinstance(limit, fractions.Fraction) or not 0 <= limit <= 1:
+            raise errors.FigureRefused(
+                f'minimum_coverage {limit!r} is not an exact share: give a '
+                'Fraction of 0 to 1')
+        if not self.site or not self.calculated_by:
+            raise errors.FigureRefused(
+                'site or calculated_by is empty: name the site, and the '
+                'program with its version')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +87,7 @@ class Figure:
     :ivar figure: without those (``PUE``).
     :ivar exact: None when something is missing.
     :ivar standard: the edition it follows.
-    :ivar boundary: the part of the site it is of; '' is all of it.
+    :ivar section: the part of the site it is of; '' is all of it.
     :ivar coverage: share of the period with data, of the worst input;
         None when no input is known.
     :ivar estimated: share that nobody measured, of the worst input.
@@ -93,7 +105,7 @@ class Figure:
     standard: str
     category: int | None
     site: str
-    boundary: str
+    section: str
     period: amounts.Period
     coverage: fractions.Fraction | None
     estimated: fractions.Fraction | None
@@ -147,25 +159,21 @@ def made(scope: Scope, figure: str, exact: fractions.Fraction | None,
          coverage: fractions.Fraction | None = None,
          estimated: fractions.Fraction | None = None,
          meters: tuple[str, ...] = (), reading_seconds: int | None = None,
-         planned: bool = False, boundary: str = '') -> Figure:
+         planned: bool = False, section: str = '') -> Figure:
     """A figure of a scope: its name, its edition, what it was made of.
 
     :raises errors.FigureRefused: when the scope allows none.
     """
-    if not scope.calculated_by:
-        raise errors.FigureRefused(
-            f'{figure}: calculated_by is empty: give the name and version '
-            'of the program')
     if scope.period.over_a_year(scope.zone):
         raise errors.FigureRefused(
             f'{figure}: period {scope.period} is longer than a year: ask '
             'for twelve calendar months, or fewer')
     prefix = (('' if scope.period.months(scope.zone) == MONTHS else 'i')
-              + ('p' if boundary else '') + ('d' if planned else ''))
+              + ('p' if section else '') + ('d' if planned else ''))
     return Figure(
         name=prefix + figure, figure=figure, exact=exact, unit=unit,
         standard=editions.edition(figure, scope.editions),
-        category=category, site=scope.site, boundary=boundary,
+        category=category, site=scope.site, section=section,
         period=scope.period, coverage=coverage, estimated=estimated,
         numerator=top, denominator=bottom, meters=meters,
         missing=tuple(missing), reading_seconds=reading_seconds,

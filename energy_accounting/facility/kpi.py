@@ -311,7 +311,7 @@ def _figure(scope: Scope, figure: str, exact: fractions.Fraction | None,
             meter for one in given for meter in one.meters)),
         reading_seconds=reading_seconds,
         planned=any(one.planned for one in given),
-        boundary=given[0].boundary if given else '')
+        section=given[0].section if given else '')
 
 
 def _term(given: Amount | Missing, name: str = '') -> Term | None:

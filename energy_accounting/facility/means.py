@@ -28,11 +28,11 @@ def mean_by_energy(sites: Sequence[tuple[Figure, Amount]]) -> Figure:
             raise errors.FigureRefused(
                 f'E_DC of {figure.site} is of the role dc_total, not '
                 f'{e_dc.role}: use the meters of that role')
-        if (e_dc.period, e_dc.boundary) != (figure.period, figure.boundary):
+        if (e_dc.period, e_dc.section) != (figure.period, figure.section):
             raise errors.FigureRefused(
                 f'{figure.name} of {figure.site} is of {figure.period} and '
                 f'its E_DC of {e_dc.period}: give both of the same period '
-                'and boundary')
+                'and section')
     whole = sum((fractions.Fraction(e_dc.value) for _, e_dc in sites),
                 fractions.Fraction(0))
     missing = _without_value(found)
@@ -88,7 +88,7 @@ def _alike(found: Sequence[Figure]) -> None:
                     f'{name} of {first.site} is {getattr(first, name)}, of '
                     f'{one.site} {getattr(one, name)}: compare figures of '
                     f'one {name}')
-    places = [(one.site, one.boundary) for one in found]
+    places = [(one.site, one.section) for one in found]
     if len(set(places)) < len(places):
         raise errors.FigureRefused(
             'sites: one is there twice: give each once')
@@ -106,7 +106,7 @@ def _over_sites(found: Sequence[Figure], exact: fractions.Fraction | None,
     guessed = [one.estimated for one in found if one.estimated is not None]
     return dataclasses.replace(
         found[0], exact=exact, site=', '.join(one.site for one in found),
-        boundary=', '.join(one.boundary for one in found if one.boundary),
+        section=', '.join(one.section for one in found if one.section),
         coverage=min(known, default=None),
         estimated=max(guessed, default=None), numerator=top,
         denominator=bottom, missing=tuple(missing),

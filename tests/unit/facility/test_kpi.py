@@ -280,6 +280,8 @@ class TestServers(Base):
     def test_iteusv_is_computed_of_what_cannot_be(self):
         for change, word in (({'busy': 102}, 'CPUs'), ({'busy': -1}, 'neg'),
                              ({'capacity': 0}, 'above 0'),
+                             ({'measured': -1}, 'neg'),
+                             ({'measured': 0, 'due': -1}, 'in_service_ns'),
                              ({'due': 9}, 'in_service_ns')):
             self.assert_refused(word, 'h1', call=equipment.iteusv,
                                 scope=scope(), rows=[self.row(**change)])
@@ -299,15 +301,15 @@ class TestNames(Base):
 
     def test_a_plan_or_a_room_looks_like_the_site(self):
         self.assertEqual('dPUE', self.named(planned=True))
-        self.assertEqual('pPUE', self.named(boundary='room 2'))
+        self.assertEqual('pPUE', self.named(section='room 2'))
         self.assertEqual('pdPUE',
-                         self.named(planned=True, boundary='room 2'))
+                         self.named(planned=True, section='room 2'))
 
     def test_the_prefixes_have_no_order(self):
         self.assertEqual('idPUE', self.named(MARCH, planned=True))
-        self.assertEqual('ipPUE', self.named(MARCH, boundary='r'))
+        self.assertEqual('ipPUE', self.named(MARCH, section='r'))
         self.assertEqual('ipdPUE',
-                         self.named(MARCH, planned=True, boundary='r'))
+                         self.named(MARCH, planned=True, section='r'))
 
     def test_a_figure_half_planned_looks_measured(self):
         self.assertEqual('dPUE', kpi.pue(
@@ -375,7 +377,7 @@ class TestWhatStandsBeside(Base):
         self.assertEqual(figures.Figure(
             name='PUE', figure='PUE', exact=F(6, 5), unit='1',
             standard='ISO/IEC 30134-2:2026', category=1, site='fra1',
-            boundary='', period=YEAR, coverage=F(98, 100),
+            section='', period=YEAR, coverage=F(98, 100),
             estimated=F(2, 100),
             numerator=figures.Term('dc_total', F(1_200_000), 'kWh'),
             denominator=figures.Term('it_ups_out', F(1_000_000), 'kWh'),
@@ -578,10 +580,10 @@ class TestRefusals(Base):
             e_it=dataclasses.replace(E_IT, coverage=F(999, 1001)),
             scope=scope(minimum_coverage=F(999, 1000)))
 
-    def test_two_boundaries_make_a_figure(self):
-        for name, call in self.every(boundary='room 2').items():
+    def test_two_sections_make_a_figure(self):
+        for name, call in self.every(section='room 2').items():
             with self.subTest(name):
-                self.assert_refused("part 'room 2'", call=call)
+                self.assert_refused("section 'room 2'", call=call)
 
     def test_an_amount_is_what_none_can_be(self):
         for change, words in (
@@ -652,10 +654,14 @@ class TestRefusals(Base):
                                 overrides=overrides)
         self.assert_refused('eu', call=editions.chosen, who='eu')
 
-    def test_nobody_calculated_it(self):
-        self.assert_refused('calculated_by', call=kpi.pue, category=1,
-                            scope=scope(calculated_by=''), e_dc=E_DC,
-                            e_it=E_IT)
+    def test_nobody_asked_or_calculated_it(self):
+        for empty in ('site', 'calculated_by'):
+            self.assert_refused(empty, call=scope, **{empty: ''})
+
+    def test_a_limit_is_no_share(self):
+        for limit in (0.95, 95, F(-1), F(2)):
+            self.assert_refused(f'minimum_coverage {limit!r}', call=scope,
+                                minimum_coverage=limit)
 
     def test_a_period_is_none(self):
         for start, end, word in (
