@@ -150,6 +150,20 @@ class TestArithmeticVectors(Base):
         self.assertEqual(Decimal('1.4'), mean.value)
         self.assertIn('annex IV', mean.notes[0])
         self.assertEqual(('dc-a', 'it-a', 'dc-b', 'it-b'), mean.meters)
+        self.assertEqual(
+            (figures.Term('PUE x dc_total', F(560), 'kWh'),
+             figures.Term('dc_total', F(400), 'kWh'), 'a, b'),
+            (mean.numerator, mean.denominator, mean.site))
+
+    def test_a_mean_is_more_certain_than_its_worst_site(self):
+        (one, e_dc), (other, _) = self.two_sites()
+        one = dataclasses.replace(one, coverage=F(96, 100),
+                                  estimated=F(1, 100))
+        other = dataclasses.replace(other, estimated=F(3, 100))
+        for figure in (means.mean_by_energy([(one, e_dc), (other, e_dc)]),
+                       means.ratio_of_sums([one, other])):
+            self.assertEqual((F(96, 100), F(3, 100)),
+                             (figure.coverage, figure.estimated))
 
     def test_the_ratio_of_sums_is_the_weighted_mean(self):
         ratio = means.ratio_of_sums([one for one, _ in self.two_sites()])
@@ -229,6 +243,14 @@ class TestServers(Base):
                          figure.why)
         self.assertIsNone(equipment.iteesv(scope(), []).value)
 
+    def test_a_model_that_is_not_installed_any_more_is_refused(self):
+        one, other = self.models()
+        self.assertEqual(30_000, equipment.iteesv(scope(), [
+            one, dataclasses.replace(other, count=0, smpe=0)]).value)
+        self.assertEqual('server_models: no server is in the table',
+                         equipment.iteesv(scope(), [
+                             dataclasses.replace(one, count=0)]).why)
+
     def test_iteesv_mixes_benchmarks(self):
         one, other = self.models()
         other = dataclasses.replace(other, benchmark='sert')
@@ -255,6 +277,16 @@ class TestServers(Base):
             self.row(busy=50), self.row('h2', busy=0, capacity=900)])
         self.assertEqual((Decimal('25'), '%'), (figure.value, figure.unit))
         self.assertEqual(('h1', 'h2'), figure.meters)
+
+    def test_iteusv_of_many_servers_is_not_their_mean(self):
+        hour = 3600 * units.NS_PER_S
+        figure = equipment.iteusv(scope(), [
+            self.row(str(busy), busy, 8, hour, hour) for busy in range(8)])
+        self.assertEqual(F(28 * 100, 64), figure.exact)
+        self.assertEqual((Decimal('3.5'), Decimal('8'), 'server hours'), (
+            figure.numerator.value, figure.denominator.value,
+            figure.denominator.unit))
+        self.assertEqual(1, figure.coverage)
 
     def test_iteusv_weighs_a_server_of_an_hour_like_one_of_a_year(self):
         figure = equipment.iteusv(scope(), [
@@ -398,14 +430,36 @@ class TestWhatStandsBeside(Base):
                     E_DC, E_IT).standard)
 
     def test_readings_by_the_hour_are_told_as_by_the_quarter(self):
-        def pue(seconds):
-            return kpi.pue(scope(), 3, E_DC if seconds is None else
-                           dataclasses.replace(E_DC, reading_seconds=900),
-                           kwh('it_input', 1, reading_seconds=seconds))
-        self.assertIn('900 s', pue(3600).notes[0])
-        self.assertEqual((), pue(900).notes)
-        self.assertEqual((None, ()),
-                         (pue(None).reading_seconds, pue(None).notes))
+        def pue(category, role, seconds, other=900):
+            return kpi.pue(
+                scope(), category,
+                dataclasses.replace(E_DC, reading_seconds=other),
+                kwh(role, 1, reading_seconds=seconds))
+        for category, role, often in ((1, 'it_ups_out', 31 * 24 * 3600),
+                                      (2, 'it_pdu_out', 24 * 3600),
+                                      (3, 'it_input', 900)):
+            self.assertEqual((), pue(category, role, often).notes)
+            self.assertEqual(
+                (f'category {category} wants readings every {often} s; the '
+                 f'longest time between two is {often + 1} s',),
+                pue(category, role, often + 1).notes)
+        for seconds, other in ((None, 900), (10 ** 9, None)):
+            figure = pue(3, 'it_input', seconds, other)
+            self.assertEqual((None, ()),
+                             (figure.reading_seconds, figure.notes))
+
+    def test_water_is_wanted_as_often_as_energy_of_its_number(self):
+        slow = {'reading_seconds': 10 ** 7}
+        for category, role in ((1, 'water_potable'), (2, 'water_in')):
+            self.assertEqual((), kpi.wue(
+                scope(), category, m3(role, 1, **slow),
+                kwh('it_ups_out', 1, **slow)).notes)
+
+    def test_a_figure_without_a_category_wants_readings(self):
+        slow = {'reading_seconds': 10 ** 7}
+        self.assertEqual((), kpi.erf(
+            scope(), kwh('heat_reused', 1, **slow),
+            kwh('dc_total', 1, **slow)).notes)
 
     def test_a_tie_is_rounded_up(self):
         self.assertEqual(Decimal('0.000002'),
@@ -429,6 +483,12 @@ class TestWhatStandsBeside(Base):
         self.assertEqual(('meter-dc_total', 'meter-dc_generator',
                           'meter-grid_export'), total.meters)
         self.assertIsNone(total.reading_seconds)
+
+    def test_it_of_two_halls_is_not_their_sum(self):
+        self.assertEqual(
+            kwh('it_pdu_out', 3, meters=('a', 'b')),
+            amounts.it_energy([kwh('it_pdu_out', 1, meters=('a',)),
+                               kwh('it_pdu_out', 2, meters=('b',))]))
 
     def test_bought_cooling_is_not_heat_times_the_factor(self):
         cold = amounts.cooling_supplied(kwh('heat_removed', 300), F(1, 4))
@@ -496,6 +556,8 @@ class TestMissing(Base):
                 (kpi.erf(scope(), REUSE, gone('dc_total')), 'dc_total'),
                 (kpi.ere(scope(), 1, E_DC, gone('heat_reused'), E_IT),
                  'heat_reused'),
+                (kpi.ere(scope(), 1, gone('dc_total'), REUSE, E_IT),
+                 'dc_total'),
                 (kpi.ref(scope(), gone('renewable'), E_DC), 'renewable'),
                 (kpi.ref(scope(), [], E_DC), 'renewable'),
                 (kpi.cer(scope(), gone('heat_removed'), COOLING,
@@ -506,6 +568,11 @@ class TestMissing(Base):
                  'water_potable')):
             self.assertIsNone(figure.value)
             self.assertEqual([role], [one.role for one in figure.missing])
+
+    def test_no_attributes_are_told_as_a_missing_meter(self):
+        self.assertIn('no attributes are known',
+                      kpi.ref(scope(), [], E_DC).why)
+        self.assertEqual(0, kpi.ref(scope(), [renewable(0)], E_DC).value)
 
     def test_what_is_missing_hides_what_is_there(self):
         figure = kpi.pue(scope(), 1, E_DC, gone('it_ups_out'))
@@ -524,6 +591,13 @@ class TestMissing(Base):
         self.assertEqual(gone('dc_total'), amounts.e_dc([]))
         self.assertEqual(gone('it_ups_out'), amounts.it_energy([]))
 
+    def test_sites_of_nothing_have_a_mean(self):
+        nothing = kwh('dc_total', 0)
+        figure = means.mean_by_energy([
+            (kpi.pue(scope(), 1, E_DC, E_IT), nothing)])
+        self.assertEqual((None, 'dc_total: is 0 at every site'),
+                         (figure.value, figure.why))
+
     def test_a_mean_leaves_out_the_site_without_a_figure(self):
         found = [(kpi.pue(scope(site='a'), 1, E_DC, E_IT), E_DC),
                  (kpi.pue(scope(site='b'), 1, E_DC, gone('it_ups_out')),
@@ -532,6 +606,7 @@ class TestMissing(Base):
                        means.ratio_of_sums([one for one, _ in found])):
             self.assertIsNone(figure.value)
             self.assertIn('it_ups_out: b: no meter', figure.why)
+        self.assertEqual((), figure.notes)
 
 
 class TestRefusals(Base):
@@ -558,6 +633,12 @@ class TestRefusals(Base):
             for name, call in self.every(period=period).items():
                 with self.subTest(name):
                     self.assert_refused(str(period), call=call)
+
+    def test_a_month_over_a_year_is_told_as_a_wrong_meter(self):
+        small = kwh('dc_total', 1, MARCH)
+        for call in (lambda: kpi.pue(scope(), 1, small, E_IT),
+                     lambda: kpi.erf(scope(), REUSE, small)):
+            self.assert_refused('over the same period', call=call)
 
     def test_a_period_is_figured_that_nobody_asked_for(self):
         self.assert_refused('asked for', str(MARCH), call=kpi.pue,
@@ -630,9 +711,15 @@ class TestRefusals(Base):
     def test_categories_are_mixed(self):
         for category, role in ((1, 'it_pdu_out'), (2, 'it_input'),
                                (3, 'it_ups_out')):
-            self.assert_refused(f'category {category}', role, call=kpi.pue,
-                                scope=scope(), category=category, e_dc=E_DC,
-                                e_it=kwh(role, 1))
+            for call, how in (
+                    (kpi.pue, {'e_dc': E_DC}), (kpi.dcie, {'e_dc': E_DC}),
+                    (kpi.ere, {'e_dc': E_DC, 'e_reuse': REUSE}),
+                    (kpi.cue, {'co2': kg('co2_market', 1),
+                               'basis': 'direct'})):
+                self.assert_refused(
+                    f'E_IT of category {category}', role, call=call,
+                    scope=scope(), category=category, e_it=kwh(role, 1),
+                    **how)
         self.assert_refused('mixes categories', call=amounts.it_energy,
                             parts=[E_IT, kwh('it_input', 1)])
         self.assert_refused('water_potable', call=kpi.wue, scope=scope(),
@@ -640,15 +727,19 @@ class TestRefusals(Base):
 
     def test_a_category_is_none_of_the_standard(self):
         for category in (0, 4, None, True):
-            self.assert_refused('category', call=kpi.pue, scope=scope(),
-                                category=category, e_dc=E_DC, e_it=E_IT)
-        self.assert_refused('category 3', call=kpi.wue, scope=scope(),
-                            category=3, w_in=m3('water_in', 1), e_it=E_IT)
+            self.assert_refused(
+                'not known: use 1 or 2 or 3', call=kpi.pue, scope=scope(),
+                category=category, e_dc=E_DC, e_it=E_IT)
+        self.assert_refused(
+            'not known: use 1 or 2', call=kpi.wue, scope=scope(),
+            category=3, w_in=m3('water_in', 1), e_it=E_IT)
 
     def test_a_figure_has_no_edition(self):
         self.assert_refused('PUE needs the edition', 'none was given',
                             call=kpi.pue, scope=scope(editions={}),
                             category=1, e_dc=E_DC, e_it=E_IT)
+        self.assert_refused("'EN 1' is not one", call=editions.edition,
+                            figure='PUE', editions={'PUE': 'EN 1'})
         for overrides in ({'PUE': 'ISO/IEC 30134-9:2022'}, {'XUE': 'x'}):
             self.assert_refused(*overrides, call=editions.chosen,
                                 overrides=overrides)
@@ -704,7 +795,7 @@ class TestRefusals(Base):
                 lambda: kpi.cue(asked, 1, wrong, E_IT, basis='direct'),
                 lambda: kpi.wue(asked, 1, m3('water_potable', 1), wrong),
                 lambda: kpi.wue(asked, 1, wrong, E_IT)):
-            self.assert_refused('pv_onsite', call=call)
+            self.assert_refused('is of the role', 'not pv_onsite', call=call)
         for how in ({'supplies': [E_IT]},
                     {'supplies': [E_DC], 'exported': [E_IT]}):
             self.assert_refused('no part of E_DC', call=amounts.e_dc, **how)
