@@ -103,14 +103,19 @@ class TestArithmeticVectors(Base):
                          kpi.erf(scope(), REUSE, E_DC).value)
 
     def test_ere_keeps_what_is_reused(self):
-        self.assertEqual(Decimal('1.08'),
-                         kpi.ere(scope(), 1, E_DC, REUSE, E_IT).value)
+        figure = kpi.ere(scope(), 1, E_DC, REUSE, E_IT)
+        self.assertEqual(Decimal('1.08'), figure.value)
+        self.assertEqual(
+            figures.Term('dc_total - heat_reused', F(1_080_000), 'kWh'),
+            figure.numerator)
 
     def test_ref_is_above_1(self):
         figure = kpi.ref(scope(), [renewable(1_300_000)], E_DC)
         self.assertEqual(Decimal('1'), figure.value)
         self.assertIn('capped', figure.notes[0])
         self.assertEqual(1_300_000, figure.numerator.value)
+        self.assertEqual((), kpi.ref(
+            scope(), [renewable(1_200_000)], E_DC).notes)
 
     def test_wue_is_not_litres_for_a_kwh(self):
         figure = kpi.wue(scope(), 2, m3('water_in', 500), E_IT)
@@ -241,6 +246,8 @@ class TestServers(Base):
         self.assertIsNone(figure.value)
         self.assertEqual('server_models: c has no SMPE and SMPO',
                          figure.why)
+        self.assertEqual(figure.why,
+                         equipment.iteesv(scope(), [], {'c'}).why)
         self.assertIsNone(equipment.iteesv(scope(), []).value)
 
     def test_a_model_that_is_not_installed_any_more_is_refused(self):
@@ -301,9 +308,10 @@ class TestServers(Base):
             rows=[self.row(), self.row('h2', 0, 0, measured=0)])
 
     def test_iteusv_of_no_server_is_a_number(self):
-        figure = equipment.iteusv(scope(), [])
-        self.assertIsNone(figure.value)
-        self.assertIn('no server', figure.why)
+        for rows in ([], [self.row(busy=0, capacity=0, measured=0)]):
+            figure = equipment.iteusv(scope(), rows)
+            self.assertIsNone(figure.value)
+            self.assertIn('no server', figure.why)
 
     def test_a_kernel_tick_too_many_refuses_the_year(self):
         self.assertEqual(100, equipment.iteusv(
@@ -499,7 +507,7 @@ class TestWhatStandsBeside(Base):
         figure = kpi.ref(scope(), [
             renewable(300_000), renewable(600_000, 'pv', retired=False)],
             E_DC)
-        self.assertEqual(Decimal('0.25'), figure.value)
+        self.assertEqual(F(1, 4), figure.exact)
         self.assertEqual(('pv is not retired and counts 0',), figure.notes)
 
     def test_location_and_market_are_one_number(self):
@@ -684,6 +692,19 @@ class TestRefusals(Base):
     def test_a_meter_is_in_a_sum_twice(self):
         self.assert_refused('meter-dc_total', 'twice', call=amounts.e_dc,
                             supplies=[E_DC, E_DC])
+
+    def test_supplies_of_two_periods_or_sections_are_a_sum(self):
+        for other, words in (
+                (kwh('dc_generator', 1, MARCH), str(MARCH)),
+                (kwh('dc_generator', 1, section='hall'), 'hall')):
+            self.assert_refused(words, call=amounts.e_dc,
+                                supplies=[E_DC, other])
+
+    def test_a_plan_without_numbers_that_fit_names_no_meter(self):
+        self.assert_refused(
+            'the planned numbers (dc_total)', call=kpi.pue, scope=scope(),
+            category=1, e_it=E_IT,
+            e_dc=kwh('dc_total', 1, planned=True, meters=()))
 
     def test_a_certificate_is_counted_twice(self):
         self.assert_refused('go-1', 'twice', call=kpi.ref, scope=scope(),
