@@ -26,6 +26,7 @@ from energy_accounting.ledger import (
     purge,
     quarantine,
     received,
+    skipped,
     writes,
 )
 
@@ -204,10 +205,7 @@ def _unknowable(connection: sa.Connection, held: sa.Row[Any],
                 host: sa.Row[Any], window: samples.Window,
                 now_ns: int) -> str | None:
     """Why it is not known what a window would overlap; None: it is."""
-    boots = models.boots
-    until_ns = connection.scalar(
-        sa.select(boots.c.boottime_end_ns).where(
-            boots.c.host_id == host.id, boots.c.boot_id == window.boot_id))
+    until_ns = _booked_until(connection, host, window)
     if until_ns is None or until_ns <= window.boottime_start_ns:
         return None
     if min(held.received_ns, window.start_ns) < now_ns - CHECKABLE_NS:
@@ -344,10 +342,34 @@ def _settle_gaps(connection: sa.Connection, held: sa.Row[Any],
             and last_ns is not None and last_ns < window.start_ns):
         stated.state(samples.Gap(None, last_ns, window.start_ns,
                                  gaps.NEW_STREAM), held.sequence)
+    else:
+        # Nobody asked what was before it: it was not booked in order.
+        for one in _skipped(connection, held, host, window, now_ns):
+            stated.state(one, held.sequence)
     for one in window.gaps:
         stated.state(one, held.sequence)
     stated.write(connection)
     return notes
+
+
+def _skipped(connection: sa.Connection, held: sa.Row[Any],
+             host: sa.Row[Any], window: samples.Window,
+             now_ns: int) -> list[samples.Gap]:
+    """What nothing explains before a window that is its boot's newest."""
+    until_ns = _booked_until(connection, host, window)
+    if until_ns is not None and window.boottime_end_ns <= until_ns:
+        return []  # What is after it was booked, and explained what is not.
+    return skipped.find(
+        connection, host.id, window, held.public_key, until_ns,
+        quarantine.Held(now_ns, trusted=True), window.gaps)
+
+
+def _booked_until(connection: sa.Connection, host: sa.Row[Any],
+                  window: samples.Window) -> int | None:
+    """Up to which boottime the boot of a window is booked."""
+    boots = models.boots.c
+    return connection.scalar(sa.select(boots.boottime_end_ns).where(
+        boots.host_id == host.id, boots.boot_id == window.boot_id))
 
 
 def _follow(connection: sa.Connection, host: sa.Row[Any],
@@ -355,9 +377,7 @@ def _follow(connection: sa.Connection, host: sa.Row[Any],
             now_ns: int) -> None:
     """Let what comes later know how far the host is booked."""
     boots, streams = models.boots, models.streams
-    until_ns = connection.scalar(
-        sa.select(boots.c.boottime_end_ns).where(
-            boots.c.host_id == host.id, boots.c.boot_id == window.boot_id))
+    until_ns = _booked_until(connection, host, window)
     if until_ns is None or until_ns < window.boottime_end_ns:
         bulk.upsert(connection, boots, [
             (host.id, window.boot_id, window.boottime_end_ns)],

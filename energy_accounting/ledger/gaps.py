@@ -99,6 +99,26 @@ def overlapping(connection: sa.Connection, host_id: int, start_ns: int,
         .order_by(table.c.start_ns, table.c.id)).all()
 
 
+def fill_discarded(connection: sa.Connection, host_id: int,
+                   spans: Sequence[tuple[int, int]]) -> None:
+    """Take times that are booked out of gaps of what was discarded.
+
+    A record that nobody believed may have told of time to come.
+    """
+    if not spans:
+        return
+    table = models.gaps.c
+    if connection.execute(sa.select(table.id).where(
+            table.host_id == host_id, table.reason == DISCARDED,
+            table.end_ns > min(start_ns for start_ns, _ in spans),
+            ).limit(1)).first() is None:
+        return
+    for start_ns, end_ns in spans:
+        for gap in overlapping(connection, host_id, start_ns, end_ns):
+            if gap.reason == DISCARDED:
+                take_out(connection, gap, start_ns, end_ns, ends=False)
+
+
 def take_out(connection: sa.Connection, gap: sa.Row[Any], start_ns: int,
              end_ns: int, *, ends: bool) -> None:
     """Take a time that is known by now out of a gap that overlaps it.

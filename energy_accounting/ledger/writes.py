@@ -28,6 +28,7 @@ from energy_accounting.ledger import (
     models,
     quarantine,
     received,
+    skipped,
 )
 
 ALARM_NS = 3600 * units.NS_PER_S
@@ -214,6 +215,7 @@ class _Call:
         self._newest: samples.Window | None = None
         self._counts = (host.policy, host.idle_kind, host.idle_power_uw)
         self._said: list[samples.Gap] = []
+        self._spans: list[tuple[int, int]] = []
         # What is to be written.
         self._acknowledged: list[dict[str, Any]] = []
         self._boots: set[str] = set()
@@ -328,8 +330,6 @@ class _Call:
 
     def _add(self, record: received.Record, window: samples.Window) -> None:
         """Count a window in; it is its turn and it adds up."""
-        skipped_ns = window.boottime_start_ns - self._booked_until_ns.get(
-            window.boot_id, window.boottime_start_ns)
         self._said.extend(window.gaps)
         if self._gaps.lasting:
             self._gaps.close(window.start_ns)
@@ -338,13 +338,13 @@ class _Call:
             self._gaps.state(
                 samples.Gap(None, self._host_end_ns, window.start_ns,
                             gaps.NEW_STREAM), record.sequence)
-        elif skipped_ns > 0:
-            self._state_skipped(record, window,
-                                window.boottime_start_ns - skipped_ns)
+        else:
+            self._state_skipped(record, window)
         for gap in window.gaps:
             self._gaps.state(gap, record.sequence)
         self._note_what_counts(window)
         self._added.add(window)
+        self._spans.append((window.start_ns, window.end_ns))
         self._booked_until_ns[window.boot_id] = window.boottime_end_ns
         self._boots.add(window.boot_id)
         # A clock that is ahead makes nothing known of the time to come.
@@ -360,44 +360,15 @@ class _Call:
                         window.idle_power_uw)
 
     def _state_skipped(self, record: received.Record,
-                       window: samples.Window, since_ns: int) -> None:
-        """State what nothing explains of the boottime before a window.
-
-        What held records measured is not unknown.
-        """
-        ahead_ns = window.start_ns - window.boottime_start_ns
-        unknown = [
-            (start_ns + ahead_ns, end_ns + ahead_ns)
-            for start_ns, end_ns in units.without(
-                since_ns, window.boottime_start_ns, self._held.spans(
-                    self._connection, window, record.key, since_ns))]
-        for start_ns, end_ns in unknown:
-            if self._is_stated(window, start_ns, end_ns):
-                continue
-            self._gaps.state(
-                samples.Gap(None, max(0, start_ns), max(0, end_ns),
-                            gaps.SKIPPED), record.sequence)
+                       window: samples.Window) -> None:
+        """State what nothing explains of the boottime before a window."""
+        for gap in skipped.find(
+                self._connection, self._host.id, window, record.key,
+                self._booked_until_ns.get(window.boot_id), self._held,
+                self._said):
+            self._gaps.state(gap, record.sequence)
             self._explain(record, 'nothing says why it begins later than '
                                   'what is known before it ended')
-
-    def _is_stated(self, window: samples.Window, start_ns: int,
-                   end_ns: int) -> bool:
-        """Whether a gap explains a time before a window.
-
-        The record before, or the window itself, may state it.
-        """
-        if end_ns == window.start_ns:
-            # What a tick over the window's edge states.
-            end_ns = window.end_ns
-        if any(gap.start_ns < end_ns and start_ns < gap.end_ns
-               for gap in self._said):
-            return True
-        stated = models.gaps.c
-        return self._connection.execute(
-            sa.select(stated.id).where(
-                stated.host_id == self._host.id,
-                stated.start_ns < end_ns,
-                stated.end_ns > start_ns).limit(1)).first() is not None
 
     def _open_gap(self, record: received.Record) -> None:
         if self._gaps.lasting:
@@ -444,6 +415,7 @@ class _Call:
         ids = accounts.ids(connection, self._added.recipients())
         self._added.write_own(connection, host.id, ids)
         self._gaps.write(connection)
+        gaps.fill_discarded(connection, host.id, self._spans)
         self._write_boots()
         self._write_position()
         self._write_host()

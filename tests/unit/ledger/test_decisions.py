@@ -386,6 +386,14 @@ class TestGaps(DecisionCase):
         self.next()
         self.assertEqual([('new_stream', 1.0, 3.0)], self.gaps())
 
+    def test_time_before_the_newest_of_a_boot_is_in_no_gap(self) -> None:
+        self.book(records.window(1), dataclasses.replace(
+            hungry(3), sequence=2))
+        self.release(2)
+        self.assertEqual([('skipped', 1.0, 2.0)], self.gaps())
+        self.book(dataclasses.replace(records.window(4), sequence=3))
+        self.assertEqual([('skipped', 1.0, 2.0)], self.gaps())
+
     def test_a_loss_that_lasts_is_ended_by_an_older_record(self) -> None:
         self.book(records.window(1), hungry(2), records.lost(3, 4))
         self.assertEqual([('lost', 1.0, None)], self.gaps())
@@ -643,6 +651,15 @@ class TestDiscard(DecisionCase):
         self.assertEqual('overlap', self.held(2).code)
         self.discard(2)
         self.assertEqual([('discarded', 1.0, 1.5)], self.gaps())
+
+    def test_time_that_is_booked_later_stays_a_gap(self) -> None:
+        """What was not believed told of time to come."""
+        self.book(records.window(1))
+        self.book(dataclasses.replace(records.window(3), sequence=1))
+        self.discard(1)
+        self.assertEqual([('discarded', 2.0, 3.0)], self.gaps())
+        self.book(records.window(2), records.window(3))
+        self.assertEqual([], self.gaps())
 
     def test_time_in_a_gap_is_stated_again(self) -> None:
         self.book(records.window(1), records.lost(2, 2), records.window(3))

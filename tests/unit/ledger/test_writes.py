@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from energy_accounting import collector, samples, signing, units, wire
-from energy_accounting.ledger import hosts, models, writes
+from energy_accounting.ledger import audit, decisions, hosts, models, writes
 from tests.unit import booking, records
 from tests.unit.ledger import sums
 
@@ -231,6 +231,25 @@ class TestSkipped(booking.BookingCase):
                         gap.start_ns, delta=units.NS_PER_S)
                     self.assertEqual(
                         records.START_NS + 4 * records.MINUTE_NS, gap.end_ns)
+
+    def test_the_first_record_of_a_boot_is_held_and_no_hole_is_seen(
+            self) -> None:
+        self.book(records.window(1, end_ns=1 << 62),
+                  dataclasses.replace(records.window(3), sequence=2))
+        self.assertEqual([(1, 2, 'skipped')], self.gaps())
+
+    def test_a_discarded_time_explains_all_that_is_around_it(self) -> None:
+        crooked = dataclasses.replace(records.window(3), sequence=2)
+        part, = crooked.parts
+        self.book(records.window(1), dataclasses.replace(
+            crooked, parts=(dataclasses.replace(part, zones_uj={}),)))
+        held, = self.rows(models.quarantine)
+        self.database.write(
+            decisions.discard, held.id, booking.NOW_NS,
+            audit.Actor('operator'), 'it is not true')
+        self.book(dataclasses.replace(records.window(5), sequence=3))
+        self.assertEqual([(1, 2, 'skipped'), (2, 3, 'discarded'),
+                          (3, 4, 'skipped')], sorted(self.gaps()))
 
     def test_a_record_that_says_no_time_explains_none(self) -> None:
         self.book(records.window(1), wire.to_json({
