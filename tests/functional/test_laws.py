@@ -342,8 +342,8 @@ class Cloud(stateful.RuleBasedStateMachine):
         window = dataclasses.replace(
             self.window(dataclasses.replace(mine), guests, True),
             stream=f'copy {self.copies}', sequence=1,
-            boot_id=done[-1].boot_id, start_ns=done[-1].start_ns,
-            end_ns=done[-1].end_ns, parts=done[-1].parts,
+            boot_id=done[-1].boot_id, start_ns=done[-1].start_ns + 1,
+            end_ns=done[-1].end_ns + 1, parts=done[-1].parts,
             boottime_start_ns=done[-1].boottime_start_ns + 1,
             boottime_end_ns=done[-1].boottime_end_ns + 1)
         answer = self.ask(mine.stream, [window], 1)
