@@ -146,6 +146,60 @@ api_opts = [
                help='The most rows one answer holds.'),
 ]
 
+factors_opts = [
+    cfg.ListOpt('providers', default=['energy-charts', 'static'], help="""
+Where carbon intensities of grid zones are fetched, by plug-in name (entry
+points energy_accounting.factors), the one to be believed first in front:
+energy-charts, electricity-maps, csv, static. Each is asked for what those
+before it did not know.
+"""),
+    cfg.ListOpt('zones', default=[], help="""
+Grid zones to fetch, such as DE or DK-DK1; by default those that the sites
+have as their grid_zone.
+"""),
+    cfg.IntOpt('max_age_days', default=60, min=1, max=3700, help="""
+How far back holes are filled. What is older is left as it is.
+"""),
+    cfg.IntOpt('refresh_hours', default=48, min=0, max=2400, help="""
+Hours in which a provider is asked again for what it has said already: it
+corrects the newest figures.
+"""),
+    cfg.IntOpt('timeout_seconds', default=20, min=1, max=600, help="""
+Seconds that one answer of a provider may take in all.
+"""),
+    cfg.IntOpt('tries', default=3, min=1, max=10, help="""
+How often a provider is asked that does not answer, is overloaded or is
+down (HTTP 408, 425, 429, 500, 502, 503, 504), with a growing pause.
+"""),
+    cfg.IntOpt('max_answer_mib', default=16, min=1, max=1024, help="""
+MiB of the longest answer, unpacked, that is read.
+"""),
+    cfg.StrOpt('energy_charts_url', default='https://api.energy-charts.info',
+               help="""
+Where Energy-Charts is. Only https is asked, but on the loopback interface.
+"""),
+    cfg.StrOpt('energy_charts_basis', default='lifecycle',
+               choices=['direct', 'lifecycle'], help="""
+What its grams CO2e are recorded as: its answers do not say it.
+"""),
+    cfg.StrOpt('electricity_maps_url',
+               default='https://api.electricitymaps.com', help="""
+Where Electricity Maps is. Only https is asked, but on the loopback
+interface.
+"""),
+    cfg.StrOpt('electricity_maps_token_file', help="""
+A file that holds the token for Electricity Maps and nothing else, readable
+by its owner only (mode 0600).
+"""),
+    cfg.StrOpt('electricity_maps_basis', default='lifecycle',
+               choices=['direct', 'lifecycle'], help="""
+Which of its figures are asked for; an answer with others is refused.
+"""),
+    cfg.StrOpt('csv_file', help="""
+The file of the provider csv: factors of grid zones, with a header.
+"""),
+]
+
 _CREDENTIALS = {
     'service_auth': 'Credentials for Keystone (names of projects, domains '
                     'and users); collector only',
@@ -160,6 +214,7 @@ _GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     'libvirt': libvirt_opts,
     'collector': collector_opts,
     'api': api_opts,
+    'factors': factors_opts,
 }
 
 

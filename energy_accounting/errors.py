@@ -99,3 +99,9 @@ class Unavailable(EnergyAccountingError):
 
     status = 503
     code = 'energy.unavailable'
+
+
+class ProviderError(Unavailable):
+    """A source of factors does not answer, or not as it is documented."""
+
+    code = 'energy.provider'

@@ -20,7 +20,13 @@ from typing import Any
 from oslo_config import cfg
 
 from energy_accounting import conf as configuration
-from energy_accounting import errors, owners, reconcile, units
+from energy_accounting import (
+    errors,
+    manage_factors,
+    owners,
+    reconcile,
+    units,
+)
 from energy_accounting.ledger import engine, hosts, purge, reserved, retired
 
 
@@ -67,7 +73,7 @@ def _add_commands(groups: Any) -> None:
              'at each of two edges, 240 s at 60 s windows)')
     parser.add_argument('--format', choices=('table', 'json'),
                         default='table')
-
+    manage_factors.add(groups, _add)
 
 
 def _add(commands: Any, name: str,

@@ -122,6 +122,15 @@ factors = sa.Table(
     sa.Index(None, 'site_id', 'start_ns'),
     **columns.TABLE)
 
+factor_owners = sa.Table(
+    'factor_owners', metadata,
+    # Whose factors or contracts are being written ('zone DE', 'site one'):
+    # a row to lock, so that two writers cannot both find a time free.
+    columns.identity(),
+    columns.text('name', size=320),
+    sa.UniqueConstraint('name'),
+    **columns.TABLE)
+
 contracts = sa.Table(
     'contracts', metadata,
     # What electricity a site bought: share (0 to 1) of what the grid

@@ -25,7 +25,10 @@ POLICY = 'policy'
 CLAIM = 'claim'
 QUARANTINE = 'quarantine'
 DOWNTIME = 'downtime'
-KINDS = (HOST, KEY, SITE, IDLE, POLICY, CLAIM, QUARANTINE, DOWNTIME)
+FACTOR = 'factor'
+CONTRACT = 'contract'
+KINDS = (HOST, KEY, SITE, IDLE, POLICY, CLAIM, QUARANTINE, DOWNTIME, FACTOR,
+         CONTRACT)
 
 
 class Actor(NamedTuple):

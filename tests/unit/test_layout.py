@@ -55,7 +55,9 @@ ALLOWED = {
     'osc': {'units', 'client'},
     # Beside the way: whole processes and what plays them.
     'simulator': FACTS | {'guests', 'notifier', 'sender', 'rpc'},
-    'manage': BOTTOM | {'conf', 'ledger', 'owners', 'reconcile'},
+    'manage': BOTTOM | {'conf', 'ledger', 'manage_factors', 'owners',
+                        'reconcile'},
+    'manage_factors': BOTTOM | {'facility', 'ledger', 'plugins'},
     'status': BOTTOM | {'conf', 'ledger'},
     # The outermost: processes.
     'service': None,

@@ -112,6 +112,9 @@ def upgrade() -> None:
     _index('factors', 'zone', 'start_ns')
     _index('factors', 'site_id', 'start_ns')
     op.create_table(
+        'factor_owners', _id(), _text('name', size=320),
+        sa.UniqueConstraint('name', name='uq_factor_owners_name'), **_TABLE)
+    op.create_table(
         'contracts', _id(), _reference('contracts', 'site_id', 'sites.id'),
         _text('instrument', size=16), _number('start_ns'),
         _number('end_ns'), _text('share', size=64),
