@@ -14,7 +14,7 @@ ROW = 'DE,2026-01-01T00:00Z,2026-01-02T00:00Z,{},direct,a test\n'
 NOW_NS = made.at('2026-11-01T00:00Z')
 
 
-class FileTest(unittest.TestCase):
+class CsvFileTest(unittest.TestCase):
 
     def read(self, text: str) -> list[factor_csv.Line]:
         return factor_csv.read(text, 'f.csv', 'operator', NOW_NS)
