@@ -492,6 +492,25 @@ class TestWhatStandsBeside(Base):
                           'meter-grid_export'), total.meters)
         self.assertIsNone(total.reading_seconds)
 
+    def test_a_sum_of_nothing_forgets_what_was_guessed(self):
+        self.assertEqual(F(1, 2), amounts.e_dc([
+            kwh('dc_total', 0), kwh('dc_generator', 0, estimated=F(1, 2)),
+        ]).estimated)
+
+    def test_an_amount_is_told_in_another_unit(self):
+        for role, value, text in (
+                ('dc_total', 0, '0 kWh'), ('dc_total', KWH, '1 kWh'),
+                ('dc_total', F(-KWH, 1000), '-0.001 kWh'),
+                ('water_in', 1_500_000, '1.5 m3'),
+                ('co2_market', 20 * 10 ** 6, '20 kg')):
+            self.assertEqual(text, amounts.shown(role, value))
+
+    def test_a_period_keeps_the_zone_it_was_given_in(self):
+        self.assertEqual((units.UTC, units.UTC),
+                         (MARCH.start.tzinfo, MARCH.end.tzinfo))
+        self.assertEqual('2025-02-28T23:00:00Z/2025-03-31T22:00:00Z',
+                         str(MARCH))
+
     def test_it_of_two_halls_is_not_their_sum(self):
         self.assertEqual(
             kwh('it_pdu_out', 3, meters=('a', 'b')),
@@ -502,6 +521,7 @@ class TestWhatStandsBeside(Base):
         cold = amounts.cooling_supplied(kwh('heat_removed', 300), F(1, 4))
         self.assertEqual((75 * KWH, 'cooling_supplied'),
                          (cold.value, cold.role))
+        self.assertEqual(0, amounts.cooling_supplied(HEAT, F(0)).value)
 
     def test_attributes_that_are_sold_count(self):
         figure = kpi.ref(scope(), [
@@ -676,7 +696,9 @@ class TestRefusals(Base):
 
     def test_an_amount_is_what_none_can_be(self):
         for change, words in (
-                ({'value': -1}, 'negative'), ({'value': 1.5}, 'not exact'),
+                ({'value': F(-3 * KWH, 2)}, '-1.5 kWh is negative'),
+                ({'value': F(-1, 9)}, 'negative'),
+                ({'value': 1.5}, 'not exact'),
                 ({'value': True}, 'not exact'),
                 ({'value': Decimal(1)}, 'not exact'),
                 ({'coverage': F(11, 10)}, 'coverage 11/10'),

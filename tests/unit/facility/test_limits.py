@@ -41,6 +41,11 @@ class TestShipped(unittest.TestCase):
                 {'PUE': '1.20', 'ERF': share, 'REF': '1.00'},
                 asked(started, started.replace(year=started.year + 2)))
 
+    def test_a_site_of_29_february_has_a_day_less_or_more(self):
+        leap = DAY(2028, 2, 29)
+        self.assertEqual({'REF'}, set(asked(leap, DAY(2030, 2, 28))))
+        self.assertIn('PUE', asked(leap, DAY(2030, 3, 1)))
+
     def test_two_limits_bind_one_figure(self):
         for started in (OLD, DAY(2026, 6, 30), NEW, DAY(2028, 2, 29)):
             for year in range(2023, 2040):
