@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 from energy_accounting import errors, units
 from energy_accounting.facility import figures
-from energy_accounting.facility.amounts import Missing
 from energy_accounting.facility.figures import Figure, Scope, Term
+from energy_accounting.facility.inputs import Missing
 
 # Host CPU time is counted in ticks of the kernel and may lead its window.
 _CPU_SLACK = fractions.Fraction(101, 100)

@@ -15,7 +15,7 @@ import fractions
 from collections.abc import Mapping, Sequence
 
 from energy_accounting import errors
-from energy_accounting.facility import amounts, editions
+from energy_accounting.facility import editions, inputs
 
 MONTHS = 12
 """The figures are annual: of so many calendar months."""
@@ -44,7 +44,7 @@ class Scope:
     """
 
     site: str
-    period: amounts.Period
+    period: inputs.Period
     zone: datetime.tzinfo
     editions: Mapping[str, str]
     calculated_by: str
@@ -106,13 +106,13 @@ class Figure:
     category: int | None
     site: str
     section: str
-    period: amounts.Period
+    period: inputs.Period
     coverage: fractions.Fraction | None
     estimated: fractions.Fraction | None
     numerator: Term | None
     denominator: Term | None
     meters: tuple[str, ...]
-    missing: tuple[amounts.Missing, ...]
+    missing: tuple[inputs.Missing, ...]
     reading_seconds: int | None
     calculated_by: str
     notes: tuple[str, ...] = ()
@@ -154,7 +154,7 @@ def _percent(share: fractions.Fraction) -> str:
 
 def made(scope: Scope, figure: str, exact: fractions.Fraction | None,
          unit: str, top: Term | None, bottom: Term | None, *,
-         missing: Sequence[amounts.Missing], category: int | None = None,
+         missing: Sequence[inputs.Missing], category: int | None = None,
          notes: Sequence[str] = (),
          coverage: fractions.Fraction | None = None,
          estimated: fractions.Fraction | None = None,

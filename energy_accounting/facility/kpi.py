@@ -19,9 +19,9 @@ import fractions
 from collections.abc import Collection, Mapping, Sequence
 
 from energy_accounting import errors, units
-from energy_accounting.facility import amounts, figures
-from energy_accounting.facility.amounts import Amount, Missing
+from energy_accounting.facility import figures, inputs
 from energy_accounting.facility.figures import Figure, Scope, Term
+from energy_accounting.facility.inputs import Amount, Missing
 
 READING_SECONDS = {1: 31 * 86_400, 2: 86_400, 3: 900}
 """How often a category wants its meters read, at least (The Green Grid)."""
@@ -32,7 +32,7 @@ def pue(scope: Scope, category: int, e_dc: Amount | Missing,
     """Power usage effectiveness: E_DC / E_IT.
 
     :param category: 1, 2 or 3: where E_IT is measured.
-    :param e_dc: of the role ``dc_total``, see :func:`amounts.e_dc`; of a
+    :param e_dc: of the role ``dc_total``, see :func:`inputs.e_dc`; of a
         part of the site: its E_IT and the infrastructure inside it.
     :param e_it: of the role of that category.
     :raises errors.FigureRefused: also for a value below 1.
@@ -63,7 +63,7 @@ def ere(scope: Scope, category: int, e_dc: Amount | Missing,
     kept = _kept(e_dc, e_reuse)
     return _figure(
         scope, 'ERE', _divided(kept, e_it), '1', kept, e_it,
-        category=category, inputs=(e_dc, e_reuse, e_it),
+        category=category, parts=(e_dc, e_reuse, e_it),
         top_name='dc_total - heat_reused')
 
 
@@ -114,7 +114,7 @@ def ref(scope: Scope, renewable: Sequence[Attributes] | Missing,
             e_ren = Missing('renewable', 'no attributes are known: give '
                             'them, be it with the value 0')
         else:
-            e_ren = amounts.add('renewable', [
+            e_ren = inputs.add('renewable', [
                 one.amount if one.retired
                 else dataclasses.replace(one.amount, value=0)
                 for one in renewable])
@@ -181,9 +181,9 @@ def wue(scope: Scope, category: int, w_in: Amount | Missing,
         water (``water_in``), as the EU's annex II has them.
     :param e_it: of any category: which one says the denominator.
     """
-    roles = _category_roles('WUE', category, amounts.WATER_CATEGORIES)
+    roles = _category_roles('WUE', category, inputs.WATER_CATEGORIES)
     _role('WUE', f'W_in of category {category}', w_in, roles)
-    _role('WUE', 'E_IT', e_it, amounts.CATEGORIES)
+    _role('WUE', 'E_IT', e_it, inputs.CATEGORIES)
     # ml/uJ to L/kWh.
     exact = _divided(w_in, e_it, fractions.Fraction(units.UJ_PER_KWH, 1000))
     return _figure(scope, 'WUE', exact, 'L/kWh', w_in, e_it,
@@ -196,11 +196,11 @@ def _pue(e_dc: Amount | Missing,
     _role('PUE', 'E_DC', e_dc, ('dc_total',))
     if isinstance(e_dc, Missing) or isinstance(e_it, Missing):
         return None
-    amounts.agree((e_dc, e_it))
+    inputs.agree((e_dc, e_it))
     if e_dc.value < e_it.value:
         raise errors.FigureRefused(
-            f'PUE is below 1 (E_DC {amounts.shown(e_dc.role, e_dc.value)}, '
-            f'E_IT {amounts.shown(e_it.role, e_it.value)}): meter '
+            f'PUE is below 1 (E_DC {inputs.shown(e_dc.role, e_dc.value)}, '
+            f'E_IT {inputs.shown(e_it.role, e_it.value)}): meter '
             f'assignment error: check the roles of {_meters(e_dc)} '
             f'(dc_total) and {_meters(e_it)} ({e_it.role})')
     return _divided(e_dc, e_it)
@@ -212,12 +212,12 @@ def _reused(e_dc: Amount | Missing, e_reuse: Amount | Missing) -> None:
     _role('ERF', 'E_DC', e_dc, ('dc_total',))
     if isinstance(e_dc, Missing) or isinstance(e_reuse, Missing):
         return
-    amounts.agree((e_dc, e_reuse))
+    inputs.agree((e_dc, e_reuse))
     if e_reuse.value > e_dc.value:
         raise errors.FigureRefused(
             'ERF is above 1 (E_reuse '
-            f'{amounts.shown(e_reuse.role, e_reuse.value)}, E_DC '
-            f'{amounts.shown(e_dc.role, e_dc.value)}): meter assignment '
+            f'{inputs.shown(e_reuse.role, e_reuse.value)}, E_DC '
+            f'{inputs.shown(e_dc.role, e_dc.value)}): meter assignment '
             f'error: check the roles and units of {_meters(e_reuse)}')
 
 
@@ -231,7 +231,7 @@ def _kept(e_dc: Amount | Missing,
 
 
 def _e_it_of(category: int, e_it: Amount | Missing) -> None:
-    roles = _category_roles('PUE', category, amounts.CATEGORIES)
+    roles = _category_roles('PUE', category, inputs.CATEGORIES)
     _role('PUE', f'E_IT of category {category}', e_it, roles)
 
 
@@ -271,15 +271,15 @@ def _divided(top: Amount | Missing, bottom: Amount | Missing,
 def _figure(scope: Scope, figure: str, exact: fractions.Fraction | None,
             unit: str, top: Amount | Missing, bottom: Amount | Missing, *,
             category: int | None = None,
-            inputs: Sequence[Amount | Missing] = (),
+            parts: Sequence[Amount | Missing] = (),
             notes: Sequence[str] = (), top_name: str = '') -> Figure:
     """A ratio of amounts, with all that its inputs say of themselves.
 
-    :param inputs: what it is made of, where that is not its two terms.
+    :param parts: what it is made of, where that is not its two terms.
     """
-    inputs = inputs or (top, bottom)
-    given = [one for one in inputs if isinstance(one, Amount)]
-    missing = [one for one in inputs if isinstance(one, Missing)]
+    parts = parts or (top, bottom)
+    given = [one for one in parts if isinstance(one, Amount)]
+    missing = [one for one in parts if isinstance(one, Missing)]
     for one in given:
         if one.period != scope.period:
             raise errors.FigureRefused(
@@ -288,11 +288,11 @@ def _figure(scope: Scope, figure: str, exact: fractions.Fraction | None,
         figures.enough(scope, figure, one.role,
                        fractions.Fraction(one.coverage))
     if given:
-        amounts.agree(given)
+        inputs.agree(given)
     if isinstance(bottom, Amount) and bottom.value == 0:
         missing.append(Missing(bottom.role, 'is 0 in the period, and '
                                'nothing can be divided by it'))
-    reading_seconds = amounts.longest(
+    reading_seconds = inputs.longest(
         [one.reading_seconds for one in given])
     said = list(notes)
     often = READING_SECONDS.get(category or 0)
@@ -317,6 +317,6 @@ def _figure(scope: Scope, figure: str, exact: fractions.Fraction | None,
 def _term(given: Amount | Missing, name: str = '') -> Term | None:
     if isinstance(given, Missing):
         return None
-    unit, size = amounts.SHOWN[given.unit]
+    unit, size = inputs.SHOWN[given.unit]
     return Term(name or given.role, fractions.Fraction(given.value) / size,
                 unit)

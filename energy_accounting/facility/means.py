@@ -8,9 +8,9 @@ import fractions
 from collections.abc import Sequence
 
 from energy_accounting import errors, units
-from energy_accounting.facility import amounts
-from energy_accounting.facility.amounts import Amount, Missing
+from energy_accounting.facility import inputs
 from energy_accounting.facility.figures import Figure, Term
+from energy_accounting.facility.inputs import Amount, Missing
 
 
 def mean_by_energy(sites: Sequence[tuple[Figure, Amount]]) -> Figure:
@@ -112,6 +112,6 @@ def _over_sites(found: Sequence[Figure], exact: fractions.Fraction | None,
         denominator=bottom, missing=tuple(missing),
         meters=tuple(dict.fromkeys(
             meter for one in found for meter in one.meters)),
-        reading_seconds=amounts.longest(
+        reading_seconds=inputs.longest(
             [one.reading_seconds for one in found]),
         notes=(how,) if how else ())

@@ -70,8 +70,8 @@ ALLOWED = {
 CORE = {'units', 'errors', 'samples', 'wire', 'ticks', 'attribution', 'idle',
         'window', 'reconcile', 'report'}
 # Of parts that are not of the core as a whole.
-CORE_MODULES = {'facility.amounts', 'facility.carbon', 'facility.editions',
-                'facility.equipment', 'facility.figures', 'facility.kpi',
+CORE_MODULES = {'facility.carbon', 'facility.editions', 'facility.equipment',
+                'facility.figures', 'facility.inputs', 'facility.kpi',
                 'facility.means', 'facility.pue', 'facility.supply'}
 # Standard library without what reads clocks, files, networks, processes.
 IMPURE = {'asyncio', 'ctypes', 'glob', 'http', 'io', 'logging', 'mmap',

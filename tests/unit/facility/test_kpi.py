@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from energy_accounting import errors, units
 from energy_accounting.facility import (
-    amounts,
     editions,
     equipment,
     figures,
+    inputs,
     kpi,
     means,
 )
@@ -30,11 +30,11 @@ def local(year: int, month: int = 1, day: int = 1) -> datetime.datetime:
     return datetime.datetime(year, month, day, tzinfo=BERLIN)
 
 
-YEAR = amounts.Period(local(2025), local(2026))
-MARCH = amounts.Period(local(2025, 3), local(2025, 4))
+YEAR = inputs.Period(local(2025), local(2026))
+MARCH = inputs.Period(local(2025, 3), local(2025, 4))
 
 
-def scope(period: amounts.Period = YEAR, who: str = 'iso',
+def scope(period: inputs.Period = YEAR, who: str = 'iso',
           **other) -> figures.Scope:
     return figures.Scope(**{
         'site': 'fra1', 'period': period, 'zone': BERLIN,
@@ -42,28 +42,28 @@ def scope(period: amounts.Period = YEAR, who: str = 'iso',
         'calculated_by': 'energy-accounting 1.0.0', **other})
 
 
-def raw(role: str, value: int | F, period: amounts.Period = YEAR,
-        **other) -> amounts.Amount:
+def raw(role: str, value: int | F, period: inputs.Period = YEAR,
+        **other) -> inputs.Amount:
     """In the unit of the role."""
-    return amounts.Amount(**{
+    return inputs.Amount(**{
         'role': role, 'value': value, 'period': period,
         'meters': (f'meter-{role}',), **other})
 
 
-def kwh(role: str, value: int | F, *period, **other) -> amounts.Amount:
+def kwh(role: str, value: int | F, *period, **other) -> inputs.Amount:
     return raw(role, value * KWH, *period, **other)
 
 
-def m3(role: str, value: int, **other) -> amounts.Amount:
+def m3(role: str, value: int, **other) -> inputs.Amount:
     return raw(role, value * 1_000_000, **other)
 
 
-def kg(role: str, value: int | F, **other) -> amounts.Amount:
+def kg(role: str, value: int | F, **other) -> inputs.Amount:
     return raw(role, value * 1_000_000, **other)
 
 
-def gone(role: str) -> amounts.Missing:
-    return amounts.Missing(role)
+def gone(role: str) -> inputs.Missing:
+    return inputs.Missing(role)
 
 
 E_DC = kwh('dc_total', 1_200_000)
@@ -129,16 +129,16 @@ class TestArithmeticVectors(Base):
             scope(), HEAT, COOLING, electric=True).value)
 
     def test_5000_litres_of_diesel_are_not_49500_kwh_of_the_total(self):
-        fuel = raw('fuel', amounts.fuel_uj('diesel', 5000))
-        total = amounts.e_dc([kwh('dc_total', 1_000_000), fuel])
+        fuel = raw('fuel', inputs.fuel_uj('diesel', 5000))
+        total = inputs.e_dc([kwh('dc_total', 1_000_000), fuel])
         self.assertEqual(1_049_500 * KWH, total.value)
         self.assertEqual('dc_total', total.role)
 
     def test_a_fuel_has_another_factor(self):
         for name, of_ten in (('diesel', 99), ('gas', 105),
                              ('hydrogen', 389), ('bioethanol', 60)):
-            self.assertEqual(of_ten * KWH, amounts.fuel_uj(name, 10), name)
-            self.assertIn('EN 50600-4', amounts.FUELS[name].source)
+            self.assertEqual(of_ten * KWH, inputs.fuel_uj(name, 10), name)
+            self.assertIn('EN 50600-4', inputs.FUELS[name].source)
 
     def two_sites(self):
         found = []
@@ -357,29 +357,29 @@ class TestNames(Base):
             kwh('it_ups_out', 900_000, planned=True, meters=())).name)
 
     def test_a_year_in_utc_is_one_of_a_site_in_berlin(self):
-        utc = amounts.Period(datetime.datetime(2025, 1, 1, tzinfo=units.UTC),
+        utc = inputs.Period(datetime.datetime(2025, 1, 1, tzinfo=units.UTC),
                              datetime.datetime(2026, 1, 1, tzinfo=units.UTC))
         self.assertEqual('iPUE', self.named(utc))
         self.assertEqual(12, utc.months(units.UTC))
 
     def test_a_year_from_july_is_none(self):
         self.assertEqual('PUE', self.named(
-            amounts.Period(local(2024, 7), local(2025, 7))))
+            inputs.Period(local(2024, 7), local(2025, 7))))
 
     def test_365_days_of_a_leap_year_are_a_year(self):
         self.assertEqual('iPUE', self.named(
-            amounts.Period(local(2024), local(2024, 12, 31))))
+            inputs.Period(local(2024), local(2024, 12, 31))))
         self.assertEqual('PUE', self.named(
-            amounts.Period(local(2024), local(2025))))
+            inputs.Period(local(2024), local(2025))))
 
     def test_a_figure_of_more_than_a_year_is_told(self):
         for start, end in ((local(2024), local(2025, 1, 2)),
                            (local(2024, 2, 29), local(2025, 3, 2)),
                            (local(2024), local(2026))):
             self.assert_refused('longer than a year', call=self.named,
-                                period=amounts.Period(start, end))
+                                period=inputs.Period(start, end))
         self.assertEqual('iPUE', self.named(
-            amounts.Period(local(2024, 2, 29), local(2025, 3, 1))))
+            inputs.Period(local(2024, 2, 29), local(2025, 3, 1))))
 
     def test_every_figure_of_a_month_looks_like_one_of_a_year(self):
         def month(role, value):
@@ -480,7 +480,7 @@ class TestWhatStandsBeside(Base):
                          str(figures.rounded(10 ** 30 + F(1, 3), 6)))
 
     def test_the_sum_of_supplies_forgets_what_they_were(self):
-        total = amounts.e_dc(
+        total = inputs.e_dc(
             [kwh('dc_total', 900, coverage=F(97, 100), reading_seconds=900),
              kwh('dc_generator', 100, estimated=F(1, 2),
                  reading_seconds=60)],
@@ -493,7 +493,7 @@ class TestWhatStandsBeside(Base):
         self.assertIsNone(total.reading_seconds)
 
     def test_a_sum_of_nothing_forgets_what_was_guessed(self):
-        self.assertEqual(F(1, 2), amounts.e_dc([
+        self.assertEqual(F(1, 2), inputs.e_dc([
             kwh('dc_total', 0), kwh('dc_generator', 0, estimated=F(1, 2)),
         ]).estimated)
 
@@ -503,7 +503,7 @@ class TestWhatStandsBeside(Base):
                 ('dc_total', F(-KWH, 1000), '-0.001 kWh'),
                 ('water_in', 1_500_000, '1.5 m3'),
                 ('co2_market', 20 * 10 ** 6, '20 kg')):
-            self.assertEqual(text, amounts.shown(role, value))
+            self.assertEqual(text, inputs.shown(role, value))
 
     def test_a_period_keeps_the_zone_it_was_given_in(self):
         self.assertEqual((units.UTC, units.UTC),
@@ -514,14 +514,17 @@ class TestWhatStandsBeside(Base):
     def test_it_of_two_halls_is_not_their_sum(self):
         self.assertEqual(
             kwh('it_pdu_out', 3, meters=('a', 'b')),
-            amounts.it_energy([kwh('it_pdu_out', 1, meters=('a',)),
+            inputs.it_energy([kwh('it_pdu_out', 1, meters=('a',)),
                                kwh('it_pdu_out', 2, meters=('b',))]))
 
     def test_bought_cooling_is_not_heat_times_the_factor(self):
-        cold = amounts.cooling_supplied(kwh('heat_removed', 300), F(1, 4))
+        cold = inputs.cooling_supplied(kwh('cooling_in', 300), F(1, 4))
         self.assertEqual((75 * KWH, 'cooling_supplied'),
                          (cold.value, cold.role))
-        self.assertEqual(0, amounts.cooling_supplied(HEAT, F(0)).value)
+        self.assertEqual(0, inputs.cooling_supplied(
+            kwh('cooling_in', 300), F(0)).value)
+        self.assert_refused('not heat_removed', factor=F(1), heat=HEAT,
+                            call=inputs.cooling_supplied)
 
     def test_attributes_that_are_sold_count(self):
         figure = kpi.ref(scope(), [
@@ -614,10 +617,10 @@ class TestMissing(Base):
         self.assertIsNone(figure.coverage)
 
     def test_a_sum_with_a_supply_missing_is_a_sum(self):
-        self.assertEqual(gone('dc_generator'), amounts.e_dc(
+        self.assertEqual(gone('dc_generator'), inputs.e_dc(
             [E_DC, gone('dc_generator')]))
-        self.assertEqual(gone('dc_total'), amounts.e_dc([]))
-        self.assertEqual(gone('it_ups_out'), amounts.it_energy([]))
+        self.assertEqual(gone('dc_total'), inputs.e_dc([]))
+        self.assertEqual(gone('it_ups_out'), inputs.it_energy([]))
 
     def test_sites_of_nothing_have_a_mean(self):
         nothing = kwh('dc_total', 0)
@@ -656,7 +659,7 @@ class TestRefusals(Base):
             'WUE': lambda: kpi.wue(asked, 2, of(m3('water_in', 1)), E_IT)}
 
     def test_two_periods_make_a_figure(self):
-        shifted = amounts.Period(local(2025, 2), local(2026, 2))
+        shifted = inputs.Period(local(2025, 2), local(2026, 2))
         for period in (MARCH, shifted):
             for name, call in self.every(period=period).items():
                 with self.subTest(name):
@@ -712,14 +715,14 @@ class TestRefusals(Base):
                     'role': 'it_ups_out', 'value': 1, **change})
 
     def test_a_meter_is_in_a_sum_twice(self):
-        self.assert_refused('meter-dc_total', 'twice', call=amounts.e_dc,
+        self.assert_refused('meter-dc_total', 'twice', call=inputs.e_dc,
                             supplies=[E_DC, E_DC])
 
     def test_supplies_of_two_periods_or_sections_are_a_sum(self):
         for other, words in (
                 (kwh('dc_generator', 1, MARCH), str(MARCH)),
                 (kwh('dc_generator', 1, section='hall'), 'hall')):
-            self.assert_refused(words, call=amounts.e_dc,
+            self.assert_refused(words, call=inputs.e_dc,
                                 supplies=[E_DC, other])
 
     def test_a_plan_without_numbers_that_fit_names_no_meter(self):
@@ -734,7 +737,7 @@ class TestRefusals(Base):
                             e_dc=E_DC)
 
     def test_more_is_exported_than_came_in(self):
-        self.assert_refused('dc_total', 'negative', call=amounts.e_dc,
+        self.assert_refused('dc_total', 'negative', call=inputs.e_dc,
                             supplies=[kwh('dc_total', 1)],
                             exported=[kwh('grid_export', 2)])
 
@@ -763,7 +766,7 @@ class TestRefusals(Base):
                     f'E_IT of category {category}', role, call=call,
                     scope=scope(), category=category, e_it=kwh(role, 1),
                     **how)
-        self.assert_refused('mixes categories', call=amounts.it_energy,
+        self.assert_refused('mixes categories', call=inputs.it_energy,
                             parts=[E_IT, kwh('it_input', 1)])
         self.assert_refused('water_potable', call=kpi.wue, scope=scope(),
                             category=1, w_in=m3('water_in', 1), e_it=E_IT)
@@ -802,7 +805,7 @@ class TestRefusals(Base):
                 (local(2025), local(2025), 'after'),
                 (local(2025), local(2024), 'after'),
                 (datetime.datetime(2025, 1, 1), local(2026), 'time zone')):
-            self.assert_refused(word, call=amounts.Period, start=start,
+            self.assert_refused(word, call=inputs.Period, start=start,
                                 end=end)
 
     def test_more_is_reused_than_there_was(self):
@@ -840,15 +843,16 @@ class TestRefusals(Base):
                 lambda: kpi.wue(asked, 1, wrong, E_IT)):
             self.assert_refused('is of the role', 'not pv_onsite', call=call)
         for how in ({'supplies': [E_IT]},
+                    {'supplies': [kwh('cooling_in', 1)]},
                     {'supplies': [E_DC], 'exported': [E_IT]}):
-            self.assert_refused('no part of E_DC', call=amounts.e_dc, **how)
-        self.assert_refused('not a sum of water_in', call=amounts.add,
+            self.assert_refused('no part of E_DC', call=inputs.e_dc, **how)
+        self.assert_refused('not a sum of water_in', call=inputs.add,
                             role='dc_total', parts=[m3('water_in', 1)])
 
     def test_a_fuel_without_a_factor_has_one(self):
-        self.assert_refused("'coal'", call=amounts.fuel_uj, name='coal',
+        self.assert_refused("'coal'", call=inputs.fuel_uj, name='coal',
                             quantity=1)
-        self.assert_refused('factor -1', call=amounts.cooling_supplied,
+        self.assert_refused('factor -1', call=inputs.cooling_supplied,
                             heat=HEAT, factor=F(-1))
 
     def test_figures_that_do_not_compare_are_one(self):
@@ -941,7 +945,7 @@ class TestLaws(unittest.TestCase):
         parts = [raw('dc_total', value, meters=(str(number),),
                      estimated=guess) for number, (value, guess)
                  in enumerate(zip(values, guesses, strict=False))]
-        total = amounts.e_dc(parts)
+        total = inputs.e_dc(parts)
         self.assertEqual(sum(one.value for one in parts), total.value)
         self.assertEqual(sum(one.value * one.estimated for one in parts),
                          total.value * total.estimated)

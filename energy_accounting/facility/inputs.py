@@ -24,6 +24,7 @@ ENERGY, WATER, CO2 = 'uJ', 'ml', 'mg'
 ROLES = {
     'dc_total': ENERGY, 'dc_generator': ENERGY, 'pv_onsite': ENERGY,
     'fuel': ENERGY, 'cooling_supplied': ENERGY, 'grid_export': ENERGY,
+    'cooling_in': ENERGY,
     'it_ups_out': ENERGY, 'it_pdu_out': ENERGY, 'it_input': ENERGY,
     'cooling_el': ENERGY, 'heat_removed': ENERGY, 'heat_reused': ENERGY,
     'renewable': ENERGY, 'water_in': WATER, 'water_potable': WATER,
@@ -216,13 +217,17 @@ def fuel_uj(name: str, quantity: int | fractions.Fraction,
 def cooling_supplied(heat: Amount, factor: fractions.Fraction) -> Amount:
     """Bought cooling as energy: a heat meter times the supplier's factor.
 
-    :param heat: what the fluid took away.
+    :param heat: what the fluid took away, of the role ``cooling_in``.
     :param factor: energy that the supply system uses for a unit of heat.
     """
     if factor < 0:
         raise errors.FigureRefused(
             f'cooling_supplied: factor {factor} is negative: give the '
             "energy that the supplier's system uses per unit of cold")
+    if heat.role != 'cooling_in':
+        raise errors.FigureRefused(
+            'cooling_supplied: bought cooling is of the role cooling_in, '
+            f'not {heat.role}: use the meters of that role')
     return dataclasses.replace(heat, role='cooling_supplied',
                                value=heat.value * factor)
 
