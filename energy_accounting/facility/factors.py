@@ -53,7 +53,7 @@ RANKS: Mapping[str, int] = {name: rank
 
 MAX_PLACES = 18
 _MOST = decimal.Decimal(10) ** 12
-_LAST_NS = units.wall_ns(datetime.datetime(2200, 1, 1, tzinfo=units.UTC))
+LAST_NS = units.wall_ns(datetime.datetime(2200, 1, 1, tzinfo=units.UTC))
 # As Electricity Maps has them: DE, DK-DK1, US-CAL-CISO, AUS-NSW.
 _ZONE = re.compile(r'[A-Z]{2,3}(-[A-Z0-9]{1,16}){0,3}\Z')
 _NUMBER = re.compile(r'[0-9]{1,30}(\.[0-9]{1,30})?\Z')
@@ -185,10 +185,10 @@ def faults(factor: Factor) -> list[tuple[str, str]]:
     problem = _value_fault(factor)
     if problem:
         found.append(('value', problem))
-    if not 0 <= factor.start_ns <= _LAST_NS:
+    if not 0 <= factor.start_ns <= LAST_NS:
         found.append(('start', 'it is out of range: give a year from 1970 '
                                'to 2199'))
-    elif factor.end_ns > _LAST_NS:
+    elif factor.end_ns > LAST_NS:
         found.append(('end', 'it is out of range: give a year from 1970 to '
                              '2199'))
     if factor.start_ns >= factor.end_ns:
@@ -472,6 +472,20 @@ def holes(spans: Iterable[Span], start_ns: int, end_ns: int,
     """The time in which no factor counts."""
     return units.without(start_ns, end_ns,
                          [(one.start_ns, one.end_ns) for one in spans])
+
+
+def first_of(spans: Iterable[Span], others: Iterable[Span], start_ns: int,
+             end_ns: int) -> list[Span]:
+    """Spans, and in their holes those of others."""
+    spans = list(spans)
+    found = list(spans)
+    gaps = holes(spans, start_ns, end_ns)
+    for one in others:
+        found += [Span(max(first, one.start_ns), min(last, one.end_ns),
+                       one.factor)
+                  for first, last in gaps
+                  if first < one.end_ns and last > one.start_ns]
+    return sorted(found, key=lambda one: one.start_ns)
 
 
 def refuse(problems: Sequence[Problem], name: Callable[[int], str],

@@ -135,7 +135,8 @@ contracts = sa.Table(
     'contracts', metadata,
     # What electricity a site bought: share (0 to 1) of what the grid
     # delivers, instrument (go, ppa, onsite, tariff, residual), factor in kg
-    # CO2e/kWh.  retired: its attributes are the site's own and used up.
+    # CO2(e)/kWh of a basis (direct, lifecycle): one row for each basis that
+    # is known.  retired: its attributes are the site's own and used up.
     columns.identity(),
     columns.reference('site_id', 'sites.id'),
     columns.text('instrument', size=16),
@@ -143,6 +144,7 @@ contracts = sa.Table(
     columns.number('end_ns'),
     columns.text('share', size=64),
     columns.text('kg_per_kwh', size=64),
+    columns.text('basis', size=16),
     sa.Column('renewable', sa.Boolean(), nullable=False),
     sa.Column('retired', sa.Boolean(), nullable=False),
     columns.text('evidence', size=1024),

@@ -8,7 +8,7 @@ import decimal
 from typing import Any
 
 from energy_accounting import units
-from energy_accounting.facility import factors
+from energy_accounting.facility import contracts, factors
 
 HOUR_NS = 3600 * units.NS_PER_S
 QUARTER_NS = 900 * units.NS_PER_S
@@ -43,3 +43,16 @@ def pue(start: int = 0, end: int = 1, value: str = '1.3',
     return factor(start, end, value, **{
         'kind': factors.PUE, 'site': 'default', 'unit': '1', 'basis': None,
         'method': None, 'signal': None, **more})
+
+
+def contract(start: int = 0, end: int = 1, share: str = '0.5',
+             kg_per_kwh: str = '0', **more: Any) -> contracts.Contract:
+    """A contract of the default site; start and end in hours."""
+    return contracts.Contract(**{
+        'site': 'default', 'instrument': 'ppa',
+        'start_ns': START_NS + start * HOUR_NS,
+        'end_ns': START_NS + end * HOUR_NS,
+        'share': decimal.Decimal(share),
+        'kg_per_kwh': decimal.Decimal(kg_per_kwh),
+        'basis': factors.LIFECYCLE, 'renewable': False, 'retired': False,
+        'evidence': 'a test', **more})

@@ -118,7 +118,7 @@ def upgrade() -> None:
         'contracts', _id(), _reference('contracts', 'site_id', 'sites.id'),
         _text('instrument', size=16), _number('start_ns'),
         _number('end_ns'), _text('share', size=64),
-        _text('kg_per_kwh', size=64),
+        _text('kg_per_kwh', size=64), _text('basis', size=16),
         sa.Column('renewable', sa.Boolean(), nullable=False),
         sa.Column('retired', sa.Boolean(), nullable=False),
         _text('evidence', size=1024), _number('recorded_ns'),

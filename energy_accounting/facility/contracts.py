@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a site bought, and what its electricity emits by that.  Pure.
+
+The market-based method of the GHG Protocol (Scope 2 Guidance, chapter 6):
+each contract's share by its own factor, the rest by the residual mix.  The
+mean of the grid never stands in for a residual mix that is not known.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import decimal
+import fractions
+import itertools
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from energy_accounting import units
+from energy_accounting.facility import factors
+
+INSTRUMENTS = ('go', 'ppa', 'onsite', 'tariff', 'residual')
+"""Guarantees of origin; a power purchase agreement; made on the site or by
+a direct line; the supplier's own mix; a residual mix of one's own."""
+
+_MOST_KG = 3
+"""kg/kWh: beyond, it was meant in g."""
+_G_PER_KG = 1000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Contract:
+    """What was bought for [start_ns, end_ns).
+
+    :ivar share: of what the grid delivers, above 0 and at most 1.
+    :ivar kg_per_kwh: of the given basis.
+    :ivar retired: the attributes are the site's own and used up: only then
+        is its energy renewable (EN 50600-4-3).
+    :ivar evidence: where the contract or the certificates can be found.
+    """
+
+    site: str
+    instrument: str
+    start_ns: int
+    end_ns: int
+    share: decimal.Decimal
+    kg_per_kwh: decimal.Decimal
+    basis: str
+    renewable: bool
+    retired: bool
+    evidence: str
+
+
+class Mix(NamedTuple):
+    """What electricity was in [start_ns, end_ns).
+
+    :ivar g_per_kwh: None: the rest has no residual mix.
+    :ivar renewable: the share that was renewable and retired.
+    :ivar quality: of the residual mix; ``actual`` where there is no rest.
+    """
+
+    start_ns: int
+    end_ns: int
+    g_per_kwh: fractions.Fraction | None
+    renewable: fractions.Fraction
+    quality: str
+    sources: tuple[str, ...]
+
+
+def faults(contract: Contract) -> list[tuple[str, str]]:
+    """What is wrong with a contract by itself: (field, what and remedy)."""
+    found = []
+
+    def one_of(name: str, known: Collection[str]) -> None:
+        value = getattr(contract, name)
+        if value not in known:
+            found.append((name, f'{value!r:.64} is not known: give one of '
+                                f'{", ".join(known)}'))
+
+    one_of('instrument', INSTRUMENTS)
+    one_of('basis', factors.BASES)
+    share, kg = contract.share, contract.kg_per_kwh
+    if not share.is_finite() or not 0 < share <= 1 or _long(share):
+        found.append(('share', f'{share!s:.64} is out of range: give a '
+                               'decimal above 0 and at most 1'))
+    if not kg.is_finite() or kg.is_signed() or kg > _MOST_KG or _long(kg):
+        found.append(('kg_per_kwh', f'{kg!s:.64} is out of range: give kg '
+                      f'from 0 to {_MOST_KG} (g/kWh by 1000)'))
+    if not 0 <= contract.start_ns < contract.end_ns <= factors.LAST_NS:
+        found.append(('end', 'it is not after start, or beyond the year '
+                             '2199: give an end after the start'))
+    if contract.retired and not contract.renewable:
+        found.append(('retired', 'it is said of what is renewable: give '
+                                 'renewable as well'))
+    text = contract.evidence
+    if not text.strip() or not text.isprintable() or len(text) > 1024:
+        found.append(('evidence', 'it is empty, too long or not printable: '
+                                  'say where the contract can be found'))
+    return found
+
+
+def _long(value: decimal.Decimal) -> bool:
+    return -int(value.as_tuple().exponent) > factors.MAX_PLACES
+
+
+def beyond(contracts: Iterable[Contract],
+           ) -> tuple[int, int, decimal.Decimal] | None:
+    """The first time in which more than all is bought: start, end, sum.
+
+    :param contracts: of one site and one basis.
+    """
+    for start, end, there in _pieces(list(contracts), 0, factors.LAST_NS):
+        total = sum((one.share for one in there), decimal.Decimal(0))
+        if total > 1:
+            return start, end, total
+    return None
+
+
+def market(contracts: Iterable[Contract], residual: Sequence[factors.Span],
+           start_ns: int, end_ns: int) -> list[Mix]:
+    """What a site's electricity was, all through [start_ns, end_ns).
+
+    :param contracts: of one site and one basis, as they count.
+    :param residual: the residual mix, of the same basis, by time.
+    """
+    found = []
+    rest_of = iter(residual)
+    waiting = next(rest_of, None)
+    edges = sorted({start_ns, end_ns, *(
+        edge for one in residual for edge in one[:2]
+        if start_ns < edge < end_ns)})
+    pieces = _pieces(list(contracts), start_ns, end_ns, edges)
+    for start, end, there in pieces:
+        while waiting is not None and waiting.end_ns <= start:
+            waiting = next(rest_of, None)
+        here = (waiting.factor if waiting is not None
+                and waiting.start_ns <= start else None)
+        found.append(_mix(start, end, there, here))
+    return found
+
+
+def _mix(start_ns: int, end_ns: int, there: Sequence[Contract],
+         residual: factors.Factor | None) -> Mix:
+    rest, grams = fractions.Fraction(1), fractions.Fraction(0)
+    renewable = fractions.Fraction(0)
+    for one in there:
+        share = fractions.Fraction(one.share)
+        rest -= share
+        grams += share * fractions.Fraction(one.kg_per_kwh) * _G_PER_KG
+        if one.renewable and one.retired:
+            renewable += share
+    sources = tuple(one.evidence for one in there)
+    if rest == 0:
+        return Mix(start_ns, end_ns, grams, renewable, factors.ACTUAL,
+                   sources)
+    if residual is None:
+        return Mix(start_ns, end_ns, None, renewable, factors.FALLBACK,
+                   sources)
+    return Mix(start_ns, end_ns,
+               grams + rest * fractions.Fraction(residual.value), renewable,
+               residual.quality, (*sources, residual.source))
+
+
+def _pieces(contracts: Sequence[Contract], start_ns: int, end_ns: int,
+            edges: Iterable[int] = (),
+            ) -> Iterable[tuple[int, int, list[Contract]]]:
+    """The time between all edges, and the contracts that run in it."""
+    cuts = sorted({start_ns, end_ns, *edges, *(
+        edge for one in contracts for edge in (one.start_ns, one.end_ns)
+        if start_ns < edge < end_ns)})
+    coming = sorted(contracts, key=lambda one: one.start_ns)
+    running: list[Contract] = []
+    for start, end in itertools.pairwise(cuts):
+        while coming and coming[0].start_ns <= start:
+            running.append(coming.pop(0))
+        running = [one for one in running if one.end_ns > start]
+        yield start, end, list(running)
+
+
+def period(start_ns: int, end_ns: int) -> str:
+    """A time in words."""
+    return ' to '.join(units.iso(units.moment(moment))
+                       for moment in (start_ns, end_ns))

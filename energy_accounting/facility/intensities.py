@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which carbon intensity counts for a site in each bucket, as of a moment.
+
+Reads factors and contracts once, and answers by bucket: what the report
+asks ``carbon.by_bucket`` with.  How the answers come about is in
+``factors`` and ``contracts``.
+"""
+
+from __future__ import annotations
+
+import fractions
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from energy_accounting import units
+from energy_accounting.facility import (
+    carbon,
+    contract_store,
+    contracts,
+    factor_store,
+    factors,
+    supply,
+)
+from energy_accounting.ledger import models as ledger
+
+
+class Intensities:
+    """What one site's carriers emit, by bucket.
+
+    :ivar site: its name.
+    :ivar zone: of its grid; None: nobody has said.
+    """
+
+    def __init__(self, site: str, zone: str | None,
+                 known: Iterable[factors.Factor],
+                 bought: Iterable[contracts.Contract], basis: str,
+                 start: int, end: int) -> None:
+        self.site, self.zone = site, zone
+        self._known = list(known)
+        self._bought = list(bought)
+        self._basis = basis
+        self._start_ns, self._end_ns = (start * units.BUCKET_NS,
+                                        end * units.BUCKET_NS)
+        self._made: dict[tuple[str, str],
+                         dict[int, carbon.Intensity]] = {}
+        self._mixes: list[contracts.Mix] | None = None
+        self._shares: dict[int, fractions.Fraction] | None = None
+
+    def location(self, carrier: str, bucket: int) -> carbon.Intensity | None:
+        """By the mean of the grid, or of the fuel; None: nobody knows."""
+        return self._of(factors.LOCATION, carrier).get(bucket)
+
+    def market(self, carrier: str, bucket: int) -> carbon.Intensity | None:
+        """By what was bought, the rest by the residual mix.
+
+        What is not the grid's emits what it does wherever it was bought:
+        its location factor counts, unless it has one of its own.
+        """
+        return self._of(factors.MARKET, carrier).get(bucket)
+
+    def renewable(self, bucket: int) -> fractions.Fraction:
+        """The share of the grid's electricity that is renewable.
+
+        By contracts whose attributes are retired; 0 where there are none.
+        """
+        if self._shares is None:
+            self._shares = {where: mean.value for where, mean in by_bucket(
+                (one.start_ns, one.end_ns, one.renewable, factors.ACTUAL)
+                for one in self._mixed()).items()}
+        return self._shares.get(bucket, fractions.Fraction(0))
+
+    def spans(self, method: str, carrier: str) -> list[factors.Span]:
+        """The factors that count, with their sources, by time."""
+        return factors.which(
+            self._known, self._start_ns, self._end_ns, carrier=carrier,
+            basis=self._basis, method=method)
+
+    def _of(self, method: str, carrier: str) -> dict[int, carbon.Intensity]:
+        key = method, carrier
+        if key not in self._made:
+            self._made[key] = {
+                bucket: carbon.Intensity(*mean)
+                for bucket, mean in by_bucket(
+                    self._rows(method, carrier)).items()}
+        return self._made[key]
+
+    def _rows(self, method: str, carrier: str) -> Iterable[Row]:
+        if method == factors.MARKET and carrier == factors.ELECTRICITY:
+            return [(one.start_ns, one.end_ns, one.g_per_kwh, one.quality)
+                    for one in self._mixed() if one.g_per_kwh is not None]
+        spans = self.spans(method, carrier)
+        if method == factors.MARKET:
+            rest = self.spans(factors.LOCATION, carrier)
+            spans = factors.first_of(spans, rest, self._start_ns,
+                                     self._end_ns)
+        return [(one.start_ns, one.end_ns,
+                 fractions.Fraction(one.factor.value), one.factor.quality)
+                for one in spans]
+
+    def _mixed(self) -> list[contracts.Mix]:
+        if self._mixes is None:
+            self._mixes = contracts.market(
+                self._bought, self.spans(factors.MARKET,
+                                         factors.ELECTRICITY),
+                self._start_ns, self._end_ns)
+        return self._mixes
+
+
+def read(connection: sa.Connection, site_id: int, start: int, end: int,
+         as_of_ns: int | None = None, *, basis: str = factors.LIFECYCLE,
+         ) -> Intensities:
+    """What counts for a site in the buckets [start, end).
+
+    :param as_of_ns: as it was known then; None: as it is known now.
+    :param basis: direct or lifecycle: the two are not mixed.
+    """
+    sites = ledger.sites.c
+    site = connection.execute(sa.select(sites.name, sites.grid_zone).where(
+        sites.id == site_id)).one()
+    time = start * units.BUCKET_NS, end * units.BUCKET_NS, as_of_ns
+    return Intensities(
+        site.name, site.grid_zone,
+        (one.factor for one in factor_store.as_of(
+            connection, *time, zone=site.grid_zone, site=site.name,
+            kind=factors.CARBON, basis=basis)),
+        (one.contract for one in contract_store.as_of(
+            connection, site.name, *time, basis=basis)),
+        basis, start, end)
+
+
+def configured_pue(connection: sa.Connection, site_id: int, start: int,
+                   end: int, as_of_ns: int | None = None,
+                   ) -> dict[int, fractions.Fraction]:
+    """The PUE that an operator says a site has, by bucket."""
+    name = connection.execute(sa.select(ledger.sites.c.name).where(
+        ledger.sites.c.id == site_id)).scalar_one()
+    start_ns, end_ns = start * units.BUCKET_NS, end * units.BUCKET_NS
+    spans = factors.counting(
+        [one.factor for one in factor_store.as_of(
+            connection, start_ns, end_ns, as_of_ns, site=name,
+            kind=factors.PUE)], start_ns, end_ns)
+    return {bucket: mean.value for bucket, mean in by_bucket(
+        (one.start_ns, one.end_ns, fractions.Fraction(one.factor.value),
+         one.factor.quality) for one in spans).items()}
+
+
+Row = tuple[int, int, fractions.Fraction, str]
+"""start_ns, end_ns, a value and how sure it is."""
+
+
+class Mean(NamedTuple):
+    """Of a bucket: the mean over its time, and its worst quality."""
+
+    value: fractions.Fraction
+    quality: str
+
+
+def by_bucket(rows: Iterable[Row]) -> dict[int, Mean]:
+    """The mean of each bucket that rows cover without a hole.
+
+    :param rows: in order of time, not overlapping.
+    """
+    whole: dict[int, Mean] = {}
+    part: dict[int, list[Row]] = {}
+    for row in rows:
+        start_ns, end_ns, value, quality = row
+        first = -(-start_ns // units.BUCKET_NS)
+        last = end_ns // units.BUCKET_NS
+        whole.update(dict.fromkeys(range(first, last), Mean(value, quality)))
+        for bucket in {start_ns // units.BUCKET_NS, last}:
+            if (not first <= bucket < last
+                    and end_ns > bucket * units.BUCKET_NS):
+                part.setdefault(bucket, []).append(row)
+    for bucket, pieces in part.items():
+        mean = _mean(bucket, pieces)
+        if mean is not None:
+            whole[bucket] = mean
+    return whole
+
+
+def _mean(bucket: int, pieces: Iterable[Row]) -> Mean | None:
+    first_ns = bucket * units.BUCKET_NS
+    covered, total = 0, fractions.Fraction(0)
+    quality = supply.QUALITIES[0]
+    for start_ns, end_ns, value, here in pieces:
+        length = (min(end_ns, first_ns + units.BUCKET_NS)
+                  - max(start_ns, first_ns))
+        covered += length
+        total += length * value
+        quality = max(quality, here, key=supply.QUALITIES.index)
+    if covered < units.BUCKET_NS:
+        return None
+    return Mean(total / units.BUCKET_NS, quality)

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import unittest
+from decimal import Decimal as D
+from fractions import Fraction as F
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from energy_accounting.facility import contracts, factors
+from tests.unit.facility import made
+
+HOURS = st.integers(0, 8)
+
+
+class WhatIsAContract(unittest.TestCase):
+
+    def test_a_good_one_is_refused(self) -> None:
+        for more in ({}, {'share': '1'}, {'kg_per_kwh': '0'},
+                     {'renewable': True}, {'renewable': True,
+                                           'retired': True}):
+            self.assertEqual([], contracts.faults(made.contract(**more)),
+                             more)
+
+    def test_a_bad_field_passes_or_another_is_blamed(self) -> None:
+        for field, more in (
+                ('share', {'share': '0'}), ('share', {'share': '1.01'}),
+                ('share', {'share': '-0.1'}), ('share', {'share': 'NaN'}),
+                ('share', {'share': '0.' + '0' * 18 + '1'}),
+                ('kg_per_kwh', {'kg_per_kwh': '-1'}),
+                ('kg_per_kwh', {'kg_per_kwh': '363'}),
+                ('kg_per_kwh', {'kg_per_kwh': 'Infinity'}),
+                ('instrument', {'instrument': 'offset'}),
+                ('basis', {'basis': 'net'}), ('end', {'end': 0}),
+                ('retired', {'retired': True}), ('evidence',
+                                                 {'evidence': ' '})):
+            self.assertEqual([field], [name for name, _ in contracts.faults(
+                made.contract(**more))], more)
+
+    def test_more_than_all_is_bought(self) -> None:
+        half = made.contract(0, 4, '0.5')
+        self.assertIsNone(contracts.beyond([half, half]))
+        self.assertIsNone(contracts.beyond([
+            half, made.contract(4, 8, '1')]))
+        self.assertEqual(
+            (made.START_NS + 2 * made.HOUR_NS,
+             made.START_NS + 4 * made.HOUR_NS, D('1.1')),
+            contracts.beyond([half, made.contract(2, 9, '0.6')]))
+
+
+class WhatElectricityWas(unittest.TestCase):
+
+    def market(self, *bought: contracts.Contract, residual: str | None = None,
+               end: int = 4) -> list[tuple[int, int, Any, Any, str]]:
+        spans = [] if residual is None else factors.counting(
+            [made.factor(0, 9, residual, method=factors.MARKET,
+                         quality=factors.ESTIMATED)],
+            made.START_NS, made.START_NS + end * made.HOUR_NS)
+        return [((one.start_ns - made.START_NS) // made.HOUR_NS,
+                 (one.end_ns - made.START_NS) // made.HOUR_NS,
+                 one.g_per_kwh, one.renewable, one.quality)
+                for one in contracts.market(
+                    bought, spans, made.START_NS,
+                    made.START_NS + end * made.HOUR_NS)]
+
+    def test_the_rest_is_not_the_residual_mix(self) -> None:
+        # 60 % of 0, 10 % of 30 g, 30 % of 700 g.
+        self.assertEqual([(0, 4, F(213), F(3, 5), 'estimated')], self.market(
+            made.contract(0, 9, '0.6', renewable=True, retired=True),
+            made.contract(0, 9, '0.1', kg_per_kwh='0.03'), residual='700'))
+
+    def test_an_unknown_residual_mix_is_zero(self) -> None:
+        self.assertEqual([(0, 4, None, F(0), 'fallback')], self.market())
+        self.assertEqual([(0, 4, None, F(9, 10), 'fallback')], self.market(
+            made.contract(0, 9, '0.9', renewable=True, retired=True)))
+
+    def test_who_bought_all_needs_a_residual_mix(self) -> None:
+        self.assertEqual([(0, 4, F(25), F(0), 'actual')], self.market(
+            made.contract(0, 9, '1', kg_per_kwh='0.025', renewable=True)))
+
+    def test_what_is_not_retired_is_renewable(self) -> None:
+        for more, share in (({'renewable': True}, 0), ({}, 0),
+                            ({'renewable': True, 'retired': True}, 1)):
+            ((*_, renewable, _),) = self.market(
+                made.contract(0, 9, '1', **more))
+            self.assertEqual(share, renewable, more)
+
+    def test_a_contract_counts_before_or_after_its_time(self) -> None:
+        self.assertEqual(
+            [(0, 1, F(500)), (1, 2, F(250)), (2, 3, F(0)), (3, 4, F(250))],
+            [row[:3] for row in self.market(
+                made.contract(1, 3, '0.5'), made.contract(2, 9, '0.5'),
+                residual='500')])
+
+    @given(st.lists(st.tuples(HOURS, HOURS, st.integers(1, 4)), max_size=4),
+           st.lists(st.tuples(HOURS, HOURS, st.integers(0, 900)),
+                    max_size=3))
+    def test_a_moment_is_another_sum(self, bought: Any, mixes: Any) -> None:
+        """As it is added up hour by hour, and no time is left out."""
+        signed = [made.contract(start, start + length + 1, f'0.{share}',
+                                kg_per_kwh=f'0.{share}')
+                  for start, length, share in bought]
+        known = [made.factor(start, start + length + 1, str(value),
+                             method=factors.MARKET,
+                             quality=factors.QUALITIES[place])
+                 for place, (start, length, value) in enumerate(mixes)]
+        end_ns = made.START_NS + 8 * made.HOUR_NS
+        residual = factors.counting(known, made.START_NS, end_ns)
+        found = contracts.market(signed, residual, made.START_NS, end_ns)
+        self.assertEqual([], factors.holes(
+            [factors.Span(one.start_ns, one.end_ns, known)
+             for one in found],  # type: ignore[arg-type]
+            made.START_NS, end_ns))
+        for hour in range(8):
+            at = made.START_NS + hour * made.HOUR_NS
+            (here,) = [one for one in found
+                       if one.start_ns <= at < one.end_ns]
+            there = [one for one in signed
+                     if one.start_ns <= at < one.end_ns]
+            mix = [one.factor for one in residual
+                   if one.start_ns <= at < one.end_ns]
+            rest = 1 - sum(F(one.share) for one in there)
+            expected = sum(F(one.share) * F(one.kg_per_kwh) * 1000
+                           for one in there)
+            if rest == 0:
+                self.assertEqual(expected, here.g_per_kwh)
+            elif not mix:
+                self.assertIsNone(here.g_per_kwh)
+            else:
+                self.assertEqual(expected + rest * F(mix[0].value),
+                                 here.g_per_kwh)
