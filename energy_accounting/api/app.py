@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 ACCESS = logging.getLogger('energy_accounting.api.access')
 
+# 100,000 readings, with the longest of values.
+_BATCH_BYTES = 16 << 20
+_BATCHES = re.compile('/v1/meters/[^/]+/readings/?')
 _WITHOUT_TOKEN = frozenset({'', '/', '/v1', '/v1/'})
 
 
@@ -88,7 +92,7 @@ def make_app(conf: cfg.ConfigOpts, database: Any, *, auth: bool = True,
     else:
         known = context.Context(app, context.local_admin)
     app = _by_path(nobody, _WITHOUT_TOKEN, known)
-    app = sizelimit.RequestBodySizeLimiter(app, conf)
+    app = _limited(app, conf)
     # Around auth_token too, so that its errors have our form.
     app = faults.Guard(app)
     # Healthcheck answers every request that reaches it: only its own does.
@@ -109,6 +113,26 @@ def _bound_keystone(conf: cfg.ConfigOpts) -> None:
     for group, options in ksm_opts.list_auth_token_opts():
         conf.register_opts(options, group)
     conf.set_default('http_connect_timeout', 10, 'keystone_authtoken')
+
+
+def _limited(app: WSGIApplication, conf: cfg.ConfigOpts) -> WSGIApplication:
+    """Refuse bodies that are too large; a batch of readings is larger.
+
+    Nothing is read here, and nothing behind it before a token is checked.
+    """
+    limited: Any = sizelimit.RequestBodySizeLimiter(app, conf)
+    name, group = 'max_request_body_size', 'oslo_middleware'
+    larger = cfg.ConfigOpts()
+    larger.register_opts(sizelimit.OPTS, group)
+    larger.set_default(name, max(conf[group][name], _BATCH_BYTES), group)
+    larger([], default_config_files=[], default_config_dirs=[])
+    batches: Any = sizelimit.RequestBodySizeLimiter(app, larger)
+
+    def application(environ: Any, start_response: Any) -> Iterable[bytes]:
+        chosen = (batches if _BATCHES.fullmatch(environ.get('PATH_INFO', ''))
+                  else limited)
+        return chosen(environ, start_response)
+    return application
 
 
 def _by_path(chosen: WSGIApplication, paths: Iterable[str],

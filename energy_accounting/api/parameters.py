@@ -308,17 +308,17 @@ def marked_number(given: Mapping[str, str]) -> int | None:
     return _number(_unsealed(given['marker']), 'number')
 
 
-def downtime_marker(start_ns: int, number: int) -> str:
-    """An opaque text for a list that is ordered by start and number."""
-    return _sealed({'start_ns': start_ns, 'number': number})
+def moment_marker(wall_ns: int, number: int) -> str:
+    """An opaque text for a list that is ordered by moment and number."""
+    return _sealed({'wall_ns': wall_ns, 'number': number})
 
 
-def marked_downtime(given: Mapping[str, str]) -> tuple[int, int] | None:
-    """Start and number behind which a list of downtimes continues."""
+def marked_moment(given: Mapping[str, str]) -> tuple[int, int] | None:
+    """Moment and number behind which a list by both continues."""
     if 'marker' not in given:
         return None
     body = _unsealed(given['marker'])
-    return _number(body, 'start_ns'), _number(body, 'number')
+    return _number(body, 'wall_ns'), _number(body, 'number')
 
 
 def _number(body: Mapping[str, Any], name: str) -> int:

@@ -27,6 +27,14 @@ HOSTS_UPDATE = 'energy:hosts:update'
 QUARANTINE = 'energy:quarantine:get'
 QUARANTINE_UPDATE = 'energy:quarantine:update'
 AUDIT = 'energy:audit:get'
+SITES = 'energy:sites:get'
+SITES_CREATE = 'energy:sites:create'
+SITES_UPDATE = 'energy:sites:update'
+METERS = 'energy:meters:get'
+METERS_CREATE = 'energy:meters:create'
+METERS_UPDATE = 'energy:meters:update'
+READINGS = 'energy:readings:get'
+READINGS_CREATE = 'energy:readings:create'
 METRICS = 'energy:metrics:get'
 
 _USAGE_CALL: Any = {'path': '/v1/usage', 'method': 'GET'}
@@ -109,6 +117,60 @@ def list_rules() -> list[policy.RuleDefault]:
             METRICS, 'rule:admin_api',
             'Read what a monitoring system scrapes.',
             [{'path': '/metrics', 'method': 'GET'}],
+            scope_types=['project']),
+        *_facility_rules(),
+    ]
+
+
+def _facility_rules() -> list[policy.RuleDefault]:
+    """Sites, and what is metered there."""
+    return [
+        policy.DocumentedRuleDefault(
+            # Where a figure of theirs comes from is no secret to tenants.
+            SITES, 'rule:admin_api or role:reader',
+            'Read the sites: their names, regions, time and grid zones.',
+            [{'path': '/v1/sites', 'method': 'GET'},
+             {'path': '/v1/sites/{name}', 'method': 'GET'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            SITES_CREATE, 'rule:admin_api', 'Make a site.',
+            [{'path': '/v1/sites', 'method': 'POST'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            SITES_UPDATE, 'rule:admin_api',
+            'Change the region, time zone or grid zone of a site.',
+            [{'path': '/v1/sites/{name}', 'method': 'PATCH'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            METERS, 'rule:admin_api',
+            'Read the meters of the sites, and what must be decided about '
+            'them.',
+            [{'path': '/v1/meters', 'method': 'GET'},
+             {'path': '/v1/meters/{name}', 'method': 'GET'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            METERS_CREATE, 'rule:admin_api', 'Make a meter.',
+            [{'path': '/v1/meters', 'method': 'POST'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            METERS_UPDATE, 'rule:admin_api',
+            'Change what is said of a meter, also when it was removed.',
+            [{'path': '/v1/meters/{name}', 'method': 'PATCH'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            READINGS, 'rule:admin_api',
+            'Read the readings of a meter, and what was decided about it.',
+            [{'path': '/v1/meters/{name}/readings', 'method': 'GET'},
+             {'path': '/v1/meters/{name}/events', 'method': 'GET'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            READINGS_CREATE, 'rule:admin_api',
+            'Add or correct readings of a meter, and decide what happened '
+            'to it.',
+            [{'path': '/v1/meters/{name}/readings', 'method': 'POST'},
+             {'path': '/v1/meters/{name}/events', 'method': 'POST'},
+             {'path': '/v1/meters/{name}/events/{id}',
+              'method': 'DELETE'}],
             scope_types=['project']),
     ]
 

@@ -9,7 +9,6 @@ parameters do not belong here (see ``parameters.py``).
 
 from __future__ import annotations
 
-import dataclasses
 import decimal
 import functools
 import json
@@ -21,81 +20,29 @@ import jsonschema
 import webob
 
 from energy_accounting import errors, units
+from energy_accounting.api import forms, meter_schemas
 from energy_accounting.facility import supply
 from energy_accounting.ledger import audit, hosts, models, queries, received
 
-Schema = dict[str, Any]
+Schema = forms.Schema
+Endpoint = forms.Endpoint
+DIALECT = forms.DIALECT
 
-DIALECT = 'https://json-schema.org/draft/2020-12/schema'
+# The words that schemas are made of, as they are called here.
+_object, _query, _body = forms.record, forms.query, forms.body
+_response, _text, _choice = forms.response, forms.text, forms.choice
+_null = forms.null
+_FLAG, _LIMIT, _MARKER = forms.FLAG, forms.LIMIT, forms.MARKER
+_TIME, _KWH, _UJ, _DECIMAL = forms.TIME, forms.KWH, forms.UJ, forms.DECIMAL
+_SHARE, _NAME, _COUNT, _LINKS = (forms.SHARE, forms.NAME, forms.COUNT,
+                                 forms.LINKS)
 
 TENANT_GROUPS = ('project', 'domain', 'instance', 'flavor', 'site',
                  'region', 'boundary')
 ADMIN_GROUPS = ('host', 'account', 'user')
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One method of one path.
-
-    :ivar response: of an answer that succeeds; None when it has no body.
-    :ivar token: whether the caller must have one.
-    :ivar body: what a request must bring; None when it brings nothing.
-    :ivar status: of an answer that succeeds.
-    :ivar text: the media type of an answer that is not JSON.
-    """
-
-    summary: str
-    query: Schema
-    response: Schema | None
-    path_parameters: Mapping[str, Schema] = dataclasses.field(
-        default_factory=dict)
-    token: bool = True
-    body: Schema | None = None
-    status: int = 200
-    text: str | None = None
-
-
-def _object(properties: Schema, *, optional: tuple[str, ...] = (),
-            **more: Any) -> Schema:
-    return {'type': 'object', 'properties': properties,
-            'required': [name for name in properties
-                         if name not in optional],
-            'additionalProperties': False, **more}
-
-
-def _query(properties: Schema) -> Schema:
-    return {'$schema': DIALECT, 'type': 'object', 'properties': properties,
-            'additionalProperties': False}
-
-
-def _body(properties: Schema, *, optional: tuple[str, ...] = (),
-          ) -> Schema:
-    """An object that says something; fields that can change are optional."""
-    return {'$schema': DIALECT, **_object(properties, optional=optional,
-                                          minProperties=1)}
-
-
-def _response(properties: Schema, *, optional: tuple[str, ...] = (),
-              ) -> Schema:
-    return {'$schema': DIALECT, **_object(properties, optional=optional)}
-
-
 # --- words in a query: all are texts ----------------------------------------
-
-_NO_CONTROL = '^[^\\x00-\\x1f\\x7f]+$'
-
-
-def _text(description: str, **more: Any) -> Schema:
-    return {'type': 'string', 'pattern': _NO_CONTROL, 'maxLength': 255,
-            'description': description, **more}
-
-
-def _choice(names: tuple[str, ...], description: str) -> Schema:
-    return {'type': 'string', 'enum': list(names),
-            'description': f'{description}: one of {", ".join(names)}'}
-
-
-_FLAG = {'type': 'string', 'enum': ['true', 'false']}
 
 _RANGE = {
     'start': _text(
@@ -110,12 +57,6 @@ _RANGE = {
         'name of the IANA time zone that calendar edges are taken in, such '
         'as Europe/Berlin; the default is UTC'),
 }
-
-_LIMIT = {'type': 'string', 'pattern': '^[0-9]{1,9}$', 'description':
-          'whole number of rows from 1 to the maximum of the service'}
-_MARKER = {'type': 'string', 'pattern': '^[A-Za-z0-9_-]+$',
-           'maxLength': 4096, 'description':
-           'the marker of the next link of an answer to the same query'}
 
 _FILTERS = {
     'project': _text('id of a project; the default is that of the token'),
@@ -190,8 +131,8 @@ HOSTS_QUERY = _query({
 
 AUDIT_QUERY = _query({
     'kind': _choice(audit.KINDS, 'what was changed'),
-    'subject': _text('name of a host or site, id of an instance or of a '
-                     'record'),
+    'subject': _text('name of a host, site or meter, id of an instance or '
+                     'of a record'),
     'actor': _text('id of a user, or collector'),
     'start': _text('ISO 8601 time with Z or an offset (write + as %2B)'),
     'end': _text('ISO 8601 time with Z or an offset (write + as %2B); not '
@@ -220,25 +161,6 @@ NO_QUERY = _query({})
 
 
 # --- words in an answer -----------------------------------------------------
-
-def _null(schema: Schema) -> Schema:
-    return {'anyOf': [schema, {'type': 'null'}]}
-
-
-_TIME = {'type': 'string', 'format': 'date-time',
-         'pattern': 'Z$', 'description': 'UTC'}
-_KWH = {'type': 'string', 'pattern': r'^-?[0-9]+\.[0-9]{15}$',
-        'description': 'kWh; exact: 15 decimal places bring the microjoule '
-                       'back'}
-_UJ = {'type': 'string', 'pattern': '^-?[0-9]+$',
-       'description': 'microjoules'}
-_DECIMAL = {'type': 'string', 'pattern': r'^-?[0-9]+(\.[0-9]+)?$'}
-_SHARE = {'type': 'string', 'pattern': r'^(0\.[0-9]{4}|1\.0000)$',
-          'description': 'a share from 0 to 1'}
-_NAME = {'type': 'string'}
-_COUNT = {'type': 'integer', 'minimum': 0}
-_LINKS = {'type': 'array', 'items': _object(
-    {'rel': {'enum': ['next', 'self']}, 'href': _NAME})}
 
 _ENERGY_COLUMNS = ('active_kwh', 'idle_kwh', 'memory_kwh', 'host_kwh',
                    'platform_kwh', 'it_kwh', 'facility_kwh')
@@ -477,6 +399,7 @@ ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
     ('GET', '/metrics'): Endpoint(
         'What a monitoring system scrapes, as Prometheus text', NO_QUERY,
         {'type': 'string'}, text='text/plain'),
+    **meter_schemas.ENDPOINTS,
 }
 
 

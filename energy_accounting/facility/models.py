@@ -77,7 +77,8 @@ readings = sa.Table(
 
 meter_events = sa.Table(
     'meter_events', metadata,
-    # Why a counter fell between two readings: rollover, exchange, reset.
+    # Why a counter fell between two readings: rollover, exchange, reset;
+    # or that it rose faster than believed, and truly: confirmed.
     # end_value: the last value of the old counter, start_value: the first
     # of the new one; NULL: nobody knows, and what was between is a gap.
     columns.identity(),

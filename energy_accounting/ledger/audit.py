@@ -27,8 +27,11 @@ QUARANTINE = 'quarantine'
 DOWNTIME = 'downtime'
 FACTOR = 'factor'
 CONTRACT = 'contract'
+METER = 'meter'
+READING = 'reading'
+EVENT = 'event'
 KINDS = (HOST, KEY, SITE, IDLE, POLICY, CLAIM, QUARANTINE, DOWNTIME, FACTOR,
-         CONTRACT)
+         CONTRACT, METER, READING, EVENT)
 
 
 class Actor(NamedTuple):
@@ -45,11 +48,18 @@ class Actor(NamedTuple):
 COLLECTOR = Actor('collector')
 
 
+class By(NamedTuple):
+    """Who changes something, and when."""
+
+    actor: Actor
+    at_ns: int
+
+
 class Change(NamedTuple):
     """What changed: plain JSON values, None where there was nothing.
 
     :ivar kind: one of :data:`KINDS`.
-    :ivar subject: which: the name of a host or site, the id of an
+    :ivar subject: which: the name of a host, site or meter, the id of an
         instance.
     """
 

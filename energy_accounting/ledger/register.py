@@ -9,22 +9,23 @@ What windows say of a host is written with them (``writes``); reading is in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 
 from energy_accounting import errors, units
-from energy_accounting.ledger import audit, bulk, hosts, models, quarantine
+from energy_accounting.ledger import (
+    audit,
+    bulk,
+    hosts,
+    models,
+    quarantine,
+    sites,
+)
+from energy_accounting.ledger.audit import By
 
 _REMEDY_SITE = ('what it used there would move too; retire it and enrol the '
                 'machine under another name')
-
-
-class By(NamedTuple):
-    """Who changes the register, and when."""
-
-    actor: audit.Actor
-    at_ns: int
 
 
 def enrol(connection: sa.Connection, by: By, name: str,
@@ -137,47 +138,21 @@ def _only_key(connection: sa.Connection, row: sa.Row[Any]) -> str | None:
 def _site_id(connection: sa.Connection, by: By, row: sa.Row[Any],
              name: str, region: str | None) -> int:
     """The site a host is to have; made when there is none."""
-    sites = models.sites
-    query = sa.select(sites).where(sites.c.name == name).with_for_update()
-    site = connection.execute(query).one_or_none()
-    if site is None:
-        bulk.insert_missing(connection, sites, [
-            {'name': name, 'region': None}])
-        site = connection.execute(query).one()
+    site = sites.found_or_made(connection, name)
     if row.last_window_end_ns is not None and site.id != row.site_id:
         raise errors.Conflict(
             f'site: host {row.name!r} has booked energy at site '
             f'{_site_name(connection, row.site_id)!r}, and '
             f'{_REMEDY_SITE}')
-    if region is not None and region != site.region:
-        if _has_booked(connection, site.id):
-            raise errors.Conflict(
-                f'region: site {name!r} is in '
-                + ('no region' if site.region is None
-                   else f'region {site.region!r}')
-                + ', and its hosts have booked energy there; leave region '
-                'out, or give another site')
-        connection.execute(sa.update(sites).where(sites.c.id == site.id)
-                           .values(region=region))
-        audit.write(connection, by.actor, by.at_ns, audit.Change(
-            audit.SITE, name, {'region': site.region},
-            {'region': region}))
+    if region is not None:
+        sites.change(connection, by, name, {'region': region})
     return int(site.id)
 
 
-def _has_booked(connection: sa.Connection, site_id: int) -> bool:
-    table = models.hosts.c
-    return connection.execute(
-        sa.select(table.id).where(
-            table.site_id == site_id,
-            table.last_window_end_ns.is_not(None)).limit(1),
-    ).first() is not None
-
-
 def _site_name(connection: sa.Connection, site_id: int) -> str:
-    sites = models.sites.c
+    table = models.sites.c
     return str(connection.execute(
-        sa.select(sites.name).where(sites.id == site_id)).scalar_one())
+        sa.select(table.name).where(table.id == site_id)).scalar_one())
 
 
 # --- downtime ---------------------------------------------------------------

@@ -20,9 +20,11 @@ class ListAudit(command.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         for name, what in (
-                ('kind', 'host, key, site, idle, policy, claim, quarantine '
-                         'or downtime'),
-                ('subject', 'of this host, site, instance or record'),
+                ('kind', 'host, key, site, idle, policy, claim, '
+                         'quarantine, downtime, factor, contract, meter, '
+                         'reading or event'),
+                ('subject', 'of this host, site, meter, instance or '
+                            'record'),
                 ('actor', 'made by this user id, or by collector')):
             parser.add_argument(f'--{name}', metavar=f'<{name}>',
                                 help=f'Only changes: {what}')

@@ -13,7 +13,7 @@ from energy_accounting import errors, units
 from energy_accounting.api import context as contexts
 from energy_accounting.api import links, parameters, policies, schemas
 from energy_accounting.api.controllers import Resource, Service
-from energy_accounting.ledger import engine, hosts, register
+from energy_accounting.ledger import audit, engine, hosts, register
 from energy_accounting.report import hosts as report
 
 HOSTS = '/v1/hosts'
@@ -122,14 +122,14 @@ class Downtimes(Resource):
         with service.database.reader() as connection:
             engine.snapshot(connection)
             found = hosts.downtimes(
-                connection, name, before=parameters.marked_downtime(given),
+                connection, name, before=parameters.marked_moment(given),
                 limit=limit + 1)
             count = links.counted(given, lambda: hosts.count_downtimes(
                 connection, name))
         return links.page(
             request, given, found, limit, name='downtimes',
             row=report.downtime, marker=lambda one:
-            parameters.downtime_marker(one.start_ns, one.id)) | count
+            parameters.moment_marker(one.start_ns, one.id)) | count
 
     @pecan.expose('json')
     def create(self, request: webob.Request, response: webob.Response,
@@ -159,8 +159,8 @@ class Downtimes(Resource):
         return response
 
 
-def _by(service: Service, request: webob.Request) -> register.By:
-    return register.By(contexts.actor(request.environ),
+def _by(service: Service, request: webob.Request) -> audit.By:
+    return audit.By(contexts.actor(request.environ),
                        units.wall_ns(service.clock()))
 
 

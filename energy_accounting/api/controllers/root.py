@@ -15,8 +15,10 @@ from energy_accounting.api.controllers import (
     audit,
     balance,
     hosts,
+    meters,
     metrics,
     quarantine,
+    sites,
     usage,
 )
 
@@ -29,7 +31,9 @@ class V1(Resource):
             'balance': balance.Balance(service),
             'hosts': hosts.Hosts(service),
             'quarantine': quarantine.Quarantine(service),
-            'audit': audit.Audit(service)}
+            'audit': audit.Audit(service),
+            'sites': sites.Sites(service),
+            'meters': meters.Meters(service)}
 
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,

@@ -29,6 +29,16 @@ TABLE = {
     policies.QUARANTINE_UPDATE: ADMINS,
     policies.AUDIT: ADMINS,
     policies.METRICS: ADMINS,
+    policies.SITES: {*ADMINS, *(
+        f'{role}-{project}' for role in ('reader', 'member', 'manager')
+        for project in ('p1', 'p2'))},
+    policies.SITES_CREATE: ADMINS,
+    policies.SITES_UPDATE: ADMINS,
+    policies.METERS: ADMINS,
+    policies.METERS_CREATE: ADMINS,
+    policies.METERS_UPDATE: ADMINS,
+    policies.READINGS: ADMINS,
+    policies.READINGS_CREATE: ADMINS,
 }
 
 

@@ -430,7 +430,7 @@ class TestKeysThatEnd(DecisionCase):
 
     def replace(self) -> None:
         self.database.write(
-            register.change, register.By(OPERATOR, self.now_ns),
+            register.change, audit.By(OPERATOR, self.now_ns),
             'compute-1', {'public_key': signing.Signer.new().key})
 
     def hold_and_replace(self) -> None:
@@ -470,7 +470,7 @@ class TestKeysThatEnd(DecisionCase):
         self.book(records.window(1))
         self.assertEqual('not_enrolled', self.held().code)
         self.database.write(
-            register.enrol, register.By(OPERATOR, self.now_ns), 'compute-1',
+            register.enrol, audit.By(OPERATOR, self.now_ns), 'compute-1',
             {})
         self.replace()
         self.assert_balance(0, 1)
