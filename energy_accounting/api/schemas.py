@@ -184,7 +184,8 @@ USAGE_ROW = _object(
      'policy': _null(_NAME),
      'water_l': _null(_DECIMAL),
      'renewable_share': _null(_SHARE),
-     'factor_quality': _null({'enum': [*supply.QUALITIES, 'mixed']})},
+     'factor_quality': _null({'enum': [*supply.QUALITIES, 'mixed']}),
+     'factor_basis': _null({'enum': [*supply.BASES, 'mixed']})},
     # A row has the keys it was grouped by, and no others.
     optional=tuple(key for key in queries.GROUPS.values()
                    if key != 'boundary'),

@@ -48,6 +48,11 @@ class Intensities:
         self._mixes: list[contracts.Mix] | None = None
         self._shares: dict[int, fractions.Fraction] | None = None
 
+    @property
+    def empty(self) -> bool:
+        """Whether nobody has said anything."""
+        return not self._known and not self._bought
+
     def location(self, carrier: str, bucket: int) -> carbon.Intensity | None:
         """By the mean of the grid, or of the fuel; None: nobody knows."""
         return self._of(factors.LOCATION, carrier).get(bucket)

@@ -23,6 +23,13 @@ QUALITIES = ('actual', 'estimated', 'forecast', 'fallback')
 """How sure a factor is, from the best to the worst."""
 
 
+BASES = ('lifecycle', 'direct')
+"""What a carbon factor counts; the first one that is known is used, and
+within a bucket the two are never mixed."""
+
+MIXED = 'mixed'
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Supply:
     """What holds for one bucket of a site; None: not known.
@@ -33,6 +40,7 @@ class Supply:
     :ivar water: microlitres for each microjoule of IT energy.
     :ivar renewable: the share of the facility energy, 0 to 1.
     :ivar factor_quality: the worst of the carbon factors used.
+    :ivar factor_basis: what they count, one of :data:`BASES`.
     """
 
     pue: fractions.Fraction | None = None
@@ -42,6 +50,7 @@ class Supply:
     water: fractions.Fraction | None = None
     renewable: fractions.Fraction | None = None
     factor_quality: str | None = None
+    factor_basis: str | None = None
 
 
 UNKNOWN = Supply()

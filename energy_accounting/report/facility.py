@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from energy_accounting.ledger import by_site
 
-MIXED = 'mixed'
-
 _NG_PER_KG = 10 ** 12
 _UL_PER_L = 10 ** 6
 _FACTOR = decimal.Decimal('1e-9')
@@ -49,6 +47,7 @@ class Total:
     renewable_uj: int | None = 0
     pue_kinds: set[str] = dataclasses.field(default_factory=set)
     factor_qualities: set[str] = dataclasses.field(default_factory=set)
+    factor_bases: set[str] = dataclasses.field(default_factory=set)
 
     def add(self, it_uj: int, here: supply.Supply) -> None:
         """Add what IT energy of one bucket becomes."""
@@ -65,6 +64,8 @@ class Total:
             self.pue_kinds.add(here.pue_kind)
         if here.factor_quality is not None:
             self.factor_qualities.add(here.factor_quality)
+        if here.factor_basis is not None:
+            self.factor_bases.add(here.factor_basis)
 
 
 def totals(energies: Iterable[by_site.Energy], supplies: Supplies,
@@ -112,7 +113,9 @@ def later_columns(total: Total) -> dict[str, Any]:
         'water_l': _thousandths(total.water_ul, _UL_PER_L),
         'renewable_share': _share(total.renewable_uj, total.facility_uj),
         'factor_quality': None if total.location_ng is None
-        else _one_of(total.factor_qualities)}
+        else _one_of(total.factor_qualities),
+        'factor_basis': None if total.location_ng is None
+        else _one_of(total.factor_bases)}
 
 
 def _of(amount: int | None, ratio: fractions.Fraction | None) -> int | None:
@@ -128,7 +131,7 @@ def _plus(total: int | None, amount: int | None) -> int | None:
 def _one_of(names: set[str]) -> str | None:
     if not names:
         return None
-    return next(iter(names)) if len(names) == 1 else MIXED
+    return next(iter(names)) if len(names) == 1 else supply.MIXED
 
 
 def _ratio(numerator: int | None, denominator: int) -> str | None:

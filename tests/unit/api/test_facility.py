@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the sites make of the energy in a usage row."""
+
+from __future__ import annotations
+
+import decimal
+from typing import Any
+
+from energy_accounting import units
+from energy_accounting.facility import factor_store, factors
+from energy_accounting.ledger import audit, sites
+from tests.unit.api import cloud
+from tests.unit.ledger import filled
+
+USAGE = '/v1/usage'
+OPERATOR = audit.Actor('an operator')
+START_NS = cloud.FIRST * units.BUCKET_NS
+
+
+class UsageTest(cloud.ApiCase):
+
+    def say(self, site: str, pue: str, g_per_kwh: str,
+            at_ns: int = filled.NOW_NS) -> None:
+        """The PUE of a site and the factor of a grid zone of its own."""
+        zone = {'default': 'FR', 'berlin': 'DE'}[site]
+        common: dict[str, Any] = {
+            'start_ns': START_NS, 'end_ns': START_NS + 40 * units.BUCKET_NS,
+            'quality': 'actual', 'provider': 'operator', 'source': 'a test',
+            'retrieved_ns': at_ns}
+        with self.database.writer() as connection:
+            sites.change(connection, audit.By(OPERATOR, at_ns), site,
+                         {'grid_zone': zone})
+            factor_store.record(connection, [
+                factors.Factor(kind=factors.PUE, carrier='electricity',
+                               value=decimal.Decimal(pue), site=site,
+                               unit='1', **common),
+                factors.Factor(kind=factors.CARBON, carrier='electricity',
+                               value=decimal.Decimal(g_per_kwh), zone=zone,
+                               basis='lifecycle', method='location',
+                               signal='average', **common)],
+                at_ns, OPERATOR)
+
+    def test_each_site_makes_its_own_of_a_projects_energy(self) -> None:
+        self.say('default', '1.5', '400')
+        self.say('berlin', '1.2', '100')
+        row, = self.get(USAGE, 'reader-p1')['usage']
+        # 2 kWh in one and 4.5 kWh in the other.
+        self.assertEqual(
+            {'it_kwh': '6.500000000000000',
+             'facility_kwh': '8.400000000000000', 'pue': '1.292307692',
+             'pue_kind': 'configured', 'co2_location_kg': '1.740000000000',
+             'co2_market_kg': None, 'cue_kg_per_kwh': '0.267692308',
+             'water_l': None, 'renewable_share': '0.0000',
+             'factor_quality': 'actual', 'factor_basis': 'lifecycle'},
+            {name: row[name] for name in (
+                'it_kwh', 'facility_kwh', 'pue', 'pue_kind',
+                'co2_location_kg', 'co2_market_kg', 'cue_kg_per_kwh',
+                'water_l', 'renewable_share', 'factor_quality',
+                'factor_basis')})
+
+    def test_rows_of_servers_and_quarters_add_up_to_the_project(
+            self) -> None:
+        self.say('default', '1.5', '400')
+        self.say('berlin', '1.2', '100')
+        (whole,) = self.get(USAGE, 'reader-p1')['usage']
+        for asked in ({'group_by': 'instance'}, {'resolution': 'quarter'},
+                      {'group_by': 'site', 'resolution': 'day'}):
+            rows = self.get(USAGE, 'reader-p1', **asked)['usage']
+            for name in ('facility_kwh', 'co2_location_kg'):
+                self.assertEqual(decimal.Decimal(whole[name]), sum(
+                    decimal.Decimal(row[name]) for row in rows))
+
+    def test_a_site_of_which_nothing_is_known_hides_the_sum(self) -> None:
+        self.say('berlin', '1.2', '100')
+        rows = {row['instance_id']: row['facility_kwh'] for row in self.get(
+            USAGE, 'reader-p1', group_by='instance')['usage']}
+        self.assertEqual({'db': '3.600000000000000', 'web': None}, rows)
+
+    def test_an_earlier_view_knows_a_later_correction(self) -> None:
+        self.say('default', '1.5', '400', filled.NOW_NS - 10 ** 12)
+        self.say('berlin', '1.2', '100', filled.NOW_NS - 10 ** 12)
+        self.say('berlin', '1.2', '200', filled.NOW_NS - 10 ** 9)
+        as_of = units.iso(units.moment(filled.NOW_NS - 10 ** 10))
+        for asked, kg in (({'as_of': as_of}, '1.740000000000'),
+                          ({}, '2.280000000000')):
+            row, = self.get(USAGE, 'reader-p1', **asked)['usage']
+            self.assertEqual(kg, row['co2_location_kg'])

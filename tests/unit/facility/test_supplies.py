@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a site's meters and factors make of each bucket."""
+
+from __future__ import annotations
+
+import decimal
+import fractions
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from energy_accounting import units
+from energy_accounting.facility import (
+    carbon,
+    contract_store,
+    contracts,
+    factor_store,
+    factors,
+    meters,
+    readings,
+    supplies,
+    supply,
+)
+from energy_accounting.ledger import audit, sites
+from tests.unit.ledger import filled, reading
+
+FIRST = reading.FIRST
+OPERATOR = audit.Actor('an operator')
+NOW_NS = filled.NOW_NS
+
+
+def at(bucket: int) -> int:
+    return bucket * units.BUCKET_NS
+
+
+class SiteCase(reading.LedgerCase):
+    """The site ``default`` in Berlin, on the German grid."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.now_ns = NOW_NS
+        with self.database.writer() as connection:
+            sites.change(connection, self.by(), 'default', {
+                'time_zone': 'Europe/Berlin', 'grid_zone': 'DE'})
+
+    def by(self) -> audit.By:
+        return audit.By(OPERATOR, self.now_ns)
+
+    def meter(self, role: str, values: Iterable[int | str | None], *,
+              first: int = FIRST, step: int = 1, kind: str = 'interval',
+              unit: str = 'kWh', medium: str = 'electricity',
+              **given: Any) -> None:
+        """A meter called as its role, and its reading of each interval."""
+        batch = [
+            readings.Given(at(end), str(value), start_ns=at(end - step)
+                           if kind == 'interval' else None)
+            for end, value in zip(range(first + step, 1 << 62, step),
+                                  values, strict=False)
+            if value is not None]
+        with self.database.writer() as connection:
+            meters.create(connection, self.by(), role, 'default', {
+                'medium': medium, 'role': role, 'unit': unit, 'kind': kind,
+                **given})
+            readings.add(connection, self.by(), role, batch, 'api')
+
+    def factor(self, value: str, first: int = FIRST, last: int = FIRST + 96,
+               **changes: Any) -> None:
+        given: dict[str, Any] = {
+            'kind': factors.CARBON, 'carrier': 'electricity',
+            'basis': 'lifecycle', 'method': 'location', 'signal': 'average',
+            'zone': 'DE', 'quality': 'actual', 'provider': 'operator',
+            'source': 'a test', 'retrieved_ns': self.now_ns, **changes}
+        with self.database.writer() as connection:
+            factor_store.record(connection, [factors.Factor(
+                start_ns=at(first), end_ns=at(last),
+                value=decimal.Decimal(value), **given)], self.now_ns,
+                OPERATOR)
+
+    def pue(self, value: str) -> None:
+        self.factor(value, kind=factors.PUE, basis=None, method=None,
+                    signal=None, zone=None, site='default', unit='1')
+
+    def supplies(self, buckets: int = 4, as_of_ns: int = NOW_NS,
+                 ) -> Sequence[supply.Supply] | None:
+        with self.database.reader() as connection:
+            return supplies.read(connection, FIRST, FIRST + buckets,
+                                 as_of_ns).get(1)
+
+    def known(self, buckets: int = 4, **asked: Any) -> list[supply.Supply]:
+        found = self.supplies(buckets, **asked)
+        assert found is not None
+        return list(found)
+
+
+class SuppliesTest(SiteCase):
+
+    def test_a_site_of_which_nobody_says_anything_has_a_supply(self) -> None:
+        self.assertIsNone(self.supplies())
+
+    def test_what_an_operator_says_does_not_count(self) -> None:
+        self.pue('1.36')
+        self.factor('363')
+        self.assertEqual({supply.Supply(
+            pue=fractions.Fraction(136, 100), pue_kind='configured',
+            location=363 * carbon.NG_PER_UJ,
+            renewable=fractions.Fraction(0), factor_quality='actual',
+            factor_basis='lifecycle')}, set(self.known()))
+
+    def test_a_quarter_has_another_pue_than_its_meters(self) -> None:
+        self.meter('dc_total', [12, 13, 15, 14])
+        self.meter('it_ups_out', [10, 10, 10, None])
+        self.pue('1.5')
+        self.assertEqual(
+            [(fractions.Fraction(12, 10), 'interval'),
+             (fractions.Fraction(13, 10), 'interval'),
+             (fractions.Fraction(15, 10), 'interval'),
+             (fractions.Fraction(15, 10), 'configured')],
+            [(one.pue, one.pue_kind) for one in self.known()])
+
+    def test_counters_of_hours_say_nothing_of_quarters(self) -> None:
+        self.meter('dc_total', ['0', '48', '100.5'], kind='cumulative',
+                   step=4, first=FIRST - 4)
+        self.meter('it_ups_out', [40, '42.5'], step=4)
+        self.assertEqual(
+            {(fractions.Fraction(48, 40), 'interval')},
+            {(one.pue, one.pue_kind) for one in self.known(4)})
+
+    def test_the_meter_behind_a_meter_is_counted_twice(self) -> None:
+        self.meter('dc_total', [12] * 4)
+        with self.database.writer() as connection:
+            meters.create(connection, self.by(), 'hall', 'default', {
+                'medium': 'electricity', 'role': 'dc_total', 'unit': 'kWh',
+                'kind': 'interval', 'parent': 'dc_total'})
+            readings.add(connection, self.by(), 'hall', [readings.Given(
+                at(FIRST + 1), '5', start_ns=at(FIRST))], 'api')
+        self.meter('it_ups_out', [10] * 4)
+        self.assertEqual({fractions.Fraction(12, 10)},
+                         {one.pue for one in self.known()})
+
+    def test_a_meter_that_was_not_there_yet_leaves_a_gap(self) -> None:
+        self.meter('dc_total', [12] * 4)
+        self.meter('dc_generator', [3, 3], first=FIRST + 2,
+                   installed_ns=at(FIRST + 2))
+        self.meter('it_ups_out', [10] * 4)
+        self.assertEqual(
+            [fractions.Fraction(value, 10) for value in (12, 12, 15, 15)],
+            [one.pue for one in self.known()])
+
+    def test_the_fuel_of_a_site_emits_nothing(self) -> None:
+        self.meter('dc_total', [8] * 4)
+        self.meter('dc_generator', ['0.2'] * 4, unit='l', medium='diesel')
+        self.meter('it_ups_out', [5] * 4)
+        self.factor('400')
+        self.assertEqual({None}, {one.location for one in self.known()})
+        self.factor('266', carrier='diesel', quality='fallback')
+        # 8 kWh of the grid and 0.2 l of 9.9 kWh.
+        total = fractions.Fraction('9.98')
+        self.assertEqual({(
+            (8 * 400 + fractions.Fraction('1.98') * 266) / total
+            * carbon.NG_PER_UJ, total / 5, 'fallback')},
+            {(one.location, one.pue, one.factor_quality)
+             for one in self.known()})
+
+    def test_the_sun_emits_as_the_grid_does(self) -> None:
+        self.meter('dc_total', [6] * 4)
+        self.meter('pv_onsite', [4] * 4)
+        self.meter('grid_export', [2] * 4)
+        self.meter('it_ups_out', [8] * 4)
+        self.factor('400')
+        self.assertEqual(
+            {(fractions.Fraction(6 * 400, 8) * carbon.NG_PER_UJ,
+              fractions.Fraction(1))},
+            {(one.location, one.pue) for one in self.known()})
+
+    def test_water_is_of_another_energy(self) -> None:
+        self.meter('water_in', [5] * 4, unit='l', medium='water')
+        self.meter('dc_total', [12] * 4)
+        self.meter('it_ups_out', [10] * 4)
+        # 5 l for 10 kWh.
+        self.assertEqual({fractions.Fraction(500_000, units.UJ_PER_KWH)},
+                         {one.water for one in self.known()})
+
+    def test_a_direct_factor_goes_before_one_of_the_whole_life(
+            self) -> None:
+        self.factor('363', basis='direct')
+        self.factor('420', last=FIRST + 2, quality='forecast')
+        self.assertEqual(
+            [(420, 'lifecycle')] * 2 + [(363, 'direct')] * 2,
+            [((one.location or 0) / carbon.NG_PER_UJ, one.factor_basis)
+             for one in self.known()])
+
+    def test_what_was_bought_is_lost(self) -> None:
+        self.factor('400')
+        self.factor('700', method='market')
+        with self.database.writer() as connection:
+            contract_store.record(connection, contracts.Contract(
+                'default', 'ppa', at(FIRST), at(FIRST + 2),
+                decimal.Decimal('0.75'), decimal.Decimal(0), 'lifecycle',
+                renewable=True, retired=True, evidence='a contract'),
+                self.now_ns, OPERATOR)
+        self.assertEqual(
+            [(400, 175, fractions.Fraction(3, 4))] * 2 + [(400, 700, 0)] * 2,
+            [((one.location or 0) / carbon.NG_PER_UJ,
+              (one.market or 0) / carbon.NG_PER_UJ, one.renewable)
+             for one in self.known()])
+
+    def test_the_mean_of_the_grid_stands_in_for_the_residual_mix(
+            self) -> None:
+        self.factor('400')
+        self.assertEqual({None}, {one.market for one in self.known()})
+
+    def test_yesterdays_answer_changes_with_a_correction(self) -> None:
+        self.factor('363')
+        self.meter('dc_total', [12] * 4)
+        self.meter('it_ups_out', [10] * 4)
+        before = self.known()
+        self.now_ns = NOW_NS + 10 ** 9
+        self.factor('380')
+        with self.database.writer() as connection:
+            readings.add(connection, self.by(), 'dc_total', [readings.Given(
+                at(FIRST + 1), '14', start_ns=at(FIRST))], 'api',
+                correct=True)
+        self.assertEqual(before, self.known())
+        after = self.known(as_of_ns=self.now_ns)
+        self.assertEqual(
+            [fractions.Fraction(value, 10) for value in (14, 12, 12, 12)],
+            [one.pue for one in after])
+        self.assertEqual({380 * carbon.NG_PER_UJ},
+                         {one.location for one in after})
