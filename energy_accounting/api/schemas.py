@@ -200,6 +200,26 @@ _BOTH = {'uj': _UJ, 'kwh': _KWH}
 BALANCE_SIDES = ('measured', 'instance', 'service', 'unallocated',
                  'quarantined', 'difference', 'disputed')
 
+_SITE_BALANCE = _object({
+    'site': _NAME,
+    'coverage': {**_SHARE, 'description':
+                 'of the quarters of an hour, those in which all that feeds '
+                 'the site was metered; the lines below are of these'},
+    **{f'{side}_{unit}': _null({**schema, 'description': text})
+       for side, text in (
+           ('facility', 'what the site took in'),
+           ('tenants', "the sum of all projects' facility energy"),
+           ('operator', 'the rest: facility less tenants'))
+       for unit, schema in _BOTH.items()},
+    'it_coverage': {**_SHARE, 'description': 'the same of the IT meters'},
+    **{f'{side}_{unit}': _null({**schema, 'description': text})
+       for side, text in (
+           ('it_metered', 'what the IT meters saw'),
+           ('unmetered_it', 'what of that no host explains'))
+       for unit, schema in _BOTH.items()},
+    **{f'{whose}co2_location_kg': _null(_DECIMAL)
+       for whose in ('', 'tenants_', 'operator_')}})
+
 BALANCE = _response({'balance': _object({
     'start': _TIME, 'end': _TIME, 'host': _null(_NAME),
     'site': _null(_NAME), 'complete_until': _null(_TIME),
@@ -214,6 +234,8 @@ BALANCE = _response({'balance': _object({
     **{f'projects_{unit}': {**_null(schema), 'description':
                             'booked, added up by project; null for one host'}
        for unit, schema in _BOTH.items()},
+    'sites': {'type': 'array', 'items': _SITE_BALANCE, 'description':
+              'of those that have meters; empty for one host'},
 })})
 
 _DOWNTIME = _object({

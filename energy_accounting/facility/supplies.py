@@ -54,7 +54,6 @@ class Site(NamedTuple):
     id: int
     name: str
     where: datetime.tzinfo
-    grid_zone: str | None
 
 
 class Metered(NamedTuple):
@@ -81,11 +80,23 @@ def read(connection: sa.Connection, start: int, end: int, as_of_ns: int,
     A site of which neither a meter nor a factor is known is not there.
     """
     found = {}
-    for site in _sites(connection):
+    for site in sites(connection):
         one = of_site(connection, site, range(start, end), as_of_ns)
         if one is not None:
             found[site.id] = one
     return found
+
+
+def sites(connection: sa.Connection, name: str | None = None,
+          ) -> list[Site]:
+    """The sites there are, or the one of a name."""
+    table = ledger.sites.c
+    chosen = sa.select(table.id, table.name, table.time_zone).order_by(
+        table.id)
+    if name is not None:
+        chosen = chosen.where(table.name == name)
+    return [Site(row.id, row.name, units.zone(row.time_zone))
+            for row in connection.execute(chosen)]
 
 
 def of_site(connection: sa.Connection, site: Site, buckets: range,
@@ -287,16 +298,6 @@ def _together(series: Iterable[Series], buckets: range) -> Series:
         return {}
     return {bucket: sum(one[bucket] for one in found) for bucket in buckets
             if all(bucket in one for one in found)}
-
-
-# --- factors ----------------------------------------------------------------
-
-def _sites(connection: sa.Connection) -> list[Site]:
-    table = ledger.sites.c
-    return [Site(row.id, row.name, units.zone(row.time_zone), row.grid_zone)
-            for row in connection.execute(sa.select(
-                table.id, table.name, table.time_zone,
-                table.grid_zone).order_by(table.id))]
 
 
 def _ratio(amount: int | None, energy_uj: int | None,

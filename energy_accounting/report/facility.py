@@ -51,15 +51,16 @@ class Total:
 
     def add(self, it_uj: int, here: supply.Supply) -> None:
         """Add what IT energy of one bucket becomes."""
-        facility_uj = _of(it_uj, here.pue)
+        facility_uj = product(it_uj, here.pue)
         self.it_uj += it_uj
-        self.facility_uj = _plus(self.facility_uj, facility_uj)
-        self.location_ng = _plus(self.location_ng,
-                                 _of(facility_uj, here.location))
-        self.market_ng = _plus(self.market_ng, _of(facility_uj, here.market))
-        self.renewable_uj = _plus(self.renewable_uj,
-                                  _of(facility_uj, here.renewable))
-        self.water_ul = _plus(self.water_ul, _of(it_uj, here.water))
+        self.facility_uj = plus(self.facility_uj, facility_uj)
+        self.location_ng = plus(self.location_ng,
+                                product(facility_uj, here.location))
+        self.market_ng = plus(self.market_ng,
+                              product(facility_uj, here.market))
+        self.renewable_uj = plus(self.renewable_uj,
+                                 product(facility_uj, here.renewable))
+        self.water_ul = plus(self.water_ul, product(it_uj, here.water))
         if here.pue_kind is not None:
             self.pue_kinds.add(here.pue_kind)
         if here.factor_quality is not None:
@@ -100,8 +101,8 @@ def columns(total: Total) -> dict[str, Any]:
         'pue': _ratio(total.facility_uj, total.it_uj),
         'pue_kind': None if total.facility_uj is None
         else _one_of(total.pue_kinds),
-        'co2_location_kg': _thousandths(total.location_ng, _NG_PER_KG),
-        'co2_market_kg': _thousandths(total.market_ng, _NG_PER_KG),
+        'co2_location_kg': kilograms(total.location_ng),
+        'co2_market_kg': kilograms(total.market_ng),
         'cue_kg_per_kwh': None if total.location_ng is None else _ratio(
             # 1 kg/kWh is 1e12 ng for 3.6e12 uJ.
             total.location_ng * 36, total.it_uj * 10)}
@@ -118,13 +119,16 @@ def later_columns(total: Total) -> dict[str, Any]:
         else _one_of(total.factor_bases)}
 
 
-def _of(amount: int | None, ratio: fractions.Fraction | None) -> int | None:
+def product(amount: int | None,
+            ratio: fractions.Fraction | None) -> int | None:
+    """An amount times a ratio, rounded down; None: one is not known."""
     if amount is None or ratio is None:
         return None
     return amount * ratio.numerator // ratio.denominator
 
 
-def _plus(total: int | None, amount: int | None) -> int | None:
+def plus(total: int | None, amount: int | None) -> int | None:
+    """A sum that is not known when part of it is not."""
     return None if total is None or amount is None else total + amount
 
 
@@ -140,6 +144,11 @@ def _ratio(numerator: int | None, denominator: int) -> str | None:
         return None
     return format(_EXACT.divide(decimal.Decimal(numerator), decimal.Decimal(
         denominator)).quantize(_FACTOR, context=_EXACT), 'f')
+
+
+def kilograms(amount_ng: int | None) -> str | None:
+    """Of nanograms, exactly."""
+    return _thousandths(amount_ng, _NG_PER_KG)
 
 
 def _thousandths(amount: int | None, per_unit: int) -> str | None:
