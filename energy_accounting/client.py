@@ -109,9 +109,7 @@ class Client:
             ``max_power_w``; those that are None are left out.
         :raises Error: with the API's own words.
         """
-        return self._post('/v1/hosts', {'name': name, **{
-            key: value for key, value in said.items()
-            if value is not None}})['host']
+        return self._post('/v1/hosts', _known(name=name, **said))['host']
 
     def change_host(self, name: str, **said: Any) -> Row:
         """Change what an operator says of a host.
@@ -180,6 +178,72 @@ class Client:
             said['reason'] = reason
         return self._patch(_record(record_id), {'quarantine': said})
 
+    # Sites, meters, readings.  Every method raises Error with the API's own
+    # words; what is None is left out where something is made, and takes
+    # back what was said where something is changed.
+
+    def sites(self, **query: Any) -> Iterator[Page]:
+        """The pages of the list of sites."""
+        return self._pages('/v1/sites', 'sites', query)
+
+    def site(self, name: str) -> Row:
+        """One site."""
+        return self._get(_site(name), {})['site']
+
+    def create_site(self, name: str, **said: Any) -> Row:
+        """Make a site: ``region``, ``time_zone``, ``grid_zone``."""
+        return self._post('/v1/sites', _known(name=name, **said))['site']
+
+    def change_site(self, name: str, **said: Any) -> Row:
+        """Change what is said of a site."""
+        return self._patch(_site(name), said)['site']
+
+    def meters(self, **query: Any) -> Iterator[Page]:
+        """The pages of the list of meters."""
+        return self._pages('/v1/meters', 'meters', query)
+
+    def meter(self, name: str, **query: Any) -> Row:
+        """One meter, its last reading and what must be decided."""
+        return self._get(_meter(name), query)['meter']
+
+    def create_meter(self, name: str, **said: Any) -> Row:
+        """Make a meter; fields as in ``POST /v1/meters``."""
+        return self._post('/v1/meters', _known(name=name, **said))['meter']
+
+    def change_meter(self, name: str, **said: Any) -> Row:
+        """Change what is said of a meter."""
+        return self._patch(_meter(name), said)['meter']
+
+    def readings(self, name: str, **query: Any) -> Iterator[Page]:
+        """The pages of a meter's readings, in order of time."""
+        return self._pages(f'{_meter(name)}/readings', 'readings', query)
+
+    def add_readings(self, name: str, readings: list[Row], **how: Any,
+                     ) -> Row:
+        """Add a batch of readings: all of it, or nothing.
+
+        :param readings: each with ``at`` and ``value``, texts both.
+        :param how: ``correct``, ``source``, ``dry_run``.
+        :returns: how many were ``added``, ``corrected``, ``duplicates``.
+        """
+        return self._post(f'{_meter(name)}/readings', _known(
+            readings=readings, **how))['readings']
+
+    def events(self, name: str, **query: Any) -> list[Row]:
+        """What was decided about a meter."""
+        rows: list[Row] = self._get(f'{_meter(name)}/events',
+                                    query)['events']
+        return rows
+
+    def add_event(self, name: str, **said: Any) -> Row:
+        """Decide what happened to a meter: ``at``, ``kind``, ..."""
+        return self._post(f'{_meter(name)}/events', _known(**said))['event']
+
+    def withdraw_event(self, name: str, event_id: int | str) -> None:
+        """Take a decision about a meter back."""
+        number = _segment('id', str(event_id))
+        self._delete(f'{_meter(name)}/events/{number}')
+
     def _pages(self, path: str, key: str,
                query: dict[str, Any]) -> Iterator[Page]:
         while True:
@@ -231,6 +295,18 @@ class Client:
 
 def _host(name: str) -> str:
     return '/v1/hosts/' + _segment('host', name)
+
+
+def _site(name: str) -> str:
+    return '/v1/sites/' + _segment('site', name)
+
+
+def _meter(name: str) -> str:
+    return '/v1/meters/' + _segment('meter', name)
+
+
+def _known(**said: Any) -> Row:
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _record(record_id: int | str) -> str:

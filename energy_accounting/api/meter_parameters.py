@@ -12,7 +12,7 @@ from typing import Any
 
 from energy_accounting import units
 from energy_accounting.api import parameters
-from energy_accounting.facility import quantities, readings
+from energy_accounting.facility import factors, quantities, readings
 
 QUESTIONS = datetime.timedelta(days=400)
 """How far back a meter is asked for questions, unless somebody says."""
@@ -25,9 +25,12 @@ def said_of_site(body: Mapping[str, Any]) -> dict[str, Any]:
     """What a body says of a site."""
     given = {name: body[name] for name in ('region', 'time_zone',
                                            'grid_zone') if name in body}
-    for name in ('region', 'grid_zone'):
-        if given.get(name) is not None:
-            parameters.identifier(given, name)
+    if given.get('region') is not None:
+        parameters.identifier(given, 'region')
+    zone = given.get('grid_zone')
+    if zone is not None and not factors.is_zone(zone):
+        parameters.refuse('grid_zone', f'{zone[:64]!r} cannot be one',
+                          'give one such as DE or DK-DK1, in capitals')
     return given
 
 

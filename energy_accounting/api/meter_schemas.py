@@ -187,8 +187,11 @@ _READINGS_CREATE = forms.body({
             optional=('start', 'quality'))},
     'correct': _CORRECT,
     'source': forms.choice(SOURCES, 'where they come from; the default is '
-                                    'api')},
-    optional=('correct', 'source'))
+                                    'api'),
+    'dry_run': {'type': 'boolean', 'description':
+                'true or false: whether to check everything and keep '
+                'nothing; the default is false'}},
+    optional=('correct', 'source', 'dry_run'))
 _ADDED = forms.response({'readings': forms.record({
     'added': forms.COUNT, 'corrected': forms.COUNT,
     'duplicates': {**forms.COUNT, 'description':

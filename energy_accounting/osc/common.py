@@ -11,6 +11,7 @@ import argparse
 import datetime
 import re
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from osc_lib import exceptions
@@ -124,6 +125,13 @@ def add_long_option(parser: argparse.ArgumentParser) -> None:
              'have all)')
 
 
+def add_superseded_option(parser: argparse.ArgumentParser) -> None:
+    """``--superseded``, of lists of what is corrected and kept."""
+    parser.add_argument(
+        '--superseded', action='store_true',
+        help='Those too that count no more, because of a correction')
+
+
 def every_column_wanted(parsed_args: argparse.Namespace) -> bool:
     """Whether a list shows all it has: asked for, or not for people."""
     return bool(parsed_args.formatter != 'table' or parsed_args.long
@@ -152,6 +160,18 @@ def scope_query(manager: Any,
     if parsed_args.server:
         query['instance'] = server_id(manager, parsed_args.server)
     return query
+
+
+def changes(parsed_args: argparse.Namespace,
+            fields: Iterable[str]) -> dict[str, Any]:
+    """What options say of fields; ``--no-FIELD`` takes one back."""
+    said: dict[str, Any] = {}
+    for field in fields:
+        if getattr(parsed_args, field, None) is not None:
+            said[field] = getattr(parsed_args, field)
+        elif getattr(parsed_args, f'no_{field}', False):
+            said[field] = None
+    return said
 
 
 def positive(text: str) -> int:

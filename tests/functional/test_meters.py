@@ -351,6 +351,11 @@ class TestReadings(Case):
         self.refused(errors.InvalidRequest, 'rollover', readings.add, by(),
                      'grid', hourly('100', first=1), 'api')
 
+    def test_more_than_a_batch_is_kept(self) -> None:
+        self.refused(errors.InvalidRequest, 'at most 100000', readings.add,
+                     by(), 'grid', [Given(0, '1')] * (1 + readings.MAX_BATCH),
+                     'api')
+
     def test_a_virtual_meter_has_readings(self) -> None:
         self.make('sum', kind='virtual', terms={'grid': 1})
         self.refused(errors.Conflict, 'send those of grid', readings.add,

@@ -151,9 +151,20 @@ class Readings(Resource):
                            policies.READINGS_CREATE, {})
         body = schemas.body('POST', READINGS, request)
         batch = meter_parameters.batch(body, service.clock())
-        outcome = service.database.write(
-            readings.add, _by(service, request), name, batch,
-            body.get('source', 'api'), correct=body.get('correct', False))
+        by = _by(service, request)
+
+        def add(connection: sa.Connection) -> readings.Outcome:
+            outcome = readings.add(
+                connection, by, name, batch, body.get('source', 'api'),
+                correct=body.get('correct', False))
+            if body.get('dry_run', False):
+                raise _Tried(outcome)
+            return outcome
+
+        try:
+            outcome = service.database.write(add)
+        except _Tried as tried:
+            outcome = tried.outcome
         response.status_int = 201
         return {'readings': outcome._asdict()}
 
@@ -205,6 +216,14 @@ class Events(Resource):
             parameters.number_of(number, 'event'))
         response.status_int = 204
         return response
+
+
+class _Tried(Exception):
+    """Undoes what a dry run has written."""
+
+    def __init__(self, outcome: readings.Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
 
 
 def _by(service: Service, request: webob.Request) -> audit.By:

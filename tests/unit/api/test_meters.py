@@ -63,6 +63,8 @@ class MetersTest(cloud.ApiCase):
     def test_a_site_that_makes_no_sense_is_made(self) -> None:
         self.assertIn('time_zone', self.post(
             '/v1/sites', 400, name='x', time_zone='Mars'))
+        self.assertIn('grid_zone', self.post(
+            '/v1/sites', 400, name='x', grid_zone='de'))
         self.assertIn('there is a site', self.post(
             '/v1/sites', 409, name='berlin'))
         self.assertIn('region', self.patch(
@@ -153,6 +155,14 @@ class MetersTest(cloud.ApiCase):
             {'added': 1, 'corrected': 1, 'duplicates': 2},
             self.read('1', '2', '4', '5', correct=True)['readings'])
 
+    def test_a_dry_run_keeps_something(self) -> None:
+        self.make()
+        self.assertEqual(2, self.read('1', '2', dry_run=True)['readings']
+                         ['added'])
+        self.assertEqual([], self.get('/v1/meters/grid/readings')['readings'])
+        self.assertEqual(['meter'], [one['kind'] for one in self.get(
+            '/v1/audit', subject='grid')['audit']])
+
     def test_what_was_corrected_is_gone(self) -> None:
         self.make()
         self.read('1', '2', '3', source='csv')
@@ -216,8 +226,8 @@ class MetersTest(cloud.ApiCase):
             one['kind'] for one in self.get('/v1/audit', subject='grid')
             ['audit']])
 
-    def send(self, count: int) -> webob.Response:
-        """A batch of so many readings, a minute apart."""
+    def test_a_whole_batch_is_too_large_to_send(self) -> None:
+        self.make()
         request = webob.Request.blank('/v1/meters/grid/readings',
                                       method='POST')
         request.content_type = 'application/json'
@@ -225,22 +235,18 @@ class MetersTest(cloud.ApiCase):
             {'at': f'2026-{day // 28 % 11 + 1:02}-{day % 28 + 1:02}T'
                    f'{minute // 60:02}:{minute % 60:02}:00+00:00',
              'value': f'{number}.123456', 'quality': 'estimated'}
-            for number in range(count)
+            for number in range(readings.MAX_BATCH)
             for day, minute in (divmod(number, 1440),)]}).encode()
-        return request.get_response(self.app)
-
-    def test_a_whole_batch_is_too_large_to_send(self) -> None:
-        self.make()
-        answer = self.send(readings.MAX_BATCH)
+        answer = request.get_response(self.app)
         self.assertEqual(201, answer.status_int, answer.text[:500])
         self.assertEqual(readings.MAX_BATCH,
                          answer.json['readings']['added'])
 
-    def test_a_batch_beyond_the_limit_is_taken(self) -> None:
-        self.make()
-        answer = self.send(readings.MAX_BATCH + 1)
-        self.assertEqual(400, answer.status_int)
-        self.assertIn('from 1 to 100000', answer.json['errors'][0]['detail'])
+    def test_the_document_knows_another_limit(self) -> None:
+        body: Any = cloud.schemas.ENDPOINTS[
+            'POST', '/v1/meters/{name}/readings'].body
+        self.assertEqual(readings.MAX_BATCH,
+                         body['properties']['readings']['maxItems'])
 
     def test_a_large_body_is_taken_elsewhere(self) -> None:
         for path in ('/v1/meters', '/v1/meters/x/events', '/v1/hosts'):

@@ -2,48 +2,14 @@
 """The commands of the register, by the real shell, against the real API."""
 
 import base64
-import datetime
-import json
 
-import webob
-from oslo_config import cfg
-
-from energy_accounting import conf as configuration
-from energy_accounting import units
-from energy_accounting.api import app
-from tests.unit import web
-from tests.unit.api import cloud
-from tests.unit.ledger import filled
-from tests.unit.osc import test_commands
+from tests.unit.osc import real
 
 KEY, OTHER = (base64.b64encode(bytes([number] * 32)).decode()
               for number in (1, 2))
-NOW = datetime.datetime(2026, 11, 1, 1, tzinfo=units.UTC)
 
 
-class RegisterTest(test_commands.CommandTest):
-
-    def setUp(self):
-        super().setUp()
-        database = filled.sqlite(self)
-        cloud.fill(database)
-        conf = cfg.ConfigOpts()
-        configuration.register(conf)
-        conf([], default_config_files=[], default_config_dirs=[])
-        self.app = app.make_app(conf, database, auth=False,
-                                clock=lambda: NOW)
-
-    def answer(self, request):
-        sent = webob.Request.blank(request.path, method=request.method,
-                                   body=request.body)
-        sent.query_string = '&'.join(
-            f'{name}={text}' for name, text in request.query.items())
-        sent.content_type = request.headers.get('content-type', '')
-        got = sent.get_response(self.app)
-        return web.Answer(got.json if got.body else '', got.status_int)
-
-    def said(self, *words):
-        return json.loads(self.energy(*words, '-f', 'json'))
+class RegisterTest(real.RealTest):
 
     def test_a_host_cannot_be_led_through_its_life(self):
         host = self.said('host', 'enrol', 'compute-9', '--site', 'munich',

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack energy site ...``: where hosts and meters are."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from osc_lib import exceptions
+from osc_lib.command import command
+
+from energy_accounting.osc import columns, common
+
+COLUMNS = ('name', 'region', 'time_zone', 'grid_zone')
+
+
+def _shown(row: Mapping[str, Any], parsed_args: argparse.Namespace,
+           ) -> tuple[Sequence[str], tuple[Any, ...]]:
+    names = tuple(dict.fromkeys((*COLUMNS, *row)))
+    return names, columns.cells(names, row, parsed_args.formatter)
+
+
+class ListSite(command.Lister):
+    """List the sites."""
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
+        return COLUMNS, [
+            columns.cells(COLUMNS, row, parsed_args.formatter)
+            for page in common.api(self).sites() for row in page.rows]
+
+
+class ShowSite(command.ShowOne):
+    """Show what is known of a site."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('site', metavar='<site>', help='Its name')
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        return _shown(common.api(self).site(parsed_args.site), parsed_args)
+
+
+def _add_said(parser: argparse.ArgumentParser, *, back: bool) -> None:
+    """What may be said; ``back``: and taken back."""
+    for name, what in (
+            ('region', 'Region of the cloud, while nothing is booked there'),
+            ('grid-zone', 'Grid zone whose factors its electricity has, '
+                          'such as DE')):
+        group = parser.add_mutually_exclusive_group()
+        group.add_argument(f'--{name}', metavar=f'<{name}>', help=what)
+        if back:
+            group.add_argument(f'--no-{name}', action='store_true',
+                               help=f'Say nothing of its {name}')
+    parser.add_argument(
+        '--time-zone', metavar='<zone>',
+        help='Time zone in which its days, months and years begin, as in '
+             'the IANA database, e.g. Europe/Berlin (at first: UTC)')
+
+
+class CreateSite(ShowSite):
+    """Make a site (administrators)."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        _add_said(parser, back=False)
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        return _shown(common.api(self).create_site(
+            parsed_args.site, region=parsed_args.region,
+            time_zone=parsed_args.time_zone,
+            grid_zone=parsed_args.grid_zone), parsed_args)
+
+
+class SetSite(ShowSite):
+    """Change what is known of a site (administrators)."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        _add_said(parser, back=True)
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        said = common.changes(parsed_args, ('region', 'time_zone',
+                                            'grid_zone'))
+        if not said:
+            raise exceptions.CommandError(
+                'nothing is to be changed: give --region, --time-zone or '
+                '--grid-zone, or --no-region or --no-grid-zone')
+        return _shown(common.api(self).change_site(
+            parsed_args.site, **said), parsed_args)
