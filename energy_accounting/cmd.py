@@ -34,7 +34,7 @@ def manage() -> int:
     """energy-accounting-manage: looks after the database."""
     def run() -> Any:
         from energy_accounting import manage as implementation
-        return implementation.main()
+        return implementation.main(logged=True)
     # 1 is an answer: that Nova and the ledger differ.
     return _guarded('collector', run, failed=2)
 

@@ -200,6 +200,28 @@ The file of the provider csv: factors of grid zones, with a header.
 """),
 ]
 
+redfish_opts = [
+    cfg.StrOpt('credentials_file', help="""
+A file with the users and passwords of BMCs, readable by its owner only (mode
+0600): a section for each address, ``[https://bmc-1.example.org]``, with
+``user``, ``password`` and, to use a session, ``auth = session``. An address
+has the user of the longest section that it begins with.
+"""),
+    cfg.StrOpt('ca_file', help="""
+Certificates (PEM) of the authorities that BMCs' certificates are checked
+against; by default those of the system. They are always checked.
+"""),
+    cfg.IntOpt('timeout_seconds', default=20, min=1, max=600, help="""
+Seconds that everything which is asked for one meter may take.
+"""),
+    cfg.IntOpt('workers', default=16, min=1, max=256, help="""
+How many BMCs are asked at a time.
+"""),
+    cfg.IntOpt('max_answer_kib', default=1024, min=1, max=65536, help="""
+KiB of the longest answer that is read.
+"""),
+]
+
 _CREDENTIALS = {
     'service_auth': 'Credentials for Keystone (names of projects, domains '
                     'and users); collector only',
@@ -215,6 +237,7 @@ _GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     'collector': collector_opts,
     'api': api_opts,
     'factors': factors_opts,
+    'redfish': redfish_opts,
 }
 
 

@@ -23,6 +23,7 @@ from energy_accounting import conf as configuration
 from energy_accounting import (
     errors,
     manage_factors,
+    manage_readings,
     owners,
     reconcile,
     units,
@@ -30,9 +31,10 @@ from energy_accounting import (
 from energy_accounting.ledger import engine, hosts, purge, reserved, retired
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, logged: bool = False) -> int:
     """Do what the command line says; the exit status of the process.
 
+    :param logged: whether the process's log is to be set up.
     :raises errors.EnergyAccountingError: says why it was not done.
     """
     # Not oslo.config's global object: no message bus is needed here, and
@@ -41,9 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     configuration.register(conf)
     conf.register_cli_opt(cfg.SubCommandOpt(
         'command', title='commands', handler=_add_commands))
+    if logged:
+        from oslo_log import log
+        log.register_options(conf)
     conf(sys.argv[1:] if argv is None else list(argv),
          project=configuration.NAME,
          version=importlib.metadata.version(configuration.NAME))
+    if logged:
+        log.setup(conf, configuration.NAME)
     status: int | None = conf.command.run(conf)
     return status or 0
 
@@ -74,6 +81,7 @@ def _add_commands(groups: Any) -> None:
     parser.add_argument('--format', choices=('table', 'json'),
                         default='table')
     manage_factors.add(groups, _add)
+    manage_readings.add(groups, _add)
 
 
 def _add(commands: Any, name: str,

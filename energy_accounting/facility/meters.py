@@ -16,13 +16,14 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exception
 
 from energy_accounting import errors, units
-from energy_accounting.facility import models, quantities
+from energy_accounting.facility import addresses, models, quantities
 from energy_accounting.ledger import audit, sites
 from energy_accounting.ledger import models as ledger
 from energy_accounting.ledger.audit import By
 
 PROMETHEUS = 'prometheus'
-SOURCES = (PROMETHEUS,)
+REDFISH = 'redfish'
+SOURCES = (PROMETHEUS, REDFISH)
 """Where readings are fetched by the service itself."""
 
 FIXED = ('medium', 'kind', 'unit')
@@ -307,6 +308,17 @@ def _check_source(values: Mapping[str, Any]) -> None:
     if values['source'] == PROMETHEUS and not values['source_ref']:
         _refuse('source_ref', 'must be given for source prometheus',
                 'give the query whose result is one time series')
+    if values['source'] == REDFISH:
+        if values['role'] != quantities.NODE:
+            _refuse('source', 'redfish reads meters of role node',
+                    'give role node, or another source')
+        try:
+            addresses.parsed(values['source_ref'] or '')
+        except ValueError as error:
+            # Not the address: there may be a password in it.
+            _refuse('source_ref', f'for source redfish {error}',
+                    'give the address of a resource, such as https://bmc-1/'
+                    'redfish/v1/Chassis/1')
 
 
 def _host_id(connection: sa.Connection, site: sa.Row[Any], role: str,

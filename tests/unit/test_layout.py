@@ -55,9 +55,10 @@ ALLOWED = {
     'osc': {'units', 'client'},
     # Beside the way: whole processes and what plays them.
     'simulator': FACTS | {'guests', 'notifier', 'sender', 'rpc'},
-    'manage': BOTTOM | {'conf', 'ledger', 'manage_factors', 'owners',
-                        'reconcile'},
+    'manage': BOTTOM | {'conf', 'ledger', 'manage_factors',
+                        'manage_readings', 'owners', 'reconcile'},
     'manage_factors': BOTTOM | {'facility', 'ledger', 'plugins'},
+    'manage_readings': BOTTOM | {'facility', 'ledger'},
     'status': BOTTOM | {'conf', 'ledger'},
     # The outermost: processes.
     'service': None,

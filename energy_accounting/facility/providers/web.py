@@ -72,7 +72,7 @@ class Web:
         wait = 1.0
         for count in range(self.tries):
             try:
-                return _parsed(self._once(url, query, headers or {}))
+                return parsed(self._once(url, query, headers or {}))
             except Answerless as error:
                 last = count + 1 == self.tries
                 if error.again is None or last:
@@ -189,7 +189,11 @@ def _retry_after(answer: requests.Response) -> float:
     return float(text) if text.isascii() and text.isdigit() else 0.0
 
 
-def _parsed(text: bytes) -> Any:
+def parsed(text: bytes) -> Any:
+    """The value of a JSON text.
+
+    :raises Answerless: it is none, or has a number that is no measurement.
+    """
     try:
         return json.loads(text.decode(), parse_float=_number,
                           parse_constant=_no_number)
