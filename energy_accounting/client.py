@@ -244,6 +244,48 @@ class Client:
         number = _segment('id', str(event_id))
         self._delete(f'{_meter(name)}/events/{number}')
 
+    def factors(self, **query: Any) -> Iterator[Page]:
+        """The pages of the list of factors.
+
+        :param query: parameters of ``GET /v1/factors``.
+        :raises Error: with the API's own words.
+        """
+        return self._pages('/v1/factors', 'factors', query)
+
+    def record_factors(self, rows: list[Row], *,
+                       replace: bool = False) -> Row:
+        """Record factors, all or none.
+
+        :param rows: as ``POST /v1/factors`` takes them.
+        :param replace: supersede what is recorded of the same time.
+        :returns: how many were ``stored``, ``superseded``, ``unchanged``.
+        :raises Error: with the API's own words.
+        """
+        return self._post('/v1/factors', {
+            'factors': rows, 'replace': replace})['factors']
+
+    def contracts(self, site: str, **query: Any) -> Iterator[Page]:
+        """The pages of the list of what a site bought.
+
+        :raises Error: with the API's own words.
+        """
+        return self._pages(_contracts(site), 'contracts', query)
+
+    def add_contract(self, site: str, **said: Any) -> Row:
+        """Record what a site bought.
+
+        :raises Error: with the API's own words.
+        """
+        return self._post(_contracts(site), said)['contract']
+
+    def withdraw_contract(self, site: str, contract_id: int | str) -> None:
+        """Let a contract of a site count no more.
+
+        :raises Error: with the API's own words.
+        """
+        number = _segment('id', str(contract_id))
+        self._delete(f'{_contracts(site)}/{number}')
+
     def _pages(self, path: str, key: str,
                query: dict[str, Any]) -> Iterator[Page]:
         while True:
@@ -311,6 +353,10 @@ def _known(**said: Any) -> Row:
 
 def _record(record_id: int | str) -> str:
     return '/v1/quarantine/' + _segment('id', str(record_id))
+
+
+def _contracts(site: str) -> str:
+    return f'/v1/sites/{_segment("site", site)}/contracts'
 
 
 def _segment(argument: str, text: str) -> str:

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 ACCESS = logging.getLogger('energy_accounting.api.access')
 
-# 100,000 readings, with the longest of values.
+# 100,000 readings, with the longest of values; 50,000 factors.
 _BATCH_BYTES = 16 << 20
-_BATCHES = re.compile('/v1/meters/[^/]+/readings/?')
+_BATCHES = re.compile('/v1/(meters/[^/]+/readings|factors)/?')
 _WITHOUT_TOKEN = frozenset({'', '/', '/v1', '/v1/'})
 
 

@@ -35,6 +35,11 @@ METERS_CREATE = 'energy:meters:create'
 METERS_UPDATE = 'energy:meters:update'
 READINGS = 'energy:readings:get'
 READINGS_CREATE = 'energy:readings:create'
+FACTORS = 'energy:factors:get'
+FACTORS_CREATE = 'energy:factors:create'
+CONTRACTS = 'energy:contracts:get'
+CONTRACTS_CREATE = 'energy:contracts:create'
+CONTRACTS_DELETE = 'energy:contracts:delete'
 METRICS = 'energy:metrics:get'
 
 _USAGE_CALL: Any = {'path': '/v1/usage', 'method': 'GET'}
@@ -118,7 +123,7 @@ def list_rules() -> list[policy.RuleDefault]:
             'Read what a monitoring system scrapes.',
             [{'path': '/metrics', 'method': 'GET'}],
             scope_types=['project']),
-        *_facility_rules(),
+        *_facility_rules(), *_factor_rules(),
     ]
 
 
@@ -170,6 +175,39 @@ def _facility_rules() -> list[policy.RuleDefault]:
             [{'path': '/v1/meters/{name}/readings', 'method': 'POST'},
              {'path': '/v1/meters/{name}/events', 'method': 'POST'},
              {'path': '/v1/meters/{name}/events/{id}',
+              'method': 'DELETE'}],
+            scope_types=['project']),
+    ]
+
+
+def _factor_rules() -> list[policy.RuleDefault]:
+    """What energy is multiplied with."""
+    return [
+        policy.DocumentedRuleDefault(
+            # Where a figure of theirs comes from is no secret to tenants.
+            FACTORS, 'rule:admin_api or role:reader',
+            'Read factors: carbon intensities and PUEs, with their sources.',
+            [{'path': '/v1/factors', 'method': 'GET'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            FACTORS_CREATE, 'rule:admin_api',
+            'Record factors, also in the place of others.',
+            [{'path': '/v1/factors', 'method': 'POST'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            CONTRACTS, 'rule:admin_api',
+            'Read what electricity a site bought.',
+            [{'path': '/v1/sites/{name}/contracts', 'method': 'GET'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            CONTRACTS_CREATE, 'rule:admin_api',
+            'Record what electricity a site bought.',
+            [{'path': '/v1/sites/{name}/contracts', 'method': 'POST'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            CONTRACTS_DELETE, 'rule:admin_api',
+            'Let a contract of a site count no more.',
+            [{'path': '/v1/sites/{name}/contracts/{id}',
               'method': 'DELETE'}],
             scope_types=['project']),
     ]

@@ -20,7 +20,7 @@ import jsonschema
 import webob
 
 from energy_accounting import errors, units
-from energy_accounting.api import forms, meter_schemas
+from energy_accounting.api import factor_schemas, forms, meter_schemas
 from energy_accounting.facility import supply
 from energy_accounting.ledger import audit, hosts, models, queries, received
 
@@ -423,6 +423,7 @@ ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
         'What a monitoring system scrapes, as Prometheus text', NO_QUERY,
         {'type': 'string'}, text='text/plain'),
     **meter_schemas.ENDPOINTS,
+    **factor_schemas.ENDPOINTS,
 }
 
 

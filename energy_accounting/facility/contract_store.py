@@ -70,22 +70,21 @@ def record(connection: sa.Connection, contract: contracts.Contract,
     return Kept(made_id, contract, at_ns, None)
 
 
-def withdraw(connection: sa.Connection, contract_id: int, at_ns: int,
-             actor: audit.Actor) -> None:
+def withdraw(connection: sa.Connection, site: str, contract_id: int,
+             at_ns: int, actor: audit.Actor) -> None:
     """Let a contract count no more; it is kept for earlier views.
 
-    :raises errors.NotFound: none of this id counts.
+    :raises errors.NotFound: the site has none of this id that counts.
     """
-    found = read(connection, contract_id=contract_id)
+    _lock(connection, site)
+    found = read(connection, site=site, contract_id=contract_id)
     if not found:
-        raise errors.NotFound(f'there is no contract {contract_id}')
-    _lock(connection, found[0].contract.site)
+        raise errors.NotFound(
+            f'site {site[:255]!r} has no contract {contract_id}')
     table = models.contracts
-    done = connection.execute(sa.update(table).where(
-        table.c.id == contract_id, table.c.superseded_ns.is_(None))
+    connection.execute(
+        sa.update(table).where(table.c.id == contract_id)
         .values(superseded_ns=max(at_ns, found[0].recorded_ns)))
-    if not done.rowcount:
-        raise errors.NotFound(f'there is no contract {contract_id}')
     audit.write(connection, actor, at_ns, audit.Change(
         audit.CONTRACT, str(contract_id), _said(found[0].contract), None))
 

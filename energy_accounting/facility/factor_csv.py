@@ -8,21 +8,18 @@ the callers'.
 from __future__ import annotations
 
 import csv
-import datetime
 import io
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from energy_accounting import errors, units
+from energy_accounting import errors
 from energy_accounting.facility import factors
 
 NEEDED = ('start', 'end', 'value', 'source')
-DEFAULTS = {'kind': factors.CARBON, 'zone': '', 'site': '',
-            'carrier': factors.ELECTRICITY, 'basis': '', 'method': '',
-            'signal': '', 'unit': '', 'quality': factors.ACTUAL,
-            'revision': ''}
-"""Columns that may be left out, and what then counts."""
-COLUMNS = (*NEEDED, *DEFAULTS)
+OPTIONAL = ('kind', 'zone', 'site', 'carrier', 'basis', 'method', 'signal',
+            'unit', 'quality', 'revision')
+"""Columns that may be left out; what then counts: ``factors.in_words``."""
+COLUMNS = (*NEEDED, *OPTIONAL)
 MAX_ROWS = 500_000
 
 
@@ -44,8 +41,9 @@ def read(text: str, where: str, provider: str, now_ns: int) -> list[Line]:
     numbers: list[int] = []
     for number, fields in _rows(text, where):
         try:
-            lines.append(Line(number, _factor(fields, provider, now_ns)))
-        except _WrongField as wrong:
+            lines.append(Line(number, factors.in_words(fields, provider,
+                                                       now_ns)))
+        except factors.WrongField as wrong:
             problems.append(factors.Problem(len(numbers), wrong.field,
                                             str(wrong)))
         numbers.append(number)
@@ -56,13 +54,6 @@ def read(text: str, where: str, provider: str, now_ns: int) -> list[Line]:
     factors.refuse(factors.within([line.factor for line in lines]),
                    lambda row: f'{where} line {lines[row].number}')
     return lines
-
-
-class _WrongField(ValueError):
-
-    def __init__(self, field: str, text: str) -> None:
-        super().__init__(text)
-        self.field = field
 
 
 def _rows(text: str, where: str) -> Iterator[tuple[int, dict[str, str]]]:
@@ -103,40 +94,4 @@ def _check_header(header: Sequence[str], where: str) -> None:
                 f'{where} line 1: the header {what} '
                 f'{", ".join(name[:64] or "(nothing)" for name in names)}: '
                 f'give {", ".join(NEEDED)} and any of '
-                f'{", ".join(DEFAULTS)}, each once')
-
-
-def _factor(given: dict[str, str], provider: str, now_ns: int,
-            ) -> factors.Factor:
-    fields = {name: given.get(name) or default
-              for name, default in DEFAULTS.items()}
-    carbon = fields['kind'] == factors.CARBON
-    for name, default in (('method', factors.LOCATION),
-                          ('signal', factors.AVERAGE)):
-        if carbon and not fields[name]:
-            fields[name] = default
-    try:
-        value = factors.decimal_of(given['value'])
-    except ValueError as error:
-        raise _WrongField('value', str(error)) from error
-    return factors.Factor(
-        kind=fields['kind'], carrier=fields['carrier'],
-        start_ns=_time(given, 'start'), end_ns=_time(given, 'end'),
-        value=value, quality=fields['quality'], provider=provider,
-        source=given['source'], retrieved_ns=now_ns,
-        zone=fields['zone'] or None, site=fields['site'] or None,
-        basis=fields['basis'] or None, method=fields['method'] or None,
-        signal=fields['signal'] or None,
-        unit=fields['unit'] or factors.UNITS.get(fields['kind'], ''),
-        revision=fields['revision'] or None)
-
-
-def _time(given: dict[str, str], name: str) -> int:
-    try:
-        moment = datetime.datetime.fromisoformat(given[name])
-        return units.wall_ns(moment)
-    except ValueError as error:
-        raise _WrongField(
-            name, f'{given[name][:64]!r} is not an ISO 8601 time with Z or '
-                  'an offset: give one such as 2026-01-01T00:00:00+01:00',
-        ) from error
+                f'{", ".join(OPTIONAL)}, each once')

@@ -231,6 +231,58 @@ def _value_fault(factor: Factor) -> str | None:
     return None
 
 
+class WrongField(ValueError):
+    """A word that is no value of its field; says what to give."""
+
+    def __init__(self, field: str, text: str) -> None:
+        super().__init__(text)
+        self.field = field
+
+
+def in_words(given: Mapping[str, str | None], provider: str, now_ns: int,
+             ) -> Factor:
+    """The factor that the words of a file or a request mean.
+
+    What is left out or empty is of kind carbon, of electricity, actual, by
+    location, average, and in the unit of its kind.
+
+    :param given: ``start``, ``end``, ``value``, ``source`` at least.
+    :raises WrongField: :func:`faults` finds the rest.
+    """
+    kind = given.get('kind') or CARBON
+    emits = kind == CARBON
+    try:
+        value = decimal_of(given['value'] or '')
+    except ValueError as error:
+        raise WrongField('value', str(error)) from error
+    return Factor(
+        kind=kind, carrier=given.get('carrier') or ELECTRICITY,
+        start_ns=moment(given, 'start'), end_ns=moment(given, 'end'),
+        value=value, quality=given.get('quality') or ACTUAL,
+        provider=provider, source=given['source'] or '',
+        retrieved_ns=now_ns, zone=given.get('zone') or None,
+        site=given.get('site') or None, basis=given.get('basis') or None,
+        method=given.get('method') or (LOCATION if emits else None),
+        signal=given.get('signal') or (AVERAGE if emits else None),
+        unit=given.get('unit') or UNITS.get(kind, ''),
+        revision=given.get('revision') or None)
+
+
+def moment(given: Mapping[str, str | None], name: str) -> int:
+    """A time in words.
+
+    :raises WrongField: it is none, or has no zone.
+    """
+    text = given[name] or ''
+    try:
+        return units.wall_ns(datetime.datetime.fromisoformat(text))
+    except ValueError as error:
+        raise WrongField(
+            name, f'{text[:64]!r} is not an ISO 8601 time with Z or an '
+                  'offset: give one such as 2026-01-01T00:00:00+01:00',
+        ) from error
+
+
 # --- which contradict -------------------------------------------------------
 
 class Problem(NamedTuple):

@@ -138,6 +138,17 @@ def every_column_wanted(parsed_args: argparse.Namespace) -> bool:
                 or parsed_args.columns)
 
 
+def rows_of(pages: Iterable[client.Page], wanted: int | None,
+            ) -> list[client.Row]:
+    """The rows of all pages, or as many as are wanted."""
+    rows: list[client.Row] = []
+    for page in pages:
+        rows.extend(page.rows)
+        if wanted is not None and len(rows) >= wanted:
+            break
+    return rows[:wanted]
+
+
 def scope_query(manager: Any,
                 parsed_args: argparse.Namespace) -> dict[str, Any]:
     """The scope as query parameters.

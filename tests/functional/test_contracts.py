@@ -62,10 +62,14 @@ class TestContracts(unittest.TestCase):
 
     def test_what_is_withdrawn_is_gone_or_counts(self) -> None:
         first = self.buy(made.contract(0, 4, '1'), at=5)
-        self.database.write(contract_store.withdraw, first.id, 9, OPERATOR)
+        self.database.write(contract_store.withdraw, 'default',
+                            first.id, 9, OPERATOR)
         with self.assertRaises(errors.NotFound):
-            self.database.write(contract_store.withdraw, first.id, 10,
-                                OPERATOR)
+            self.database.write(contract_store.withdraw, 'default',
+                                first.id, 10, OPERATOR)
+        with self.assertRaises(errors.NotFound):
+            self.database.write(contract_store.withdraw, 'elsewhere',
+                                first.id, 8, OPERATOR)
         second = self.buy(made.contract(0, 4, '0.8'), at=9)
         for as_of_ns, expected in ((4, []), (5, [first.id]), (8, [first.id]),
                                    (9, [second.id]), (None, [second.id])):

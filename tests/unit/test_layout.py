@@ -71,7 +71,8 @@ ALLOWED = {
 CORE = {'units', 'errors', 'samples', 'wire', 'ticks', 'attribution', 'idle',
         'window', 'reconcile', 'report'}
 # Of parts that are not of the core as a whole.
-CORE_MODULES = {'facility.carbon', 'facility.editions', 'facility.equipment',
+CORE_MODULES = {'facility.carbon', 'facility.contracts', 'facility.editions',
+                'facility.equipment', 'facility.factors',
                 'facility.figures', 'facility.inputs', 'facility.kpi',
                 'facility.means', 'facility.pue', 'facility.supply'}
 # Standard library without what reads clocks, files, networks, processes.

@@ -14,6 +14,7 @@ from energy_accounting.api.controllers import (
     Service,
     audit,
     balance,
+    factors,
     hosts,
     meters,
     metrics,
@@ -33,7 +34,8 @@ class V1(Resource):
             'quarantine': quarantine.Quarantine(service),
             'audit': audit.Audit(service),
             'sites': sites.Sites(service),
-            'meters': meters.Meters(service)}
+            'meters': meters.Meters(service),
+            'factors': factors.Factors(service)}
 
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,

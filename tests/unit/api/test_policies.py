@@ -15,6 +15,9 @@ from tests.unit.api import cloud
 SAMPLE = (pathlib.Path(__file__).parents[3] / 'etc' / 'energy-accounting'
           / 'policy.yaml.sample')
 ADMINS = {'admin-p1', 'admin-p2'}
+READERS = {*ADMINS, *(
+    f'{role}-{project}' for role in ('reader', 'member', 'manager')
+    for project in ('p1', 'p2'))}
 
 # Who is let through by each rule, for the project p1 and the domain d1.
 TABLE = {
@@ -28,10 +31,13 @@ TABLE = {
     policies.QUARANTINE: ADMINS,
     policies.QUARANTINE_UPDATE: ADMINS,
     policies.AUDIT: ADMINS,
+    policies.FACTORS: READERS,
+    policies.FACTORS_CREATE: ADMINS,
+    policies.CONTRACTS: ADMINS,
+    policies.CONTRACTS_CREATE: ADMINS,
+    policies.CONTRACTS_DELETE: ADMINS,
     policies.METRICS: ADMINS,
-    policies.SITES: {*ADMINS, *(
-        f'{role}-{project}' for role in ('reader', 'member', 'manager')
-        for project in ('p1', 'p2'))},
+    policies.SITES: READERS,
     policies.SITES_CREATE: ADMINS,
     policies.SITES_UPDATE: ADMINS,
     policies.METERS: ADMINS,

@@ -129,7 +129,8 @@ class IntensitiesTest(unittest.TestCase):
         self.record(made.factor(0, 1, '310'), at=20)
         self.buy(made.contract(0, 1, '0.5'), at=20)
         with self.database.writer() as connection:
-            contract_store.withdraw(connection, 1, 30, ACTOR)
+            contract_store.withdraw(connection, 'default', 1, 30,
+                                    ACTOR)
         found = []
         for as_of_ns in (9, 10, 19, 20, 29, 30, None):
             here = self.read(as_of_ns)

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/v1/factors`` and ``/v1/sites/{name}/contracts``: what energy emits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pecan
+import webob
+
+from energy_accounting import errors, units
+from energy_accounting.api import context as contexts
+from energy_accounting.api import (
+    factor_parameters,
+    links,
+    parameters,
+    policies,
+    schemas,
+)
+from energy_accounting.api.controllers import Resource, Service
+from energy_accounting.api.factor_schemas import (
+    CONTRACT,
+    CONTRACTS,
+    FACTORS,
+)
+from energy_accounting.facility import contract_store, factor_store
+from energy_accounting.report import factors as report
+
+
+class Factors(Resource):
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    @pecan.expose('json')
+    def get_all(self, request: webob.Request, response: webob.Response, /,
+                **query: str) -> dict[str, Any]:
+        service = self._service
+        given = schemas.query('GET', FACTORS, request.environ)
+        policies.authorize(service.enforcer, request.environ[contexts.KEY],
+                           policies.FACTORS, {})
+        limit = parameters.limit(given, service.max_limit)
+        filters = factor_parameters.filters(given, service.clock())
+        del filters['instrument']
+        with service.database.reader() as connection:
+            found = factor_store.read(
+                connection, after=parameters.marked_number(given),
+                limit=limit + 1, **filters)
+            count = links.counted(given, lambda: factor_store.count(
+                connection, **filters))
+        return links.page(
+            request, given, found, limit, name='factors', row=report.row,
+            marker=lambda one: parameters.number_marker(one.id)) | count
+
+    @pecan.expose('json')
+    def create(self, request: webob.Request, response: webob.Response, /,
+               **query: str) -> dict[str, Any]:
+        service = self._service
+        schemas.query('POST', FACTORS, request.environ)
+        policies.authorize(service.enforcer, request.environ[contexts.KEY],
+                           policies.FACTORS_CREATE, {})
+        body = schemas.body('POST', FACTORS, request)
+        now_ns = units.wall_ns(service.clock())
+        recorded = service.database.write(
+            factor_store.record, factor_parameters.batch(body, now_ns),
+            now_ns, contexts.actor(request.environ),
+            replace=body.get('replace', False))
+        response.status_int = 201
+        return {'factors': recorded._asdict()}
+
+
+class Contracts(Resource):
+
+    key = 'id'
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    @pecan.expose('json')
+    def get_all(self, request: webob.Request, response: webob.Response,
+                name: str, /, **query: str) -> dict[str, Any]:
+        service = self._service
+        given = schemas.query('GET', CONTRACTS, request.environ)
+        policies.authorize(service.enforcer, request.environ[contexts.KEY],
+                           policies.CONTRACTS, {})
+        limit = parameters.limit(given, service.max_limit)
+        filters = {**factor_parameters.filters(given, service.clock()),
+                   'site': name}
+        with service.database.reader() as connection:
+            _exists(connection, name)
+            found = contract_store.read(
+                connection, after=parameters.marked_number(given),
+                limit=limit + 1, **filters)
+            count = links.counted(given, lambda: contract_store.count(
+                connection, **filters))
+        return links.page(
+            request, given, found, limit, name='contracts',
+            row=report.contract, marker=lambda one:
+            parameters.number_marker(one.id)) | count
+
+    @pecan.expose('json')
+    def create(self, request: webob.Request, response: webob.Response,
+               name: str, /, **query: str) -> dict[str, Any]:
+        service = self._service
+        schemas.query('POST', CONTRACTS, request.environ)
+        policies.authorize(service.enforcer, request.environ[contexts.KEY],
+                           policies.CONTRACTS_CREATE, {})
+        signed = factor_parameters.contract(
+            name, schemas.body('POST', CONTRACTS, request))
+
+        def record(connection: Any) -> contract_store.Kept:
+            _exists(connection, name)
+            return contract_store.record(
+                connection, signed, units.wall_ns(service.clock()),
+                contexts.actor(request.environ))
+
+        kept = service.database.write(record)
+        response.status_int = 201
+        return {'contract': report.contract(kept)}
+
+    @pecan.expose('json')
+    def delete(self, request: webob.Request, response: webob.Response,
+               name: str, number: str, /, **query: str) -> webob.Response:
+        service = self._service
+        schemas.query('DELETE', CONTRACT, request.environ)
+        policies.authorize(service.enforcer, request.environ[contexts.KEY],
+                           policies.CONTRACTS_DELETE, {})
+        service.database.write(
+            contract_store.withdraw, name,
+            parameters.number_of(number, 'contract'),
+            units.wall_ns(service.clock()), contexts.actor(request.environ))
+        response.status_int = 204
+        return response
+
+
+def _exists(connection: Any, site: str) -> None:
+    if site not in factor_store.site_ids(connection, [site]):
+        raise errors.NotFound(f'there is no site {site[:255]!r}')

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack energy contract create``, ``list``, ``delete``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from osc_lib.command import command
+
+from energy_accounting.osc import columns, common
+
+COLUMNS = ('id', 'site', 'instrument', 'start', 'end', 'share',
+           'kg_per_kwh', 'basis', 'renewable', 'retired', 'evidence',
+           'recorded_at', 'superseded_at')
+_SHORT = COLUMNS[:10]
+
+
+class ListContract(command.Lister):
+    """List what electricity a site bought (administrators)."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('site', metavar='<site>', help='Its name')
+        for name, what in (
+                ('start', 'Only those that run at or after'),
+                ('end', 'Only those that run before'),
+                ('as-of', 'As they were known at')):
+            parser.add_argument(
+                f'--{name}', metavar='<time>',
+                help=f'{what} this ISO 8601 time with Z or an offset')
+        parser.add_argument('--superseded', action='store_true',
+                            help='Also those that count no more')
+        common.add_long_option(parser)
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
+        rows = common.rows_of(common.api(self).contracts(
+            parsed_args.site, start=parsed_args.start, end=parsed_args.end,
+            as_of=parsed_args.as_of,
+            superseded=parsed_args.superseded or None), None)
+        shown = (COLUMNS if common.every_column_wanted(parsed_args)
+                 else _SHORT)
+        return shown, [columns.cells(shown, row, parsed_args.formatter)
+                       for row in rows]
+
+
+class CreateContract(command.ShowOne):
+    """Record what electricity a site bought (administrators)."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('site', metavar='<site>', help='Its name')
+        for name, metavar, what in (
+                ('instrument', 'instrument',
+                 'go, ppa, onsite, tariff or residual'),
+                ('start', 'time', 'First moment: an ISO 8601 time with Z or '
+                                  'an offset'),
+                ('end', 'time', 'End, itself excluded: likewise'),
+                ('share', 'number', 'Of what the grid delivers: above 0 and '
+                                    'at most 1'),
+                ('kg-per-kwh', 'number', 'kg CO2(e) a kWh'),
+                ('basis', 'basis', 'direct or lifecycle: what of the '
+                                   'emissions that holds'),
+                ('evidence', 'text', 'Where the contract or its '
+                                     'certificates can be found')):
+            parser.add_argument(f'--{name}', metavar=f'<{metavar}>',
+                                required=True, help=what)
+        for name, what in (
+                ('renewable', 'Its energy is renewable'),
+                ('retired', "Its attributes are the site's own and used up")):
+            parser.add_argument(f'--{name}', action='store_true', help=what)
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        row = common.api(self).add_contract(parsed_args.site, **{
+            name: getattr(parsed_args, name) for name in (
+                'instrument', 'start', 'end', 'share', 'kg_per_kwh', 'basis',
+                'evidence', 'renewable', 'retired')})
+        return COLUMNS, columns.cells(COLUMNS, row, parsed_args.formatter)
+
+
+class DeleteContract(command.Command):
+    """Let a contract count no more (administrators).
+
+    It is kept for reports as of an earlier time.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('site', metavar='<site>', help='Its name')
+        parser.add_argument('id', metavar='<id>',
+                            help='The id of the contract')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        common.api(self).withdraw_contract(parsed_args.site, parsed_args.id)

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack energy factor list``, ``set``, ``import``."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from osc_lib import exceptions
+from osc_lib.command import command
+
+from energy_accounting import client
+from energy_accounting.osc import columns, common
+
+COLUMNS = ('id', 'kind', 'zone', 'site', 'carrier', 'basis', 'method',
+           'signal', 'start', 'end', 'value', 'unit', 'quality', 'provider',
+           'source', 'revision', 'retrieved_at', 'recorded_at',
+           'superseded_at')
+_SHORT = ('zone', 'site', 'kind', 'carrier', 'basis', 'method', 'start',
+          'end', 'value', 'unit', 'quality', 'provider')
+RECORDED = ('stored', 'superseded', 'unchanged')
+_OF = (
+    ('kind', 'carbon or pue'),
+    ('zone', 'of this grid zone, such as DE'),
+    ('site', 'of this site'),
+    ('carrier', 'electricity, solar, heat, cooling, diesel, gas, hydrogen '
+                'or bioethanol'),
+    ('basis', 'direct or lifecycle'),
+    ('method', 'location or market'),
+    ('signal', 'average or marginal'),
+    ('quality', 'actual, estimated, forecast or fallback'))
+_ROW = re.compile(r'\bfactors\.(\d+)(?:\.|, )')
+
+
+def _add_replace(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--replace', action='store_true',
+        help='Supersede what is recorded of the same time and quality, '
+             'where all of its time is covered')
+
+
+class ListFactor(command.Lister):
+    """List factors: carbon intensities and PUEs, with their sources."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        for name, what in (*_OF, ('provider', 'brought by this provider, '
+                                              'or by operator')):
+            parser.add_argument(f'--{name}', metavar=f'<{name}>',
+                                help=f'Only those: {what}')
+        for name, what in (
+                ('start', 'Only those that count at or after'),
+                ('end', 'Only those that count before'),
+                ('as-of', 'As they were known at')):
+            parser.add_argument(
+                f'--{name}', metavar='<time>',
+                help=f'{what} this ISO 8601 time with Z or an offset')
+        parser.add_argument('--superseded', action='store_true',
+                            help='Also those that count no more')
+        parser.add_argument('--limit', metavar='<number>',
+                            type=common.positive,
+                            help='Show at most so many (default: all)')
+        common.add_long_option(parser)
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
+        query = {name: getattr(parsed_args, name) for name in (
+            *(name for name, _ in _OF), 'provider', 'start', 'end', 'as_of',
+            'limit')}
+        query['superseded'] = parsed_args.superseded or None
+        rows = common.rows_of(common.api(self).factors(**query),
+                              parsed_args.limit)
+        shown = (COLUMNS if common.every_column_wanted(parsed_args)
+                 else _SHORT)
+        return shown, [columns.cells(shown, row, parsed_args.formatter)
+                       for row in rows]
+
+
+class SetFactor(command.ShowOne):
+    """Record one factor (administrators)."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('value', metavar='<value>',
+                            help='A decimal number: g/kWh, or a PUE')
+        for name, what in _OF:
+            parser.add_argument(f'--{name}', metavar=f'<{name}>',
+                                help=what.capitalize())
+        for name, what in (('start', 'First moment'),
+                           ('end', 'End, itself excluded')):
+            parser.add_argument(
+                f'--{name}', metavar='<time>', required=True,
+                help=f'{what}: an ISO 8601 time with Z or an offset')
+        parser.add_argument('--source', metavar='<text>', required=True,
+                            help='Where the value can be looked up')
+        parser.add_argument('--revision', metavar='<text>',
+                            help='As its source counts')
+        _add_replace(parser)
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        row = {name: getattr(parsed_args, name) for name in (
+            'value', 'start', 'end', 'source', 'revision',
+            *(name for name, _ in _OF))}
+        row = {name: text for name, text in row.items() if text is not None}
+        recorded = common.api(self).record_factors(
+            [row], replace=parsed_args.replace)
+        return RECORDED, columns.cells(RECORDED, recorded,
+                                       parsed_args.formatter)
+
+
+class ImportFactor(command.ShowOne):
+    """Record the factors of a CSV file, all or none (administrators)."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            'file', metavar='<file>',
+            help='UTF-8, with a header: start, end, value, source, and any '
+                 'of kind, zone, site, carrier, basis, method, signal, '
+                 'unit, quality, revision')
+        _add_replace(parser)
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        lines = _lines(parsed_args.file)
+        try:
+            recorded = common.api(self).record_factors(
+                [row for _, row in lines], replace=parsed_args.replace)
+        except client.Error as error:
+            if error.status == 413:
+                raise exceptions.CommandError(
+                    f'{parsed_args.file} is too large for one request: use '
+                    'energy-accounting-manage factor import, or divide it'
+                ) from error
+            raise exceptions.CommandError(_ROW.sub(
+                lambda found: f'line {lines[int(found[1])][0]}, ',
+                str(error))) from error
+        return RECORDED, columns.cells(RECORDED, recorded,
+                                       parsed_args.formatter)
+
+
+def _lines(path: str) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a file with the numbers of their lines."""
+    found = []
+    try:
+        with open(path, encoding='utf-8-sig', newline='') as file:
+            head = file.readline()
+            file.seek(0)
+            reader = csv.reader(file, delimiter=';' if ';' in head else ',',
+                                strict=True)
+            names = [name.strip().lower() for name in next(reader, [])]
+            for cells in reader:
+                if len(cells) > len(names):
+                    raise exceptions.CommandError(
+                        f'{path} line {reader.line_num} has {len(cells)} '
+                        f'fields and the header has {len(names)}: give as '
+                        'many, and write numbers with a point')
+                row = {name: text.strip() for name, text
+                       in zip(names, cells, strict=False) if text.strip()}
+                if row:
+                    found.append((reader.line_num, row))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise exceptions.CommandError(
+            f'{path} cannot be read: {error}') from error
+    if not found:
+        raise exceptions.CommandError(
+            f'{path} has no row under the header: give at least one')
+    return found
