@@ -327,7 +327,7 @@ def combined(terms: Sequence[tuple[int, Measured]]) -> Measured:
     common: list[tuple[int, int]] | None = None
     for _, term in terms:
         covered = joined(term.intervals)
-        common = covered if common is None else _both(common, covered)
+        common = covered if common is None else both(common, covered)
     readers = [(sign, _Reader(term.intervals)) for sign, term in terms]
     ends = sorted({edge for _, term in terms for one in term.intervals
                    for edge in (one.start_ns, one.end_ns)})
@@ -364,8 +364,8 @@ def joined(intervals: Iterable[Interval]) -> list[tuple[int, int]]:
     return found
 
 
-def _both(one: Sequence[tuple[int, int]], other: Sequence[tuple[int, int]],
-          ) -> list[tuple[int, int]]:
+def both(one: Sequence[tuple[int, int]], other: Sequence[tuple[int, int]],
+         ) -> list[tuple[int, int]]:
     """The times that two ordered lists of times have in common."""
     found = []
     here = there = 0

@@ -21,19 +21,21 @@ from energy_accounting import errors, units
 
 ENERGY, WATER, CO2 = 'uJ', 'ml', 'mg'
 
-ROLES = {
+METERED = {
     'dc_total': ENERGY, 'dc_generator': ENERGY, 'pv_onsite': ENERGY,
-    'fuel': ENERGY, 'cooling_supplied': ENERGY, 'grid_export': ENERGY,
-    'cooling_in': ENERGY,
+    'cooling_in': ENERGY, 'grid_export': ENERGY,
     'it_ups_out': ENERGY, 'it_pdu_out': ENERGY, 'it_input': ENERGY,
     'cooling_el': ENERGY, 'heat_removed': ENERGY, 'heat_reused': ENERGY,
-    'renewable': ENERGY, 'water_in': WATER, 'water_potable': WATER,
-    'co2_location': CO2, 'co2_market': CO2,
+    'water_in': WATER, 'water_potable': WATER,
 }
-"""The unit of what each role of a meter (or of a computed sum) measures."""
+"""The unit of what the meters of each role measure; fuels of a generator
+as the energy they count as (``quantities``)."""
 
-SUPPLIES = ('dc_total', 'dc_generator', 'pv_onsite', 'fuel',
-            'cooling_supplied')
+ROLES = {**METERED, 'renewable': ENERGY, 'co2_location': CO2,
+         'co2_market': CO2}
+"""Those, and what is computed of them."""
+
+SUPPLIES = ('dc_total', 'dc_generator', 'pv_onsite', 'cooling_in')
 """What E_DC is the sum of, less ``grid_export``."""
 
 CATEGORIES: Mapping[str, int] = {
@@ -52,7 +54,7 @@ SHOWN = {ENERGY: ('kWh', units.UJ_PER_KWH), WATER: ('m3', 1_000_000),
 class Fuel:
     """What a unit of a fuel counts as energy.
 
-    :ivar measure: the unit it is metered in.
+    :ivar measure: litres, cubic metres or kilograms, as it is sold.
     """
 
     name: str
@@ -199,22 +201,7 @@ def shown(role: str, value: int | fractions.Fraction) -> str:
     return f'{text} {unit}'
 
 
-def fuel_uj(name: str, quantity: int | fractions.Fraction,
-            ) -> fractions.Fraction:
-    """The energy (microjoules) that a quantity of a fuel counts as.
-
-    :param quantity: in the fuel's own measure: litres of diesel and of
-        bioethanol, cubic metres of gas, kilograms of hydrogen.
-    :raises errors.FigureRefused: for a fuel that has no factor.
-    """
-    if name not in FUELS:
-        raise errors.FigureRefused(
-            f'fuel {name!r} has no conversion factor: use one of '
-            f'{", ".join(FUELS)}, or meter its energy')
-    return FUELS[name].kwh * units.UJ_PER_KWH * quantity
-
-
-def cooling_supplied(heat: Amount, factor: fractions.Fraction) -> Amount:
+def cooling_bought(heat: Amount, factor: fractions.Fraction) -> Amount:
     """Bought cooling as energy: a heat meter times the supplier's factor.
 
     :param heat: what the fluid took away, of the role ``cooling_in``.
@@ -222,14 +209,13 @@ def cooling_supplied(heat: Amount, factor: fractions.Fraction) -> Amount:
     """
     if factor < 0:
         raise errors.FigureRefused(
-            f'cooling_supplied: factor {factor} is negative: give the '
+            f'cooling_in: factor {factor} is negative: give the '
             "energy that the supplier's system uses per unit of cold")
     if heat.role != 'cooling_in':
         raise errors.FigureRefused(
-            'cooling_supplied: bought cooling is of the role cooling_in, '
+            'cooling_in: bought cooling is of the role cooling_in, '
             f'not {heat.role}: use the meters of that role')
-    return dataclasses.replace(heat, role='cooling_supplied',
-                               value=heat.value * factor)
+    return dataclasses.replace(heat, value=heat.value * factor)
 
 
 def add(role: str, parts: Sequence[Amount | Missing],

@@ -594,7 +594,7 @@ def amounts_of(connection: sa.Connection, site: str, roles: Iterable[str],
     end_ns = end_bucket * units.BUCKET_NS
     wanted = sorted(set(roles))
     found = meters.read(connection, site=site, roles=wanted)
-    inside = _inside(connection, site, found)
+    inside = counted_by(found, meters.read(connection, site=site))
     answer: dict[str, list[Amounts]] = {role: [] for role in wanted}
     for meter in found:
         said = measured(connection, meter, start_ns, end_ns, as_of_ns)
@@ -610,23 +610,28 @@ def amounts_of(connection: sa.Connection, site: str, roles: Iterable[str],
     return answer
 
 
-def _inside(connection: sa.Connection, site: str,
-            found: Sequence[meters.Meter]) -> dict[str, str]:
-    """Which meters have measured what another of their role did, too."""
-    every = {meter.name: meter for meter in meters.read(connection,
-                                                        site=site)}
+def counted_by(found: Sequence[meters.Meter],
+               every: Iterable[meters.Meter]) -> dict[str, str]:
+    """Which of the meters have measured what another of them did, too.
+
+    :param found: those that are to be added, by role.
+    :param every: all of the site.
+    :returns: by name, the meter of the same role that counts instead.
+    """
+    roles = {meter.name: meter.role for meter in found}
+    parents = {meter.name: meter.parent for meter in every}
     inside: dict[str, str] = {}
     for meter in found:
         for name, _ in meter.terms:
-            if every[name].role == meter.role:
+            if roles.get(name) == meter.role:
                 inside[name] = meter.name
     for meter in found:
         above = meter.parent
         while above is not None:
-            if every[above].role == meter.role:
+            if roles.get(above) == meter.role:
                 inside.setdefault(meter.name, above)
                 break
-            above = every[above].parent
+            above = parents[above]
     return inside
 
 

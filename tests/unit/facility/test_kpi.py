@@ -19,6 +19,7 @@ from energy_accounting.facility import (
     inputs,
     kpi,
     means,
+    quantities,
 )
 
 F = fractions.Fraction
@@ -129,16 +130,15 @@ class TestArithmeticVectors(Base):
             scope(), HEAT, COOLING, electric=True).value)
 
     def test_5000_litres_of_diesel_are_not_49500_kwh_of_the_total(self):
-        fuel = raw('fuel', inputs.fuel_uj('diesel', 5000))
+        fuel = raw('dc_generator', quantities.Quantity(
+            'diesel', 'cumulative', 'l').exact('5000'))
         total = inputs.e_dc([kwh('dc_total', 1_000_000), fuel])
         self.assertEqual(1_049_500 * KWH, total.value)
         self.assertEqual('dc_total', total.role)
 
-    def test_a_fuel_has_another_factor(self):
-        for name, of_ten in (('diesel', 99), ('gas', 105),
-                             ('hydrogen', 389), ('bioethanol', 60)):
-            self.assertEqual(of_ten * KWH, inputs.fuel_uj(name, 10), name)
-            self.assertIn('EN 50600-4', inputs.FUELS[name].source)
+    def test_a_factor_of_a_fuel_has_no_source(self):
+        for fuel in inputs.FUELS.values():
+            self.assertIn('EN 50600-4', fuel.source)
 
     def two_sites(self):
         found = []
@@ -518,13 +518,13 @@ class TestWhatStandsBeside(Base):
                                kwh('it_pdu_out', 2, meters=('b',))]))
 
     def test_bought_cooling_is_not_heat_times_the_factor(self):
-        cold = inputs.cooling_supplied(kwh('cooling_in', 300), F(1, 4))
-        self.assertEqual((75 * KWH, 'cooling_supplied'),
+        cold = inputs.cooling_bought(kwh('cooling_in', 300), F(1, 4))
+        self.assertEqual((75 * KWH, 'cooling_in'),
                          (cold.value, cold.role))
-        self.assertEqual(0, inputs.cooling_supplied(
+        self.assertEqual(0, inputs.cooling_bought(
             kwh('cooling_in', 300), F(0)).value)
         self.assert_refused('not heat_removed', factor=F(1), heat=HEAT,
-                            call=inputs.cooling_supplied)
+                            call=inputs.cooling_bought)
 
     def test_attributes_that_are_sold_count(self):
         figure = kpi.ref(scope(), [
@@ -843,16 +843,14 @@ class TestRefusals(Base):
                 lambda: kpi.wue(asked, 1, wrong, E_IT)):
             self.assert_refused('is of the role', 'not pv_onsite', call=call)
         for how in ({'supplies': [E_IT]},
-                    {'supplies': [kwh('cooling_in', 1)]},
+                    {'supplies': [kwh('cooling_el', 1)]},
                     {'supplies': [E_DC], 'exported': [E_IT]}):
             self.assert_refused('no part of E_DC', call=inputs.e_dc, **how)
         self.assert_refused('not a sum of water_in', call=inputs.add,
                             role='dc_total', parts=[m3('water_in', 1)])
 
-    def test_a_fuel_without_a_factor_has_one(self):
-        self.assert_refused("'coal'", call=inputs.fuel_uj, name='coal',
-                            quantity=1)
-        self.assert_refused('factor -1', call=inputs.cooling_supplied,
+    def test_cooling_that_is_bought_has_a_factor_below_0(self):
+        self.assert_refused('factor -1', call=inputs.cooling_bought,
                             heat=HEAT, factor=F(-1))
 
     def test_figures_that_do_not_compare_are_one(self):

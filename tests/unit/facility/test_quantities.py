@@ -3,7 +3,7 @@
 import testtools
 
 from energy_accounting import units
-from energy_accounting.facility import quantities
+from energy_accounting.facility import inputs, quantities
 
 KWH = units.UJ_PER_KWH
 
@@ -62,6 +62,12 @@ class QuantityTest(testtools.TestCase):
         media = {medium for of_role in quantities.ROLES.values()
                  for medium in of_role}
         self.assertEqual(set(quantities.MEDIA), media)
+
+    def test_a_role_of_a_meter_is_none_of_a_key_figure(self):
+        self.assertEqual(
+            {role: inputs.WATER if 'water' in media else inputs.ENERGY
+             for role, media in quantities.ROLES.items()
+             if role != quantities.NODE}, inputs.METERED)
 
     def test_an_amount_is_not_the_value_it_was(self):
         for value in ('0', '1', '12.5', '0.001', '98765.4321'):
