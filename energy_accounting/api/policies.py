@@ -30,6 +30,7 @@ AUDIT = 'energy:audit:get'
 SITES = 'energy:sites:get'
 SITES_CREATE = 'energy:sites:create'
 SITES_UPDATE = 'energy:sites:update'
+KPIS = 'energy:kpis:get'
 METERS = 'energy:meters:get'
 METERS_CREATE = 'energy:meters:create'
 METERS_UPDATE = 'energy:meters:update'
@@ -145,6 +146,14 @@ def _facility_rules() -> list[policy.RuleDefault]:
             SITES_UPDATE, 'rule:admin_api',
             'Change the region, time zone or grid zone of a site.',
             [{'path': '/v1/sites/{name}', 'method': 'PATCH'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            # They are what tenants are told of their data centre; meters
+            # and hosts have no names there for who may not read those.
+            KPIS, 'rule:admin_api or role:reader',
+            'Read the key figures of a site; what its meters and hosts are '
+            'called only with energy:meters:get and energy:hosts:get.',
+            [{'path': '/v1/sites/{name}/kpis', 'method': 'GET'}],
             scope_types=['project']),
         policy.DocumentedRuleDefault(
             METERS, 'rule:admin_api',

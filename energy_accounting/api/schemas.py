@@ -20,7 +20,12 @@ import jsonschema
 import webob
 
 from energy_accounting import errors, units
-from energy_accounting.api import factor_schemas, forms, meter_schemas
+from energy_accounting.api import (
+    factor_schemas,
+    forms,
+    kpi_schemas,
+    meter_schemas,
+)
 from energy_accounting.facility import supply
 from energy_accounting.ledger import audit, hosts, models, queries, received
 
@@ -424,6 +429,7 @@ ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
         {'type': 'string'}, text='text/plain'),
     **meter_schemas.ENDPOINTS,
     **factor_schemas.ENDPOINTS,
+    **kpi_schemas.ENDPOINTS,
 }
 
 

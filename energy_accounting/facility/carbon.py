@@ -57,6 +57,49 @@ def by_bucket(carriers_uj: Mapping[str, Mapping[int, int]],
     return found
 
 
+class Total(NamedTuple):
+    """What a site's energy emitted.
+
+    :ivar buckets: of so many, all of whose carriers and factors are known.
+    :ivar mg: milligrams in these.
+    :ivar unsure_mg: the part of it whose factor is not an actual one.
+    """
+
+    buckets: int
+    mg: fractions.Fraction
+    unsure_mg: fractions.Fraction
+
+
+def total(carriers_uj: Mapping[str, Mapping[int, int]],
+          intensity_of: IntensityOf, buckets: Iterable[int]) -> Total:
+    """The sum over carriers and buckets, as :func:`by_bucket` has them."""
+    known = 0
+    # A factor counts for many buckets: its energy is added up first.  By
+    # its identity, since a fraction's hash costs more than all the rest.
+    sums: dict[int, tuple[Intensity, list[int]]] = {}
+    for bucket in buckets:
+        parts = []
+        for carrier, series in carriers_uj.items():
+            energy_uj = series.get(bucket)
+            here = intensity_of(carrier, bucket) if energy_uj else None
+            if energy_uj is None or (energy_uj and here is None):
+                break
+            if here is not None:
+                parts.append((here, energy_uj))
+        else:
+            known += 1
+            for here, energy_uj in parts:
+                sums.setdefault(id(here.g_per_kwh), (here, [0]))[1][0] += (
+                    energy_uj)
+    mg = unsure_mg = fractions.Fraction(0)
+    for here, (energy_uj,) in sums.values():
+        emitted = energy_uj * here.g_per_kwh * NG_PER_UJ / 10 ** 6
+        mg += emitted
+        if here.quality != supply.QUALITIES[0]:
+            unsure_mg += emitted
+    return Total(known, mg, unsure_mg)
+
+
 def _mean(amounts_uj: Mapping[str, int | None], intensity_of: IntensityOf,
           bucket: int) -> Intensity | None:
     """Weighted by energy; None as soon as one carrier's is not known."""

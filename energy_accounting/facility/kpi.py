@@ -23,8 +23,10 @@ from energy_accounting.facility import figures, inputs
 from energy_accounting.facility.figures import Figure, Scope, Term
 from energy_accounting.facility.inputs import Amount, Missing
 
-READING_SECONDS = {1: 31 * 86_400, 2: 86_400, 3: 900}
-"""How often a category wants its meters read, at least (The Green Grid)."""
+READING_SECONDS = {1: 31 * 86_400 + 3600, 2: 86_400 + 3600, 3: 900}
+"""How often a category wants its meters read, at least (The Green Grid):
+each month, day, quarter of an hour.  A local month and a local day may have
+an hour more."""
 
 
 def pue(scope: Scope, category: int, e_dc: Amount | Missing,

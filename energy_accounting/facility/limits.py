@@ -49,6 +49,13 @@ class Limit:
                 and self.valid_from <= day < self.valid_until
                 and day >= _years_later(started, self.years_to_meet))
 
+    @property
+    def whenever_started(self) -> bool:
+        """Whether it binds all sites, however old."""
+        return (self.started_from == datetime.date.min
+                and self.started_before == datetime.date.max
+                and not self.years_to_meet)
+
     def kept(self, figure: figures.Figure) -> bool | None:
         """Whether a figure keeps it; None when the figure cannot tell.
 

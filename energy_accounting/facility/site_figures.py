@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import fractions
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 from energy_accounting import errors
@@ -66,9 +67,15 @@ class Known:
 
     def amount(self, role: str, section: str = WHOLE) -> Amount | Missing:
         """Of a role; when it has no meters, that."""
-        return self.amounts.get((section, role), Missing(role, (
-            'no meter of this role'
-            + (f' in section {section!r}' if section else ''))))
+        if (section, role) in self.amounts:
+            return self.amounts[section, role]
+        if section:
+            return Missing(role, 'no meter of this role in section '
+                                 f'{section!r}')
+        return Missing(role, 'no meter of this role' + (
+            ' is of the whole site: add those of its sections up by a '
+            'virtual meter'
+            if any(known == role for _, known in self.amounts) else ''))
 
     def e_dc(self, section: str = WHOLE) -> Amount | Missing:
         """What came into the site, or into a part of it.
@@ -133,16 +140,16 @@ class _Table:
             found += self._partial(section, asked)
         for category, e_it in e_its:
             found.append(self._try(
-                'DCiE', '1', (e_it, e_dc),
-                lambda c=category, it=e_it: kpi.dcie(scope, c, e_dc, it),
-                category))
+                'DCiE', '1', (e_it, e_dc), functools.partial(
+                    kpi.dcie, scope, category, e_dc, e_it), category))
         found.append(self._ref(e_dc))
         found.append(self._try('ERF', '1', (reused, e_dc),
                                lambda: kpi.erf(scope, reused, e_dc)))
         for category, e_it in e_its:
             found.append(self._try(
-                'ERE', '1', (e_dc, reused, e_it), lambda c=category, it=e_it:
-                kpi.ere(scope, c, e_dc, reused, it), category))
+                'ERE', '1', (e_dc, reused, e_it), functools.partial(
+                    kpi.ere, scope, category, e_dc, reused, e_it),
+                category))
         found.append(self._cer())
         for category, e_it in e_its:
             found += [self._cue(category, one, e_it)

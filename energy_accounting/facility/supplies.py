@@ -35,6 +35,7 @@ EXPORT = 'grid_export'
 _SUPPLIES = ('dc_total', 'dc_generator', 'pv_onsite', 'cooling_in', EXPORT)
 _IT = ('it_ups_out', 'it_pdu_out', 'it_input')
 _WATER = 'water_in'
+ROLES = (*_SUPPLIES, *_IT, _WATER)
 
 # The use of the sun emits nothing; where its modules count, a factor says.
 _SUN = carbon.Intensity(fractions.Fraction(0), supply.QUALITIES[0])
@@ -155,7 +156,7 @@ class _Emissions:
             if None not in found:
                 break
             here = carbon.by_bucket(
-                self._metered.carriers_uj, _with_sun(method(one)),
+                self._metered.carriers_uj, with_sun(method(one)),
                 self._buckets)
             found = [there if there is not None else
                      None if intensity is None else (basis, intensity)
@@ -180,7 +181,8 @@ class _Emissions:
             own + shares * (amounts.get(carbon.GRID) or 0)) / total)
 
 
-def _with_sun(intensity_of: carbon.IntensityOf) -> carbon.IntensityOf:
+def with_sun(intensity_of: carbon.IntensityOf) -> carbon.IntensityOf:
+    """Factors, and that of the sun's use where they say nothing of it."""
     def of(carrier: str, bucket: int) -> carbon.Intensity | None:
         found = intensity_of(carrier, bucket)
         return _SUN if found is None and carrier == SOLAR else found
@@ -228,9 +230,20 @@ def _ng(emission: Emission | None) -> fractions.Fraction | None:
 def metered_of(connection: sa.Connection, site: Site, buckets: range,
                as_of_ns: int) -> Metered | None:
     """What a site's meters say of each bucket; None: it has none."""
-    roles = readings.amounts_of(
-        connection, site.name, (*_SUPPLIES, *_IT, _WATER), buckets.start,
-        buckets.stop, as_of_ns)
+    return metered(readings.amounts_of(
+        connection, site.name, ROLES, buckets.start, buckets.stop,
+        as_of_ns), buckets)
+
+
+def metered(roles: Mapping[str, Sequence[readings.Amounts]],
+            buckets: range) -> Metered | None:
+    """What meters say of each bucket; None: there are none.
+
+    :param roles: those of a site, by each of :data:`ROLES`; a meter of a
+        section is none of the whole site.
+    """
+    roles = {role: [one for one in found if one.meter.section is None]
+             for role, found in roles.items()}
     if not any(roles.values()):
         return None
     by_carrier: dict[str, list[tuple[int, readings.Amounts]]] = {}

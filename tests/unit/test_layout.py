@@ -74,7 +74,8 @@ CORE = {'units', 'errors', 'samples', 'wire', 'ticks', 'attribution', 'idle',
 CORE_MODULES = {'facility.carbon', 'facility.contracts', 'facility.editions',
                 'facility.equipment', 'facility.factors',
                 'facility.figures', 'facility.inputs', 'facility.kpi',
-                'facility.means', 'facility.pue', 'facility.supply'}
+                'facility.means', 'facility.pue',
+                'facility.site_figures', 'facility.supply'}
 # Standard library without what reads clocks, files, networks, processes.
 IMPURE = {'asyncio', 'ctypes', 'glob', 'http', 'io', 'logging', 'mmap',
           'multiprocessing', 'os', 'pathlib', 'random', 'secrets', 'select',

@@ -18,7 +18,12 @@ from energy_accounting.api import (
     policies,
     schemas,
 )
-from energy_accounting.api.controllers import Resource, Service, factors
+from energy_accounting.api.controllers import (
+    Resource,
+    Service,
+    factors,
+    kpis,
+)
 from energy_accounting.api.meter_schemas import SITE, SITES
 from energy_accounting.ledger import audit, sites
 from energy_accounting.report import meters as report
@@ -28,7 +33,8 @@ class Sites(Resource):
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self.below_item = {'contracts': factors.Contracts(service)}
+        self.below_item = {'contracts': factors.Contracts(service),
+                           'kpis': kpis.Kpis(service)}
 
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,

@@ -132,7 +132,7 @@ class ApiCase(base.BaseTestCase):
         super().setUp()
         self.now = filled.NOW
         self.database = self.new_database()
-        fill(self.database)
+        self.fill()
         self.conf = configure(self)
         if self.auth:
             know_tokens(self)
@@ -141,6 +141,9 @@ class ApiCase(base.BaseTestCase):
 
     def new_database(self) -> engine.Database:
         return filled.sqlite(self)
+
+    def fill(self) -> None:
+        fill(self.database)
 
     def ask(self, path: str, token: str | None = None, *,
             method: str = 'GET', headers: Any = None, body: Any = None,

@@ -38,6 +38,7 @@ TABLE = {
     policies.CONTRACTS_DELETE: ADMINS,
     policies.METRICS: ADMINS,
     policies.SITES: READERS,
+    policies.KPIS: READERS,
     policies.SITES_CREATE: ADMINS,
     policies.SITES_UPDATE: ADMINS,
     policies.METERS: ADMINS,

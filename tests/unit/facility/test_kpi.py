@@ -443,8 +443,8 @@ class TestWhatStandsBeside(Base):
                 scope(), category,
                 dataclasses.replace(E_DC, reading_seconds=other),
                 kwh(role, 1, reading_seconds=seconds))
-        for category, role, often in ((1, 'it_ups_out', 31 * 24 * 3600),
-                                      (2, 'it_pdu_out', 24 * 3600),
+        for category, role, often in ((1, 'it_ups_out', 745 * 3600),
+                                      (2, 'it_pdu_out', 25 * 3600),
                                       (3, 'it_input', 900)):
             self.assertEqual((), pue(category, role, often).notes)
             self.assertEqual(
