@@ -3,8 +3,9 @@
 
 Pure: exact fractions.  The CO2 of a site is the sum over its energy
 carriers, each by its own factor; it is shared by facility energy.  Where
-the carriers are not metered, all energy is the grid's, if nothing else is
-known to feed the site.  Which factor counts when is ``factors``'s.
+the carriers are not metered, or not yet, all energy counts as the grid's;
+that is an estimate where something else feeds the site, too.  Which factor
+counts when is ``factors``'s.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def by_bucket(carriers_uj: Mapping[str, Mapping[int, int]],
         if alone:
             found.append(intensity_of(GRID, bucket))
         elif None in amounts.values():
-            found.append(None)
+            found.append(_estimated(intensity_of(GRID, bucket)))
         else:
             found.append(_mean({
                 carrier: energy_uj for carrier, energy_uj in amounts.items()
@@ -98,6 +99,11 @@ def total(carriers_uj: Mapping[str, Mapping[int, int]],
         if here.quality != supply.QUALITIES[0]:
             unsure_mg += emitted
     return Total(known, mg, unsure_mg)
+
+
+def _estimated(here: Intensity | None) -> Intensity | None:
+    return None if here is None else here._replace(quality=max(
+        here.quality, supply.QUALITIES[1], key=supply.QUALITIES.index))
 
 
 def _mean(amounts_uj: Mapping[str, int | None], intensity_of: IntensityOf,

@@ -58,6 +58,9 @@ LAST_NS = units.wall_ns(datetime.datetime(2200, 1, 1, tzinfo=units.UTC))
 _ZONE = re.compile(r'[A-Z]{2,3}(-[A-Z0-9]{1,16}){0,3}\Z')
 _NUMBER = re.compile(r'[0-9]{1,30}(\.[0-9]{1,30})?\Z')
 
+CARRIED_NS = 731 * 86400 * units.NS_PER_S
+"""So long after its end a fallback stands in: two years."""
+
 HIGHEST_G_PER_KWH = 3000
 """No grid and no fuel emits as much: lignite, all of its life included, has
 about a third of it.  What a provider says beyond is a unit mistaken."""
@@ -524,6 +527,29 @@ def holes(spans: Iterable[Span], start_ns: int, end_ns: int,
     """The time in which no factor counts."""
     return units.without(start_ns, end_ns,
                          [(one.start_ns, one.end_ns) for one in spans])
+
+
+def carried_on(known: Iterable[Factor]) -> list[Factor]:
+    """The same factors, fallbacks for as long as they may stand in.
+
+    A yearly value comes out after its year: the newest one of a series
+    counts on until the next begins, :data:`CARRIED_NS` at most.
+    """
+    found: list[Factor] = []
+    series: dict[Series, list[Factor]] = {}
+    for one in known:
+        if one.quality == FALLBACK:
+            series.setdefault(one.series, []).append(one)
+        else:
+            found.append(one)
+    for ones in series.values():
+        ones.sort(key=lambda one: one.start_ns)
+        for one, after in itertools.zip_longest(ones, ones[1:]):
+            end_ns = one.end_ns + CARRIED_NS
+            if after is not None:
+                end_ns = min(end_ns, max(one.end_ns, after.start_ns))
+            found.append(dataclasses.replace(one, end_ns=end_ns))
+    return found
 
 
 def first_of(spans: Iterable[Span], others: Iterable[Span], start_ns: int,

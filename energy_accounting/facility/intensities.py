@@ -125,11 +125,16 @@ def read(connection: sa.Connection, site_id: int, start: int, end: int,
     site = connection.execute(sa.select(sites.name, sites.grid_zone).where(
         sites.id == site_id)).one()
     time = start * units.BUCKET_NS, end * units.BUCKET_NS, as_of_ns
+    here = {'zone': site.grid_zone, 'site': site.name,
+            'kind': factors.CARBON, 'basis': basis}
+    # A fallback counts on after its end.
+    before = (max(0, time[0] - factors.CARRIED_NS), *time[1:])
+    known = {one.id: one.factor for one in (
+        *factor_store.as_of(connection, *time, **here),
+        *factor_store.as_of(connection, *before, **here,
+                            quality=factors.FALLBACK))}
     return Intensities(
-        site.name, site.grid_zone,
-        (one.factor for one in factor_store.as_of(
-            connection, *time, zone=site.grid_zone, site=site.name,
-            kind=factors.CARBON, basis=basis)),
+        site.name, site.grid_zone, factors.carried_on(known.values()),
         (one.contract for one in contract_store.as_of(
             connection, site.name, *time, basis=basis)),
         basis, start, end)

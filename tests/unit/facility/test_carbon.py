@@ -38,8 +38,15 @@ class ByBucketTest(unittest.TestCase):
         self.assertEqual((fractions.Fraction(0), 'estimated'),
                          self.one(onsite={7: 3}))
 
-    def test_an_unknown_carrier_or_amount_is_left_out(self) -> None:
-        self.assertIsNone(self.one(electricity={7: 3}, diesel={8: 1}))
+    def test_what_is_not_metered_yet_hides_the_grid_or_is_no_estimate(
+            self) -> None:
+        self.assertEqual((fractions.Fraction(363), 'estimated'), self.one(
+            electricity={7: 3}, diesel={8: 1}))
+        self.assertEqual([None], carbon.by_bucket(
+            {'electricity': {7: 3}, 'diesel': {}},
+            lambda carrier, bucket: None, [7]))
+
+    def test_an_unknown_carrier_is_left_out(self) -> None:
         self.assertIsNone(self.one(electricity={7: 3}, cooling={7: 1}))
 
     def test_no_energy_has_an_intensity(self) -> None:

@@ -208,6 +208,17 @@ class SuppliesTest(SiteCase):
         self.factor('400')
         self.assertEqual({None}, {one.market for one in self.known()})
 
+    def test_last_years_value_stands_in_for_ever_or_not_at_all(
+            self) -> None:
+        self.factor('363', FIRST - 400 * 96, FIRST - 35 * 96,
+                    quality='fallback', basis='direct')
+        # Ended too long ago, though its basis would go first.
+        self.factor('333', FIRST - 1100 * 96, FIRST - 735 * 96,
+                    quality='fallback')
+        self.assertEqual({(363 * carbon.NG_PER_UJ, 'fallback', 'direct')}, {
+            (one.location, one.factor_quality, one.factor_basis)
+            for one in self.known()})
+
     def test_yesterdays_answer_changes_with_a_correction(self) -> None:
         self.factor('363')
         self.meter('dc_total', [12] * 4)
