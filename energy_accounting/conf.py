@@ -222,6 +222,36 @@ KiB of the longest answer that is read.
 """),
 ]
 
+prometheus_opts = [
+    cfg.StrOpt('url', help="""
+Where Prometheus is, for meters whose readings are fetched there (source
+prometheus), without /api. Plain http is asked without a token only, but on
+the loopback interface.
+"""),
+    cfg.StrOpt('token_file', help="""
+A file that holds the bearer token for it and nothing else, readable by its
+owner only (mode 0600).
+"""),
+    cfg.StrOpt('ca_file', help="""
+A file of the certificates (PEM) that sign its own; by default those that
+the system trusts.
+"""),
+    cfg.IntOpt('step_seconds', default=300, min=15, max=3600, help="""
+Seconds between two readings that are taken of a series.
+"""),
+    cfg.IntOpt('max_age_days', default=15, min=1, max=3700, help="""
+How far back a meter without readings is filled; Prometheus itself keeps 15
+days unless it is told otherwise.
+"""),
+    cfg.IntOpt('timeout_seconds', default=30, min=1, max=600, help="""
+Seconds that one answer may take in all.
+"""),
+    cfg.IntOpt('tries', default=3, min=1, max=10, help="""
+How often it is asked when it does not answer, is overloaded or is down,
+with a growing pause.
+"""),
+]
+
 _CREDENTIALS = {
     'service_auth': 'Credentials for Keystone (names of projects, domains '
                     'and users); collector only',
@@ -238,6 +268,7 @@ _GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     'api': api_opts,
     'factors': factors_opts,
     'redfish': redfish_opts,
+    'prometheus': prometheus_opts,
 }
 
 

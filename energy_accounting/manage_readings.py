@@ -15,11 +15,12 @@ from typing import Any
 from oslo_config import cfg
 
 from energy_accounting.facility import meters, sources
-from energy_accounting.facility.sources import redfish
+from energy_accounting.facility.sources import prometheus, redfish
 from energy_accounting.ledger import audit, engine
 
 ACTOR = audit.Actor('reading fetch')
 SOURCES: dict[str, Callable[[cfg.ConfigOpts], sources.Source]] = {
+    meters.PROMETHEUS: prometheus.from_conf,
     meters.REDFISH: redfish.from_conf}
 
 

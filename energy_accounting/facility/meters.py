@@ -282,10 +282,9 @@ def _checked(connection: sa.Connection, meter: Meter | None,
         _refuse('rollover', f'a {kind} meter has none',
                 'leave it out, or give kind cumulative')
     if kind == quantities.VIRTUAL:
-        for field in ('max_rate', 'source'):
-            if values[field] is not None:
-                _refuse(field, 'a virtual meter has no readings',
-                        'leave it out')
+        if values['max_rate'] is not None:
+            _refuse('max_rate', 'a virtual meter has no readings',
+                    'leave it out')
     _check_times(values)
     _check_source(values)
     columns = {field: values[field] for field in _PLAIN}
@@ -305,6 +304,10 @@ def _check_times(values: Mapping[str, Any]) -> None:
 
 
 def _check_source(values: Mapping[str, Any]) -> None:
+    if values['source'] is not None and values['kind'] not in (
+            quantities.CUMULATIVE, quantities.GAUGE):
+        _refuse('source', f'a meter of kind {values["kind"]} is not read at '
+                'moments', 'leave it out, or give kind cumulative or gauge')
     if values['source'] == PROMETHEUS and not values['source_ref']:
         _refuse('source_ref', 'must be given for source prometheus',
                 'give the query whose result is one time series')

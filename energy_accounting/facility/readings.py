@@ -270,7 +270,9 @@ def _audit(connection: sa.Connection, by: By, meter: meters.Meter,
 
     All of them are in ``readings``: superseded at the time of the entry.
     """
-    if not batch:
+    if not batch or (source in meters.SOURCES
+                     and all(one.old is None for one in batch)):
+        # What the service fetches by itself is nobody's act.
         return
     moments = [given.at_ns for _, given, _ in batch]
     corrected = [one for one in batch if one.old is not None]

@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import datetime
 import decimal
-import os
-import stat
 from collections.abc import Sequence
 from typing import Any
 
 from oslo_config import cfg
 
-from energy_accounting import errors, units
+from energy_accounting import units
 from energy_accounting.facility import factors, providers
 from energy_accounting.facility.providers import web
 
@@ -140,32 +138,8 @@ def _text(wall_ns: int) -> str:
 
 
 def token_of(path: str) -> str:
-    """The token in a file that nobody else can read.
-
-    :raises errors.ConfigurationError: says what to do.
-    """
-    if not path:
-        raise errors.ConfigurationError(
-            f'{_OPTION} is not set: name a file with your token in it, of '
-            'mode 0600')
-    try:
-        with open(path, encoding='ascii') as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            text = file.read(4096).strip()
-    except (OSError, ValueError) as error:
-        # What a ValueError says has the bytes of the file in it.
-        reason = (error.strerror if isinstance(error, OSError)
-                  else 'it is not ASCII')
-        raise errors.ConfigurationError(
-            f'{_OPTION}: {path} cannot be read: {reason}') from None
-    if mode & 0o077:
-        raise errors.ConfigurationError(
-            f'{_OPTION}: {path} has the mode {mode:04o}, so that others can '
-            f'read the token: chmod 600 {path}')
-    if not text or not text.isprintable() or ' ' in text:
-        raise errors.ConfigurationError(
-            f'{_OPTION}: {path} must hold the token and nothing else')
-    return text
+    """See :func:`web.token_of`."""
+    return web.token_of(path, _OPTION)
 
 
 def from_conf(conf: cfg.ConfigOpts) -> ElectricityMaps:

@@ -11,6 +11,8 @@ import dataclasses
 import decimal
 import json
 import logging
+import os
+import stat
 import time
 import urllib.parse
 from collections.abc import Callable, Mapping
@@ -55,12 +57,14 @@ class Web:
     :ivar tries: at least 1.
     :ivar most_bytes: the longest answer, unpacked.
     :ivar sleep: waits so many seconds between tries.
+    :ivar ca_file: whose certificates are trusted; None: the system's.
     """
 
     timeout: float = 20.0
     tries: int = 3
     most_bytes: int = 16 * 2**20
     sleep: Callable[[float], None] = time.sleep
+    ca_file: str | None = None
 
     def get(self, url: str, query: Mapping[str, str],
             headers: Mapping[str, str] | None = None) -> Any:
@@ -98,7 +102,7 @@ class Web:
                 for _ in range(_MAX_REDIRECTS + 1):
                     # Proxies and certificates as the environment says.
                     settings = session.merge_environment_settings(
-                        asked.url or url, {}, True, None, None)
+                        asked.url or url, {}, True, self.ca_file, None)
                     answer = session.send(
                         asked, allow_redirects=False, timeout=self.timeout,
                         **settings)
@@ -159,6 +163,35 @@ def check_url(url: str, option: str) -> str:
             f'{option}: {url[:128]!r} is no address that is asked: give one '
             'that begins with https://, without user and query')
     return url.rstrip('/')
+
+
+def token_of(path: str, option: str) -> str:
+    """The token in a file that nobody else can read.
+
+    :raises errors.ConfigurationError: says what to do.
+    """
+    if not path:
+        raise errors.ConfigurationError(
+            f'{option} is not set: name a file with your token in it, of '
+            'mode 0600')
+    try:
+        with open(path, encoding='ascii') as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            text = file.read(4096).strip()
+    except (OSError, ValueError) as error:
+        # What a ValueError says has the bytes of the file in it.
+        reason = (error.strerror if isinstance(error, OSError)
+                  else 'it is not ASCII')
+        raise errors.ConfigurationError(
+            f'{option}: {path} cannot be read: {reason}') from None
+    if mode & 0o077:
+        raise errors.ConfigurationError(
+            f'{option}: {path} has the mode {mode:04o}, so that others can '
+            f'read the token: chmod 600 {path}')
+    if not text or not text.isprintable() or ' ' in text:
+        raise errors.ConfigurationError(
+            f'{option}: {path} must hold the token and nothing else')
+    return text
 
 
 def _follow(answer: requests.Response, asked: requests.PreparedRequest,
