@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import collections
 import decimal
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -20,6 +20,7 @@ from energy_accounting.ledger import audit, bulk
 from energy_accounting.ledger import models as ledger
 
 _ROWS_A_STATEMENT = 1000
+_DAY_NS = 24 * 3600 * units.NS_PER_S
 
 
 class Recorded(NamedTuple):
@@ -121,19 +122,30 @@ def as_of(connection: sa.Connection, start_ns: int, end_ns: int,
     :param as_of_ns: as it was known then; None: as it is known now.
     :param where: values of columns.
     """
-    table, site_name = models.factors, ledger.sites.c.name
-    owners = []
-    if zone is not None:
-        owners.append(table.c.zone == zone)
+    table = models.factors.c
+    owners = [] if zone is None else [table.zone == zone]
     if site is not None:
-        owners.append(site_name == site)
-    if not owners:
-        return []
-    return _kept(connection.execute(_rows().where(
-        sa.or_(*owners), table.c.start_ns < end_ns,
-        table.c.end_ns > start_ns, _known(as_of_ns),
-        *(table.c[name] == value for name, value in where.items()))
-        .order_by(table.c.start_ns, table.c.id)))
+        owners += [table.site_id == found
+                   for found in site_ids(connection, [site]).values()]
+    return [one for owner in owners for one in _during(
+        connection, start_ns, end_ns, owner, _known(as_of_ns),
+        *(table[name] == value for name, value in where.items()))]
+
+
+def _during(connection: sa.Connection, start_ns: int, end_ns: int,
+            *where: sa.ColumnElement[bool]) -> Iterator[factors.Kept]:
+    """What counts in some of a time: it costs what there is of that."""
+    table = models.factors.c
+    for lasting in (_lasting(True), sa.and_(
+            _lasting(False), table.start_ns > start_ns - _DAY_NS)):
+        yield from _kept(connection.execute(_rows().where(
+            *where, lasting, table.start_ns < end_ns,
+            table.end_ns > start_ns).order_by(table.start_ns, table.id)))
+
+
+def _lasting(said: bool) -> sa.ColumnElement[bool]:
+    # MariaDB looks up no index for IS TRUE.
+    return models.factors.c.lasting == sa.literal(said)
 
 
 def history(connection: sa.Connection, series: factors.Series,
@@ -143,21 +155,20 @@ def history(connection: sa.Connection, series: factors.Series,
 
     Of any basis, method and quality: only their size is looked at.
     """
-    table = models.factors
-    mine = (table.c.kind == series.kind, table.c.zone == series.zone,
-            table.c.carrier == series.carrier,
-            table.c.superseded_ns.is_(None))
-    week_ns = 7 * 24 * 3600 * units.NS_PER_S
-    near = sa.select(table.c.value).where(
-        *mine, table.c.start_ns < end_ns + week_ns,
-        table.c.end_ns > start_ns - week_ns)
-    found = connection.execute(
-        near.order_by(table.c.start_ns.desc()).limit(count)).scalars().all()
-    if not found:
-        found = connection.execute(sa.select(table.c.value).where(
-            *mine).order_by(table.c.start_ns.desc()).limit(count),
-        ).scalars().all()
-    return [decimal.Decimal(text) for text in found]
+    table = models.factors.c
+    chosen = sa.select(table.value).where(
+        table.kind == series.kind, table.zone == series.zone,
+        table.carrier == series.carrier, table.superseded_ns.is_(None),
+    ).order_by(table.start_ns.desc()).limit(count)
+    week_ns = 7 * _DAY_NS
+    for near in ((_lasting(False),
+                  table.start_ns < end_ns + week_ns,
+                  table.start_ns > start_ns - week_ns),
+                 (_lasting(False),), (_lasting(True),)):
+        found = connection.execute(chosen.where(*near)).scalars().all()
+        if found:
+            return [decimal.Decimal(text) for text in found]
+    return []
 
 
 def read(connection: sa.Connection, *, after: int | None = None,
@@ -246,9 +257,8 @@ def _overlapping(connection: sa.Connection, batch: Sequence[factors.Factor],
     for (kind, zone, site), (start, end) in spans.items():
         owner = (table.c.zone == zone if zone is not None
                  else table.c.site_id == sites[site])
-        yield from _kept(connection.execute(_rows().where(
-            owner, table.c.kind == kind, table.c.start_ns < end,
-            table.c.end_ns > start, table.c.superseded_ns.is_(None))))
+        yield from _during(connection, start, end, owner,
+                           table.c.kind == kind, _known(None))
 
 
 def _values(one: factors.Factor, sites: Mapping[str, int], at_ns: int,
@@ -262,7 +272,8 @@ def _values(one: factors.Factor, sites: Mapping[str, int], at_ns: int,
         'unit': one.unit, 'quality': one.quality, 'provider': one.provider,
         'source': one.source, 'revision': one.revision,
         'retrieved_ns': one.retrieved_ns, 'recorded_ns': at_ns,
-        'superseded_ns': None}
+        'superseded_ns': None,
+        'lasting': one.end_ns - one.start_ns > _DAY_NS}
 
 
 def _changes(plan: factors.Plan) -> Iterable[audit.Change]:

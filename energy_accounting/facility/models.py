@@ -100,6 +100,8 @@ factors = sa.Table(
     # both.  carrier: electricity, diesel, ...  basis: direct, lifecycle.
     # method: location, market.  signal: average, marginal.  quality:
     # actual, estimated, forecast, fallback.  revision: as its source counts.
+    # lasting: counts for more than a day.  There are few such, and of the
+    # others those that overlap a time began at most a day before it.
     columns.identity(),
     columns.text('kind', size=16),
     columns.text('zone', null=True, size=64),
@@ -119,8 +121,9 @@ factors = sa.Table(
     columns.number('retrieved_ns'),
     columns.number('recorded_ns'),
     columns.number('superseded_ns', null=True),
-    sa.Index(None, 'zone', 'start_ns'),
-    sa.Index(None, 'site_id', 'start_ns'),
+    sa.Column('lasting', sa.Boolean(), nullable=False),
+    sa.Index(None, 'zone', 'lasting', 'start_ns'),
+    sa.Index(None, 'site_id', 'lasting', 'start_ns'),
     **columns.TABLE)
 
 factor_owners = sa.Table(

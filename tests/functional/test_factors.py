@@ -190,6 +190,41 @@ class TestFactors(unittest.TestCase):
             dataclasses.replace(one, value=one.value + 1)
             for one in batch)))
 
+    def test_a_month_costs_what_was_recorded_in_years(self) -> None:
+        """The plan looks for the time asked, not for all before it."""
+        self.record(*(made.factor(hour, hour + 1, str(hour))
+                      for hour in range(3000)),
+                    made.factor(-9000, -240, quality=factors.FALLBACK))
+        asked: list[tuple[str, Any]] = []
+
+        def heard(connection: Any, cursor: Any, statement: str,
+                  parameters: Any, *_: Any) -> None:
+            asked.append((statement, parameters))
+
+        sa.event.listen(self.database.engine, 'before_cursor_execute', heard)
+        self.addCleanup(sa.event.remove, self.database.engine,
+                        'before_cursor_execute', heard)
+        start = made.START_NS + 2000 * made.HOUR_NS
+        found = self.database.read(factor_store.as_of, start,
+                                   start + 10 * made.HOUR_NS, zone='DE')
+        self.assertEqual([str(hour) for hour in range(2000, 2010)],
+                         [str(one.factor.value) for one in found])
+        queries = [(statement, given) for statement, given in asked
+                   if 'FROM factors' in statement]
+        self.assertEqual(2, len(queries))
+        plan = {base.SQLITE: 'EXPLAIN QUERY PLAN ',
+                base.MARIADB: 'EXPLAIN ', base.POSTGRES: 'EXPLAIN '}
+        with self.database.writer() as connection:
+            if self.database_name != base.SQLITE:
+                connection.exec_driver_sql('ANALYZE TABLE factors' if
+                                           self.database_name == base.MARIADB
+                                           else 'ANALYZE factors')
+            for statement, given in queries:
+                text = ' '.join(str(row) for row in connection
+                                .exec_driver_sql(plan[self.database_name]
+                                                 + statement, given))
+                self.assertIn('ix_factors_zone_lasting_start_ns', text)
+
     def test_sites_without_a_zone_are_listed(self) -> None:
         with self.database.writer() as connection:
             connection.execute(sa.insert(ledger.sites), [

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import ssl
 import threading
 import unittest
 from collections.abc import Callable
@@ -45,11 +46,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Server:
     """Answers each GET by ``answer(handler)``.
 
+    :param certificate: a file with it and its key, for https.
     :ivar asked: (path with query, headers) of each request.
     """
 
     def __init__(self, test: unittest.TestCase,
-                 answer: Callable[[Handler], None]) -> None:
+                 answer: Callable[[Handler], None],
+                 certificate: str | None = None) -> None:
         self.asked: list[tuple[str, dict[str, str]]] = []
         outer = self
 
@@ -65,7 +68,17 @@ class Server:
 
         server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Mine)
         server.daemon_threads = True
-        self.url = f'http://127.0.0.1:{server.server_port}'
+        # A client that hangs up in a handshake is no news.
+        server.handle_error = (  # type: ignore[method-assign]
+            lambda request, address: None)
+        scheme = 'http'
+        if certificate:
+            scheme, context = 'https', ssl.create_default_context(
+                ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket,
+                                                server_side=True)
+        self.url = f'{scheme}://127.0.0.1:{server.server_port}'
         thread = threading.Thread(target=server.serve_forever,
                                   kwargs={'poll_interval': 0.01},
                                   daemon=True)

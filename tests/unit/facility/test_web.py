@@ -3,14 +3,24 @@
 
 from __future__ import annotations
 
+import datetime
 import decimal
 import gzip
+import ipaddress
 import logging
+import os
+import pathlib
+import tempfile
 import threading
 import time
 import unittest
 from collections.abc import Callable
 from unittest import mock
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from energy_accounting import errors
 from energy_accounting.facility.providers import web
@@ -176,6 +186,45 @@ class AnswersTest(unittest.TestCase):
         self.assertEqual('hush-hush', server.asked[0][1]['auth-token'])
         self.assertNotIn('hush', ' '.join(logged.output))
         self.assertNotIn('hush', str(caught.exception))
+
+
+class CertificateTest(unittest.TestCase):
+
+    def certified(self) -> tuple[str, pathlib.Path]:
+        """A server with a certificate of its own; where that lies."""
+        where = tempfile.TemporaryDirectory()
+        self.addCleanup(where.cleanup)
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, 'a test')])
+        now = datetime.datetime.now(datetime.UTC)
+        day = datetime.timedelta(days=1)
+        made = x509.CertificateBuilder().subject_name(name).issuer_name(
+            name).public_key(key.public_key()).serial_number(7)
+        made = made.not_valid_before(now - day).not_valid_after(now + day)
+        made = made.add_extension(x509.SubjectAlternativeName([
+            x509.IPAddress(ipaddress.ip_address('127.0.0.1'))]), False)
+        made = made.add_extension(x509.BasicConstraints(True, None), True)
+        path = pathlib.Path(where.name) / 'pem'
+        path.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(
+            serialization.Encoding.PEM) + key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption()))
+        server = http.Server(self, lambda handler: handler.json({}),
+                             certificate=str(path))
+        return server.url, path
+
+    def test_a_certificate_that_nobody_vouches_for_is_trusted(self) -> None:
+        url, path = self.certified()
+        asking = web.Web(timeout=5, sleep=lambda seconds: self.fail('again'))
+        given = {'NO_PROXY': '*', 'REQUESTS_CA_BUNDLE': ''}
+        with mock.patch.dict('os.environ', given):
+            with self.assertRaisesRegex(web.Answerless,
+                                        'certificate is not trusted'):
+                asking.get(url, {}, {'auth-token': 'secret'})
+            # As an operator does who has an authority of the own.
+            os.environ['REQUESTS_CA_BUNDLE'] = str(path)
+            self.assertEqual({}, asking.get(url, {}))
 
 
 class AddressesTest(unittest.TestCase):

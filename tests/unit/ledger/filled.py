@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import datetime
+import functools
 import hashlib
 import pathlib
 import tempfile
@@ -36,11 +37,23 @@ def sqlite(test: unittest.TestCase) -> engine.Database:
     """A new ledger in a file of its own."""
     directory = tempfile.TemporaryDirectory()
     test.addCleanup(directory.cleanup)
-    database = engine.Database(
-        f'sqlite:///{pathlib.Path(directory.name) / "ledger.db"}')
+    path = pathlib.Path(directory.name) / 'ledger.db'
+    path.write_bytes(_empty())
+    database = engine.Database(f'sqlite:///{path}')
     test.addCleanup(database.close)
-    engine.sync(database)
     return database
+
+
+@functools.cache
+def _empty() -> bytes:
+    """A ledger with all its tables: they take longer than most tests."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = pathlib.Path(directory) / 'ledger.db'
+        database = engine.Database(f'sqlite:///{path}')
+        engine.sync(database)
+        # The last one that closes it writes all of it into the one file.
+        database.close()
+        return path.read_bytes()
 
 
 class Filled:

@@ -108,9 +108,10 @@ def upgrade() -> None:
         _text('quality', size=16), _text('provider', size=64),
         _text('source', size=1024), _text('revision', null=True),
         _number('retrieved_ns'), _number('recorded_ns'),
-        _number('superseded_ns', null=True), **_TABLE)
-    _index('factors', 'zone', 'start_ns')
-    _index('factors', 'site_id', 'start_ns')
+        _number('superseded_ns', null=True),
+        sa.Column('lasting', sa.Boolean(), nullable=False), **_TABLE)
+    _index('factors', 'zone', 'lasting', 'start_ns')
+    _index('factors', 'site_id', 'lasting', 'start_ns')
     op.create_table(
         'factor_owners', _id(), _text('name', size=320),
         sa.UniqueConstraint('name', name='uq_factor_owners_name'), **_TABLE)
