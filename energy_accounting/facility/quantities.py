@@ -9,6 +9,7 @@ from several readings is in ``amounts``.
 from __future__ import annotations
 
 import decimal
+import functools
 import re
 from collections.abc import Mapping
 from fractions import Fraction
@@ -136,7 +137,13 @@ class Quantity(NamedTuple):
             raise ValueError(
                 f'{value[:64]!r} is not a decimal that is not negative, '
                 'with at most 30 digits before and 15 behind the point')
-        return round(Fraction(value) * self._scale())
+        scale, per = _ratio(self)
+        whole, _, fraction = value.partition('.')
+        # As round(Fraction(value) * scale), but that takes longer, and a
+        # year of quarters is 35,000 of these for each meter.
+        one = per * 10 ** len(fraction)
+        amount, rest = divmod(int(whole + fraction) * scale, one)
+        return amount + (2 * rest > one or (2 * rest == one and amount % 2))
 
     def text(self, amount: int) -> str:
         """An amount in the meter's unit, rounded at the 15th place."""
@@ -144,6 +151,11 @@ class Quantity(NamedTuple):
 
     def _scale(self) -> Fraction:
         return _units(self.medium, self.kind)[self.unit]
+
+
+@functools.cache
+def _ratio(quantity: Quantity) -> tuple[int, int]:
+    return quantity._scale().as_integer_ratio()
 
 
 def units_of(medium: str, kind: str) -> tuple[str, ...]:

@@ -379,9 +379,8 @@ def around(connection: sa.Connection, meter: meters.Meter,
         near.append(table.c.at_ns >= edge_ns if before
                     else table.c.at_ns <= edge_ns)
     quantity = meter.quantity
-    return [amounts.Reading(row.at_ns, quantity.exact(row.value),
-                            row.quality, row.start_ns)
-            for row in connection.execute(
+    return [amounts.Reading(at_ns, quantity.exact(value), quality, start_ns)
+            for at_ns, value, quality, start_ns in connection.execute(
                 sa.select(table.c.at_ns, table.c.value, table.c.quality,
                           table.c.start_ns).where(*near)
                 .order_by(table.c.at_ns))]

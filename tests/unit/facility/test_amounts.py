@@ -223,6 +223,14 @@ class CombinedTest(testtools.TestCase):
         self.assertEqual(16, sum(used(said)))
         self.assertEqual([(0, HOUR)], amounts.joined(said.intervals))
 
+    def test_a_quarter_of_a_sum_is_rounded_otherwise_than_its_terms(self):
+        terms = [counter(0, 7), counter(0, 9)]
+        said = amounts.combined([(1, term) for term in terms])
+        quarters = [[share.amount for share in amounts.by_bucket(
+            one.intervals, 0, 4).values()] for one in (said, *terms)]
+        self.assertEqual([[3, 4, 4, 5], [1, 2, 2, 2], [2, 2, 2, 3]],
+                         quarters)
+
     def test_an_even_share_is_taken_for_a_measurement_of_a_quarter(self):
         said = amounts.combined([(1, counter(0, 8)), (1, counter(0, 8))])
         shares = amounts.by_bucket(said.intervals, 0, 4)

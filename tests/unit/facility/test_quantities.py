@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
+from fractions import Fraction
+
+import hypothesis
 import testtools
+from hypothesis import strategies as st
 
 from energy_accounting import units
 from energy_accounting.facility import inputs, quantities
@@ -46,6 +50,19 @@ class QuantityTest(testtools.TestCase):
     def test_a_large_value_loses_digits(self):
         self.assertEqual(123456789012345678901234567890 * KWH,
                          self.exact('123456789012345678901234567890', 'kWh'))
+
+    @hypothesis.given(
+        st.integers(0, 10**30 - 1), st.text('0123456789', max_size=15),
+        st.sampled_from([
+            quantities.Quantity(medium, kind, unit)
+            for medium in quantities.MEDIA
+            for kind in ('cumulative', 'gauge')
+            for unit in quantities.units_of(medium, kind)]))
+    def test_a_value_is_not_the_nearest_integer(self, whole, digits, of):
+        value = f'{whole}.{digits}' if digits else str(whole)
+        # What the unit is worth, from a value that no digit is lost of.
+        scale = Fraction(of.exact(str(10**15)), 10**15)
+        self.assertEqual(round(Fraction(value) * scale), of.exact(value))
 
     def test_what_is_no_value_passes(self):
         for value in ('-1', '+1', '1e3', '1,5', '', ' 1', '1.', '.5', 'NaN',
