@@ -36,8 +36,10 @@ _TEXTS = (
     ('removed-at', 'Until when it was there'),
     ('host', 'Host whose node it measures'),
     ('parent', 'Meter that what it measures has gone through'),
-    ('source', 'From where the service fetches its readings: prometheus'),
-    ('source-ref', 'What to ask there: a query that gives one series'))
+    ('source', 'From where the service fetches its readings: '
+               'prometheus, redfish'),
+    ('source-ref', 'What to ask there: a query that gives one series; the '
+                   'address of a Chassis of a BMC'))
 _FIELDS = tuple(name.replace('-', '_') for name, _ in _TEXTS)
 _MAIN = (('medium', 'What it measures: electricity, heat, cooling, water, '
                     'gas, diesel, hydrogen or bioethanol'),

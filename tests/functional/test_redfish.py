@@ -6,18 +6,24 @@ What each service is made of stands in ``tests.redfish``.
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import json
 import pathlib
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
+import urllib.parse
 from typing import Any
 
 from energy_accounting.facility import meters, readings
 from energy_accounting.ledger import audit, engine, register
-from tests import redfish
+from tests import redfish, servers
+from tests.unit.facility.sources import answers
 
 COMMAND = pathlib.Path(sys.executable).parent / 'energy-accounting-manage'
 LIFETIME = '#/EnergykWh/LifetimeReading'
@@ -111,11 +117,130 @@ class RedfishTest(Case):
         said = self.fetch()
         self.assertIn('node-one of host one: 127.0.0.1:', said)
         self.assertIn(f'{LIFETIME}: 325675.125 kWh at ', said)
+        # The emulator has led from the name of the chassis to its UUID.
         self.assertEqual(f'{self.bmc.chassis}/EnvironmentMetrics{LIFETIME}',
                          self.ref('one'))
         # What comes next is of the same property, whatever else is there.
         self.bmc.energy(EnergykWh={'Reading': 6, 'LifetimeReading': 325676},
                         EnergyJoules={'LifetimeReading': 1})
-        time.sleep(1.1)
+        self.await_another_second()
         self.fetch('--source', 'redfish', '--meter', 'node-one')
         self.assertEqual(['325675.125', '325676'], self.values('one'))
+
+    def await_another_second(self) -> None:
+        """The services' clock shows seconds."""
+        second = int(time.time())
+        while int(time.time()) == second:
+            time.sleep(0.02)
+
+    def test_a_failing_node_takes_others_with_it(self) -> None:
+        self.bmc.energy(PowerWatts={'Reading': 374.5})
+        static = answers.together(
+            answers.power({'PowerConsumedWatts': 344}),
+            answers.supplies({'EnergykWh': {'Reading': 1.5}},
+                             {'EnergykWh': {'Reading': 2.25}}))
+        for path, body in static.items():
+            self.static.mockup.write(path, body)
+        dead = servers.free_port()
+        self.write_users(self.bmc.url, self.static.url,
+                         f'https://127.0.0.1:{dead}')
+        power = {'kind': 'gauge', 'unit': 'W'}
+        self.meter('emulated', self.bmc.chassis, **power)
+        self.meter('supplies', self.static.chassis, max_rate='2')
+        self.meter('older', f'{self.static.url}{answers.POWER}'
+                   '#/PowerControl/0/PowerConsumedWatts', **power)
+        # The emulator itself has no energy: only what was put beside it.
+        self.meter('bare', f'{self.bmc.url}/redfish/v1/Systems/'
+                   '27946b59-9e44-4fa7-8e91-f3527a1ef094')
+        self.meter('unknown', 'https://127.0.0.1:1/redfish/v1/Chassis/1')
+        self.meter('dead', f'https://127.0.0.1:{dead}/redfish/v1/Chassis/1')
+        said = self.fetch(code=1)
+        self.assertEqual(
+            (['374.5'], ['3.75'], ['344']),
+            (self.values('emulated'), self.values('supplies'),
+             self.values('older')))
+        for name, words in (
+                ('bare', '127.0.0.1:.*FAILED: it says nothing of energy'),
+                ('unknown', 'FAILED: no section of .redfish. credentials'),
+                ('dead', f'127.0.0.1:{dead}: FAILED: Connection refused')):
+            self.assertRegex(said, f'(?m)^node-{name} of host {name}: '
+                             f'.*{words}')
+        self.assertIn('6 meters, 3 failed', said)
+
+    def test_a_certificate_is_not_checked(self) -> None:
+        self.bmc.energy(PowerWatts={'Reading': 374.5})
+        self.meter('one', self.bmc.chassis, kind='gauge', unit='W')
+        elsewhere = self.bmc.url.replace('127.0.0.1', 'localhost')
+        self.meter('name', self.bmc.chassis.replace('127.0.0.1',
+                                                    'localhost'),
+                   kind='gauge', unit='W')
+        self.write_users(self.bmc.url, elsewhere)
+        before = self.bmc.log.read_text().count('Chassis')
+        self.assertRegex(self.fetch(code=1), 'host name: .*FAILED: its '
+                         'certificate is not trusted: Hostname mismatch')
+        self.assertEqual((1, 0), (len(self.values('one')),
+                                  len(self.values('name'))))
+        after = self.bmc.log.read_text().count('Chassis')
+        self.assertGreater(after, before)
+        # Another authority's.
+        (self.path / 'other').mkdir()
+        other = redfish.Authority(self.path / 'other')
+        self.configure(f'ca_file = {other.file}')
+        self.await_another_second()
+        self.assertIn('its certificate is not trusted',
+                      self.fetch('--meter', 'node-one', code=1))
+        self.assertEqual(after, self.bmc.log.read_text().count('Chassis'))
+
+    def test_a_password_is_found_where_it_does_not_belong(self) -> None:
+        self.bmc.energy(EnergykWh={'Reading': 1})
+        self.meter('one', self.bmc.chassis)
+        self.meter('two', self.static.chassis)
+        written, commands = [], []
+        # Right, wrong, and of a service that is frozen in the middle.
+        written.append(self.fetch(code=1))
+        self.write_users(self.bmc.url, self.static.url,
+                         password=f'{self.password}wrong')
+        self.await_another_second()
+        written.append(self.fetch(code=1))
+        self.assertIn('does not accept the user (401)', written[-1])
+        self.write_users(self.bmc.url)
+        self.configure('timeout_seconds = 2')
+        self.bmc.signal(signal.SIGSTOP)
+        try:
+            with subprocess.Popen(
+                    [COMMAND, '--config-file', self.conf, '--debug',
+                     'reading', 'fetch'], stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT, text=True) as running:
+                proc = pathlib.Path('/proc') / str(running.pid)
+                while running.poll() is None:
+                    with contextlib.suppress(OSError):
+                        commands.append((proc / 'cmdline').read_bytes())
+                        commands.append((proc / 'environ').read_bytes())
+                    time.sleep(0.05)
+                assert running.stdout is not None
+                written.append(running.stdout.read())
+        finally:
+            self.bmc.signal(signal.SIGCONT)
+        self.assertIn('no answer within 2 s', written[-1])
+        # A file that others may read.
+        self.users.chmod(0o644)
+        done = subprocess.run(
+            [COMMAND, '--config-file', self.conf, '--debug', 'reading',
+             'fetch'], capture_output=True, text=True, check=False)
+        self.assertEqual((2, True), (done.returncode,
+                                     'chmod 600' in done.stderr))
+        written.append(done.stdout + done.stderr)
+        log = (self.path / 'manage.log').read_text()
+        self.assertIn('GET /redfish/v1/Chassis/1', log)
+        self.assertTrue(any(b'fetch' in line for line in commands))
+        self.users.unlink()
+        everything = [*(one.encode() for one in written), *commands, *(
+            file.read_bytes() for file in self.path.rglob('*')
+            if file.is_file())]
+        pair = f'{redfish.USER}:{self.password}'
+        for secret in (self.password, json.dumps(self.password)[1:-1],
+                       urllib.parse.quote(self.password),
+                       # Whatever comes behind it, the first of it is this.
+                       base64.b64encode(pair.encode()).decode()[:-4]):
+            for place in everything:
+                self.assertNotIn(secret.encode(), place)

@@ -231,6 +231,9 @@ class Service:
             size += len(piece)
             if size > most:
                 raise Unanswered(f'its answer is longer than {most} bytes')
+        if time.monotonic() >= self._deadline:
+            # What was cut looks like fewer headers or a shorter body.
+            raise Unanswered(self._too_long())
         if answer.length:
             raise Unanswered(f'its answer ends {answer.length} bytes too '
                              'early')

@@ -44,7 +44,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Server:
-    """Answers each GET by ``answer(handler)``.
+    """Answers each request by ``answer(handler)``.
 
     :param certificate: a file with it and its key, for https.
     :ivar asked: (path with query, headers) of each request.
@@ -65,6 +65,8 @@ class Server:
                 # A client that has had enough hangs up.
                 with contextlib.suppress(ConnectionError):
                     answer(self)
+
+            do_POST = do_DELETE = do_GET
 
         server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Mine)
         server.daemon_threads = True
