@@ -190,6 +190,14 @@ class Client:
         """One site."""
         return self._get(_site(name), {})['site']
 
+    def kpis(self, site: str, **query: Any) -> Row:
+        """The key figures of a site, as ``kpis``, and what was asked.
+
+        :param query: parameters of ``GET /v1/sites/{name}/kpis``.
+        :raises Error: with the API's own words.
+        """
+        return self._get(f'{_site(site)}/kpis', query)
+
     def create_site(self, name: str, **said: Any) -> Row:
         """Make a site: ``region``, ``time_zone``, ``grid_zone``."""
         return self._post('/v1/sites', _known(name=name, **said))['site']
