@@ -14,7 +14,11 @@ import tempfile
 from fractions import Fraction
 from typing import Any
 
+import sqlalchemy as sa
+
+from energy_accounting.facility import models
 from energy_accounting.ledger import engine
+from energy_accounting.ledger import models as ledger
 from tests.unit.api import cloud
 from tests.unit.facility import year
 
@@ -25,6 +29,7 @@ GRID = Fraction(sum(year.GRID), 1000)
 PV = Fraction(sum(year.PV), 1000)
 E_DC = GRID + DIESEL + PV
 REUSED = sum(year.REUSED_KWH)
+MARCH = {'start': '2025-02-28T23:00:00Z', 'end': '2025-03-31T22:00:00Z'}
 
 
 def text(exact: Fraction) -> str:
@@ -138,3 +143,181 @@ class YearTest(SiteCase):
         self.assertEqual(
             'DIN EN 50600-4-2:2019-08',
             self.only('PUE', editions='enefg')['standard'])
+
+
+class RefusedTest(SiteCase):
+    """One that is refused says why; all the others are there."""
+
+    def why(self, figure: str, *words: str, category: int | None = None,
+            section: str | None = None, **query: Any) -> None:
+        """A figure has no value, for a reason with these words."""
+        answer = self.kpis(**(MARCH | query))
+        found = [one for one in answer
+                 if (one['figure'], one['section']) == (figure, section)
+                 and category in (None, one['category'])]
+        self.assertNotEqual([], found, figure)
+        for one in found:
+            self.assertIsNone(one['value'])
+            for word in words:
+                self.assertIn(word, one['why'])
+        self.assertNotEqual([], [one for one in answer if one['value']])
+
+    def gone(self, name: str) -> None:
+        """A meter that is no more in the period."""
+        self.change(name, removed_ns=year.START_NS - 1)
+
+    def change(self, name: str, **given: Any) -> None:
+        with self.database.writer() as connection:
+            connection.execute(sa.update(models.meters).where(
+                models.meters.c.name == name).values(**given))
+
+    def test_a_month_looks_like_a_year(self) -> None:
+        self.assertIn('iPUE', {one['name'] for one in
+                               self.kpis(**MARCH)})
+
+    def test_pue_dcie_and_ere_are_below_1(self) -> None:
+        self.change('ups-a', role='dc_total')
+        self.change('grid', role='it_ups_out')
+        for figure in ('PUE', 'DCiE', 'ERE'):
+            self.why(figure, 'meter assignment error', 'grid')
+
+    def test_what_has_no_meter_has_a_figure(self) -> None:
+        for name in ('ups-a', 'ups-b', 'district', 'heat', 'potable'):
+            self.gone(name)
+        for figure, role in (('PUE', 'it_ups_out'), ('ERF', 'heat_reused'),
+                             ('CER', 'heat_removed'), ('CUE', 'it_ups_out'),
+                             ('WUE', 'it_ups_out')):
+            self.why(figure, f'{role}: no meter of this role')
+        self.why('WUE', 'water_potable: no meter', category=1)
+        self.why('ITEEsv', 'SMPE')
+
+    def test_sections_are_taken_for_the_whole_site(self) -> None:
+        (pue,) = [one for one in self.kpis(category='2', **MARCH)
+                  if (one['figure'], one['section']) == ('PUE', None)]
+        self.assertIsNone(pue['value'])
+        self.assertIn('virtual meter', pue['why'])
+
+    def test_more_is_reused_than_came_in(self) -> None:
+        self.change('district', unit='MWh')
+        self.why('ERF', 'ERF is above 1')
+
+    def test_cooling_that_is_bought_has_a_cer(self) -> None:
+        self.change('district', role='cooling_in', medium='cooling')
+        self.why('CER', 'not driven by electricity')
+
+    def test_a_gap_is_not_told(self) -> None:
+        with self.database.writer() as connection:
+            connection.execute(sa.delete(models.readings).where(
+                models.readings.c.at_ns
+                > year.START_NS + 70 * 24 * year.HOUR_NS,
+                models.readings.c.at_ns
+                <= year.START_NS + 80 * 24 * year.HOUR_NS))
+        self.why('PUE', 'dc_total has data for 67.', 'meter grid: no '
+                 'readings (2025-03-11T23:00:00Z to 2025-03-21T23:00:00Z)')
+        found = self.only('PUE', minimum_coverage='0.5', **MARCH)
+        self.assertIn('meter grid: no readings', ' '.join(found['notes']))
+        self.assertTrue(found['value'])
+
+    def test_a_fall_of_a_counter_is_energy(self) -> None:
+        with self.database.writer() as connection:
+            connection.execute(sa.update(models.readings).where(
+                models.readings.c.at_ns == year.months()[3],
+                models.readings.c.meter_id == sa.select(
+                    models.meters.c.id).where(
+                    models.meters.c.name == 'chillers').scalar_subquery(),
+            ).values(value='1'))
+        self.why('CER', 'cooling_el has data for 0', 'meter chillers: a fall')
+
+    def test_no_factor_and_no_contract_make_a_figure(self) -> None:
+        with self.database.writer() as connection:
+            connection.execute(sa.delete(models.factors))
+            connection.execute(sa.delete(models.contracts))
+        self.gone('roof')
+        self.why('CUE', 'no factors of diesel, electricity')
+        self.why('REF', 'no contract says')
+
+    def test_a_server_is_busier_than_it_can_be(self) -> None:
+        december = {'start': '2025-11-30T23:00:00Z',
+                    'end': '2025-12-31T23:00:00Z'}
+        with self.database.writer() as connection:
+            connection.execute(sa.update(ledger.host_buckets).values(
+                capacity_ns=0))
+        self.why('ITEUsv', 'capacity_ns must be above 0', **december)
+
+
+class AskedTest(SiteCase):
+
+    def test_a_tenant_learns_what_meters_or_hosts_are_called(self) -> None:
+        self.year.meter('cold', 'cooling_el')
+        answer = self.ask(PATH, 'reader-p2', **MARCH)
+        self.assertEqual(200, answer.status_int)
+        for name in ('grid', 'ups-a', 'chillers', 'cold', 'large',
+                     'register'):
+            self.assertNotIn(name, answer.text)
+        self.assertEqual({None}, {
+            str(one['meters']) if one['meters'] else None
+            for one in answer.json['kpis']})
+        (cer,) = [one for one in answer.json['kpis']
+                  if one['figure'] == 'CER']
+        self.assertRegex(cer['why'], r'meter \d+: no readings')
+
+    def test_a_question_that_makes_no_sense_is_answered(self) -> None:
+        for field, query in (
+                ('end', {'start': MARCH['start']}),
+                ('start', {'end': MARCH['end']}),
+                ('end', {'start': '2024-01-01T00:00:00Z',
+                         'end': '2025-02-01T00:00:00Z'}),
+                ('start', {**MARCH, 'start': '2025-03-01T00:07:00Z'}),
+                ('category', {'category': '4'}),
+                ('editions', {'editions': 'din'}), ('law', {'law': 'us'}),
+                ('minimum_coverage', {'minimum_coverage': '1.1'}),
+                ('started', {'started': 'June'}),
+                ('as_of', {'as_of': '2030-01-01T00:00:00Z'})):
+            self.assertIn(field, self.refused(400, PATH, 'admin-p1',
+                                              **query), query)
+        self.assertIn('nowhere', self.refused(
+            404, '/v1/sites/nowhere/kpis', 'admin-p1'))
+
+    def test_a_limit_binds_that_nobody_can_know_of(self) -> None:
+        for query, binds in (({}, [False, False, False]),
+                             ({'started': '2019-04-01'}, [False] * 3)):
+            self.assertEqual(binds, [one['binds'] for one in self.only(
+                'PUE', law='enefg', **MARCH, **query)['limits']])
+        (ref, later) = self.only('REF', law='enefg', **MARCH)['limits']
+        self.assertEqual((True, None, '0.5'),
+                         (ref['binds'], ref['kept'], ref['least']))
+        self.assertFalse(later['binds'])
+
+    def test_what_was_learnt_later_is_known_before(self) -> None:
+        found = self.only('PUE', as_of='2026-01-01T00:00:00Z', **MARCH)
+        self.assertIsNone(found['value'])
+
+
+def plain(amount: Fraction) -> str:
+    """With the digits that it has, two at most."""
+    return f'{float(amount):.2f}'.removesuffix('.00')
+
+
+class WorkedExampleTest(SiteCase):
+
+    def test_the_documentation_has_other_numbers(self) -> None:
+        text = (pathlib.Path(__file__).parents[3] / 'doc' / 'source' / 'admin'
+                / 'key-figures.rst').read_text()
+        read = {
+            'grid': (GRID, 'kWh'), 'roof': (PV, 'kWh'),
+            'diesel': (Fraction(sum(year.DIESEL_L)), 'l'),
+            'ups-a': (Fraction(sum(year.UPS_A), 1000), 'kWh'),
+            'ups-b': (Fraction(sum(year.UPS_B), 1000), 'kWh'),
+            'chillers': (Fraction(sum(year.COOLING_KWH)), 'kWh'),
+            'heat': (Fraction(sum(year.HEAT_KWH)), 'kWh'),
+            'district': (Fraction(REUSED), 'kWh'),
+            'mains': (Fraction(sum(year.WATER_M3)), 'm3'),
+            'potable': (Fraction(sum(year.POTABLE_M3)), 'm3')}
+        wanted = [f'{name}, {plain(amount)} {unit}'
+                  for name, (amount, unit) in read.items()]
+        wanted += [f'{plain(E_DC)} kWh', f'{plain(E_IT)} kWh']
+        wanted += [
+            ', '.join((one['name'], str(one['category'] or ''),
+                       one['value'], one['unit']))
+            for one in self.kpis() if one['value'] and not one['section']]
+        self.assertEqual([], [line for line in wanted if line not in text])
