@@ -23,6 +23,7 @@ from energy_accounting import conf as configuration
 from energy_accounting import (
     errors,
     manage_factors,
+    manage_platform,
     manage_readings,
     owners,
     reconcile,
@@ -82,6 +83,7 @@ def _add_commands(groups: Any) -> None:
                         default='table')
     manage_factors.add(groups, _add)
     manage_readings.add(groups, _add)
+    manage_platform.add(groups, _add)
 
 
 def _add(commands: Any, name: str,

@@ -241,6 +241,13 @@ BALANCE = _response({'balance': _object({
        for unit, schema in _BOTH.items()},
     'sites': {'type': 'array', 'items': _SITE_BALANCE, 'description':
               'of those that have meters; empty for one host'},
+    **{f'{side}_{unit}': {**_null(schema), 'description': text}
+       for side, text in (
+           ('node', 'what node meters saw; null where there are none'),
+           ('platform', 'what of it is beyond the zones and was divided'),
+           ('undivided_node', 'what of it was not: in those quarters a '
+                              'meter or a zone has a hole'))
+       for unit, schema in _BOTH.items()},
 })})
 
 _DOWNTIME = _object({

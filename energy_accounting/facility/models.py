@@ -73,6 +73,9 @@ readings = sa.Table(
     columns.number('received_ns'),
     columns.number('superseded_ns', null=True),
     sa.Index(None, 'meter_id', 'at_ns'),
+    # What came or went since some moment.
+    sa.Index(None, 'meter_id', 'received_ns'),
+    sa.Index(None, 'meter_id', 'superseded_ns'),
     **columns.TABLE)
 
 meter_events = sa.Table(

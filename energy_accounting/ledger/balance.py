@@ -32,6 +32,12 @@ class Balance:
     """Both sides of the ledger over a range, in microjoules.
 
     :ivar zones_uj: what the meters saw, of windows that were booked.
+    :ivar node_uj: what node meters saw, as far as it was looked at; None:
+        there are none.
+    :ivar platform_uj: what of it is beyond the zones, and was booked; None:
+        nothing was.
+    :ivar undivided_uj: what of it is of buckets in which that is not known,
+        the energy of their zones included.
     :ivar booked_uj: by (kind, name); instances have no name.
     :ivar projects_uj: the sums of projects, which are added up apart; None
         for one host: they have none.
@@ -49,6 +55,9 @@ class Balance:
     quarantined_uj: int
     disputed_uj: int
     gaps: tuple[tuple[str, str | None, int, int | None, str], ...]
+    node_uj: int | None = None
+    platform_uj: int | None = None
+    undivided_uj: int | None = None
 
 
 def read(connection: sa.Connection, start: int, end: int,
@@ -73,7 +82,7 @@ def read(connection: sa.Connection, start: int, end: int,
     return Balance(
         zones_uj=within.sum_of(models.zone_buckets.c.host_id, ids,
                                models.zone_buckets.c.energy_uj),
-        booked_uj=_booked(within, ids),
+        **_node(within, ids), booked_uj=_booked(within, ids),
         projects_uj=None if host is not None else _of_projects(within, site),
         quarantined_uj=quarantined_uj, disputed_uj=disputed_uj,
         gaps=tuple(_gaps(connection, start_ns, end_ns,
@@ -112,6 +121,25 @@ class _Range:
             ).mappings().one()
             total += self.sums.value(row, 'uj') or 0
         return total
+
+
+def _node(within: _Range, ids: Sequence[int]) -> dict[str, int | None]:
+    rows = models.platform_buckets.c
+    figures = {
+        'node_uj': rows.node_uj, 'platform_uj': rows.platform_uj,
+        'undivided_uj': sa.case((rows.platform_uj.is_(None), rows.node_uj),
+                                else_=0)}
+    found: dict[str, int | None] = dict.fromkeys(figures)
+    for covered in within.covered(rows.host_id, ids):
+        row = within.connection.execute(sa.select(
+            *(column for name, figure in figures.items()
+              for column in within.sums.of(name, figure)))
+            .where(covered)).mappings().one()
+        for name in figures:
+            value = within.sums.value(row, name)
+            if value is not None:
+                found[name] = (found[name] or 0) + value
+    return found
 
 
 def _booked(within: _Range, ids: Sequence[int],

@@ -255,6 +255,28 @@ zone_buckets = sa.Table(
     sa.Index(None, 'bucket'),
     **columns.TABLE)
 
+platform_buckets = sa.Table(
+    'platform_buckets', columns.metadata,
+    # What node meters saw of a host, where they saw something.
+    # platform_uj: what of it was divided over the accounts, beyond what
+    # the zones measured; NULL: that is not known.  rapl_uj, measured_ns:
+    # what was booked of the bucket when it was found: more was since where
+    # they differ.
+    columns.key('host_id'),
+    columns.key('bucket'),
+    columns.number('node_uj'),
+    columns.number('rapl_uj'),
+    columns.number('measured_ns'),
+    columns.number('platform_uj', null=True),
+    **columns.TABLE)
+
+platform_hosts = sa.Table(
+    'platform_hosts', columns.metadata,
+    # Readings that came before seen_ns are in platform_buckets.
+    columns.key('host_id'),
+    columns.number('seen_ns'),
+    **columns.TABLE)
+
 retired_buckets = sa.Table(
     'retired_buckets', columns.metadata,
     # The energy of account rows that were dropped, for the balance sheet.

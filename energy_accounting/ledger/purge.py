@@ -81,7 +81,8 @@ def purge(database: engine.Database, retention: Retention,
 
 
 _BALANCED = (models.account_buckets, models.host_buckets,
-             models.zone_buckets, models.retired_buckets)
+             models.zone_buckets, models.platform_buckets,
+             models.retired_buckets)
 """The rows of a host that the balance needs together."""
 
 

@@ -20,13 +20,17 @@ def sheet(balance: ledger.Balance) -> dict[str, Any]:
     time, is ``disputed`` and on neither side.  ``difference`` is what was
     measured less what was booked and what is in quarantine; anything but 0
     is a fault.
+    ``measured`` has what node meters saw beyond the zones of the quarters
+    in which that is known (``platform``); the rest of ``node`` is
+    ``undivided_node``, where the zones' own energy is not taken off.
     ``projects`` is what was booked once more, added up by project; None
     where nobody did.
     """
     by_kind = dict.fromkeys(samples.KINDS, 0)
     for (kind, _), energy_uj in balance.booked_uj.items():
         by_kind[kind] += energy_uj
-    measured = balance.zones_uj + balance.quarantined_uj
+    measured = (balance.zones_uj + (balance.platform_uj or 0)
+                + balance.quarantined_uj)
     sides = {'measured': measured, **by_kind,
              'quarantined': balance.quarantined_uj,
              'difference': measured - sum(by_kind.values())
@@ -46,7 +50,19 @@ def sheet(balance: ledger.Balance) -> dict[str, Any]:
         **(dict.fromkeys(('projects_uj', 'projects_kwh'))
            if balance.projects_uj is None
            else _both('projects', balance.projects_uj)),
+        **_node(balance),
     }
+
+
+def _node(balance: ledger.Balance) -> dict[str, str | None]:
+    """What node meters saw, null where there are none."""
+    sides = {'node': balance.node_uj, 'platform': balance.platform_uj,
+             'undivided_node': balance.undivided_uj}
+    found: dict[str, str | None] = {}
+    for side, energy_uj in sides.items():
+        found |= (dict.fromkeys((f'{side}_uj', f'{side}_kwh'))
+                  if energy_uj is None else _both(side, energy_uj))
+    return found
 
 
 def _both(side: str, energy_uj: int) -> dict[str, str]:

@@ -55,9 +55,10 @@ ALLOWED = {
     'osc': {'units', 'client'},
     # Beside the way: whole processes and what plays them.
     'simulator': FACTS | {'guests', 'notifier', 'sender', 'rpc'},
-    'manage': BOTTOM | {'conf', 'ledger', 'manage_factors',
+    'manage': BOTTOM | {'conf', 'ledger', 'manage_factors', 'manage_platform',
                         'manage_readings', 'owners', 'reconcile'},
     'manage_factors': BOTTOM | {'facility', 'ledger', 'plugins'},
+    'manage_platform': BOTTOM | {'facility', 'ledger'},
     'manage_readings': BOTTOM | {'facility', 'ledger'},
     'status': BOTTOM | {'conf', 'ledger'},
     # The outermost: processes.
@@ -71,11 +72,12 @@ ALLOWED = {
 CORE = {'units', 'errors', 'samples', 'wire', 'ticks', 'attribution', 'idle',
         'window', 'reconcile', 'report'}
 # Of parts that are not of the core as a whole.
-CORE_MODULES = {'facility.carbon', 'facility.contracts', 'facility.editions',
-                'facility.equipment', 'facility.factors',
+CORE_MODULES = {'facility.amounts', 'facility.carbon', 'facility.contracts',
+                'facility.editions', 'facility.equipment', 'facility.factors',
                 'facility.figures', 'facility.inputs', 'facility.kpi',
-                'facility.means', 'facility.pue',
-                'facility.site_figures', 'facility.supply'}
+                'facility.means', 'facility.platform', 'facility.pue',
+                'facility.quantities', 'facility.site_figures',
+                'facility.supply'}
 # Standard library without what reads clocks, files, networks, processes.
 IMPURE = {'asyncio', 'ctypes', 'glob', 'http', 'io', 'logging', 'mmap',
           'multiprocessing', 'os', 'pathlib', 'random', 'secrets', 'select',

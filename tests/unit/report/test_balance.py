@@ -15,7 +15,8 @@ class SheetTest(base.BaseTestCase):
     def sheet(self, **changes: Any) -> dict[str, Any]:
         given: dict[str, Any] = {
             'zones_uj': 100, 'quarantined_uj': 7, 'disputed_uj': 9,
-            'gaps': (), 'projects_uj': 0,
+            'gaps': (), 'projects_uj': 0, 'node_uj': None,
+            'platform_uj': None, 'undivided_uj': None,
             'booked_uj': {('instance', None): 60, ('service', 'ceph'): 10,
                           ('unallocated', 'ended'): 20,
                           ('unallocated', 'idle_capacity'): 10}, **changes}
@@ -54,6 +55,21 @@ class SheetTest(base.BaseTestCase):
         self.assertEqual({'ceph'}, set(sheet['service_by_name']))
         self.assertEqual('30', sheet['unallocated_uj'])
 
+    def test_node_energy_that_was_divided_is_no_part_of_measured(
+            self) -> None:
+        sheet = self.sheet(node_uj=90, platform_uj=-20, undivided_uj=8,
+                           zones_uj=120)
+        self.assertEqual(('107', '0', '90', '-20', '8'), tuple(
+            sheet[f'{side}_uj'] for side in (
+                'measured', 'difference', 'node', 'platform',
+                'undivided_node')))
+
+    def test_no_node_meter_is_a_node_meter_that_saw_nothing(self) -> None:
+        for side in ('node', 'platform', 'undivided_node'):
+            for unit in ('uj', 'kwh'):
+                self.assertIsNone(self.sheet()[f'{side}_{unit}'])
+        self.assertEqual('0', self.sheet(node_uj=0)['node_uj'])
+
     def test_an_open_gap_has_no_end(self) -> None:
         sheet = self.sheet(gaps=(('h1', 'dram-0', 0, None, 'unreadable'),))
         self.assertEqual([{'host': 'h1', 'zone': 'dram-0', 'end': None,
@@ -64,4 +80,5 @@ class SheetTest(base.BaseTestCase):
         sheet = self.sheet(zones_uj=0, booked_uj={}, quarantined_uj=0,
                            disputed_uj=0)
         self.assertEqual({'0'}, {value for name, value in sheet.items()
-                                 if name.endswith('_uj')})
+                                 if name.endswith('_uj')
+                                 and value is not None})

@@ -125,3 +125,12 @@ def upgrade() -> None:
         _text('evidence', size=1024), _number('recorded_ns'),
         _number('superseded_ns', null=True), **_TABLE)
     _index('contracts', 'site_id', 'start_ns')
+    # Sums of readings that came since have to be found by when they came.
+    _index('readings', 'meter_id', 'received_ns')
+    _index('readings', 'meter_id', 'superseded_ns')
+    op.create_table(
+        'platform_buckets', _key('host_id'), _key('bucket'),
+        _number('node_uj'), _number('rapl_uj'), _number('measured_ns'),
+        _number('platform_uj', null=True), **_TABLE)
+    op.create_table('platform_hosts', _key('host_id'), _number('seen_ns'),
+                    **_TABLE)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The platform term in the rows of every database."""
+
+from __future__ import annotations
+
+import unittest
+from collections.abc import Callable
+
+from energy_accounting import units
+from energy_accounting.ledger import engine
+from tests.functional import base
+from tests.unit.facility import nodes
+from tests.unit.facility.nodes import FIRST, window
+
+UJ = units.UJ_PER_J
+
+
+class Case(unittest.TestCase):
+    new_database: Callable[[], engine.Database]
+    __test__ = False
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.nodes = nodes.Nodes(self.new_database())
+
+    def assert_balanced(self) -> None:
+        for host in (None, 'h1', 'h2'):
+            sheet = self.nodes.sheet(host)
+            self.assertEqual('0', sheet['difference_uj'])
+            if host is None:
+                self.assertEqual(
+                    sum(int(sheet[f'{kind}_uj']) for kind in (
+                        'instance', 'service', 'unallocated')),
+                    int(sheet['projects_uj']))
+
+
+@base.on(*base.EVERY)
+class TestTerm(Case):
+
+    def setUp(self) -> None:
+        super().setUp()
+        for host in ('h1', 'h2'):
+            self.nodes.book(*(window(host, number, [
+                40 * UJ, 20 * UJ, 7 * UJ]) for number in (1, 2)))
+            self.nodes.meter(host)
+
+    def test_the_term_is_not_divided_as_package_and_memory_went(
+            self) -> None:
+        self.nodes.read('h1', {0: 0, 15: 300, 30: 390})
+        self.nodes.apportion()
+        booked = [amount + amount // 3 + amount // 7
+                  for amount in (40 * UJ, 20 * UJ, 7 * UJ)]
+        terms = [300 * UJ - sum(booked), 90 * UJ - sum(booked)]
+        self.assertLess(terms[1], 0)
+        self.assertEqual(terms, self.nodes.terms('h1', 2))
+        for bucket, term in enumerate(terms):
+            got = self.nodes.accounts('h1', FIRST + bucket)
+            self.assertEqual(term, sum(filter(None, got.values())))
+            for name, amount in zip(('a', 'b', 'idle_capacity'), booked,
+                                    strict=True):
+                self.assertAlmostEqual(
+                    term * amount / sum(booked), got[name] or 0, delta=1)
+        self.assertEqual({None}, set(
+            self.nodes.accounts('h2', FIRST).values()))
+        self.assert_balanced()
+        sheet = self.nodes.sheet()
+        self.assertEqual(
+            [str(390 * UJ), str(sum(terms)), '0'],
+            [sheet[f'{side}_uj'] for side in (
+                'node', 'platform', 'undivided_node')])
+        self.assertIsNone(self.nodes.sheet('h2')['node_uj'])
