@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from oslo_config import cfg
 
+from energy_accounting import errors
 from energy_accounting.facility import meters, sources
 from energy_accounting.facility.sources import prometheus, redfish
 from energy_accounting.ledger import audit, engine
@@ -53,13 +54,23 @@ def _fetch(conf: cfg.ConfigOpts) -> int:
                            given.meter)
     failed = 0
     for name, asked in wanted.items():
-        for found in sources.fetch(database, SOURCES[name](conf), asked,
-                                   _now):
+        for found in _found(conf, database, name, asked):
             print(_line(found), flush=True)
             failed += found.failure is not None
     read = sum(map(len, wanted.values()))
     print(f'{read} meters, {failed} failed')
     return int(failed > 0)
+
+
+def _found(conf: cfg.ConfigOpts, database: engine.Database, name: str,
+           asked: Sequence[sources.Asked]) -> Iterator[sources.Found]:
+    """What a source finds; what is not set up leaves the others alone."""
+    try:
+        source = SOURCES[name](conf)
+    except errors.ConfigurationError as error:
+        return iter([sources.Found(one, name, failure=str(error))
+                     for one in asked])
+    return sources.fetch(database, source, asked, _now)
 
 
 def _now() -> audit.By:

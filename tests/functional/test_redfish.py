@@ -60,6 +60,7 @@ class Case(unittest.TestCase):
         self.database = engine.Database(f'sqlite:///{self.path}/ledger.db')
         self.addCleanup(self.database.close)
         engine.sync(self.database)
+        self.said = ''
         self.users = self.path / 'bmc-users'
         self.write_users(self.bmc.url, self.static.url)
         self.conf = self.path / 'test.conf'
@@ -95,6 +96,7 @@ class Case(unittest.TestCase):
              'fetch', *words], capture_output=True, text=True, timeout=120,
             check=False)
         self.assertEqual(code, done.returncode, done.stdout + done.stderr)
+        self.said += done.stdout + done.stderr
         return done.stdout
 
     def values(self, host: str) -> list[str]:
@@ -224,17 +226,15 @@ class RedfishTest(Case):
         self.assertIn('no answer within 2 s', written[-1])
         # A file that others may read.
         self.users.chmod(0o644)
-        done = subprocess.run(
-            [COMMAND, '--config-file', self.conf, '--debug', 'reading',
-             'fetch'], capture_output=True, text=True, check=False)
-        self.assertEqual((2, True), (done.returncode,
-                                     'chmod 600' in done.stderr))
-        written.append(done.stdout + done.stderr)
+        written.append(self.fetch(code=1))
+        self.assertIn('node-one of host one: redfish: FAILED: [redfish] '
+                      'credentials_file', written[-1])
+        self.assertIn('chmod 600', written[-1])
         log = (self.path / 'manage.log').read_text()
         self.assertIn('GET /redfish/v1/Chassis/1', log)
         self.assertTrue(any(b'fetch' in line for line in commands))
         self.users.unlink()
-        everything = [*(one.encode() for one in written), *commands, *(
+        everything = [self.said.encode(), written[-2].encode(), *commands, *(
             file.read_bytes() for file in self.path.rglob('*')
             if file.is_file())]
         pair = f'{redfish.USER}:{self.password}'
