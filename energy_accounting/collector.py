@@ -184,7 +184,13 @@ def _without_users(record: received.Record) -> received.Record:
         return record
     if record.window is None:
         return record._replace(text=text)
-    window = wire.from_payload(text)
+    try:
+        window = wire.from_payload(text)
+    except errors.InvalidRecord as error:
+        # Shares that differ by their users only add up to what no field
+        # can hold.
+        return record._replace(text=text, window=None, problem=(
+            record.problem or received.Problem(received.SCHEMA, str(error))))
     assert isinstance(window, samples.Window)   # noqa: S101
     return record._replace(text=text, window=window)
 

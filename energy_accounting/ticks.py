@@ -312,6 +312,9 @@ def _book(baseline: Baseline, reading: samples.HostReading,
                     TOO_LONG if zone.zone in zones.too_long else UNREADABLE)
         for zone in reading.zones if zone.zone not in energies_uj)
     if not energies_uj:
+        # Of the host, too: nobody knows anything of this time.
+        gaps += (samples.Gap(None, min(start_ns, reading.wall_ns),
+                             reading.wall_ns, UNREADABLE),)
         return Outcome(None, gaps, dataclasses.replace(
             first(reading), means=baseline.means))
     lives = list(_lives(baseline, reading))

@@ -63,6 +63,12 @@ class Gaps:
             self._open['start_ns'] = min(self._open['start_ns'], end_ns)
             self._open = None
 
+    def stated(self) -> list[samples.Gap]:
+        """Those of known length that the call has stated so far."""
+        return [samples.Gap(row['zone'], row['start_ns'], row['end_ns'],
+                            row['reason']) for row in self._stated
+                if row['end_ns'] is not None]
+
     def _state(self, sequence: int, zone: str | None, start_ns: int,
                end_ns: int | None, reason: str) -> dict[str, Any]:
         row = {'host_id': self._host_id, 'stream_id': self._stream_id,

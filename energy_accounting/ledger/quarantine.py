@@ -120,7 +120,8 @@ class Held:
         without what an operator does not believe.  Of a record that is not
         understood the clock tells, as it went at the window's start.
 
-        :param key: the host's key: others' records say nothing of it.
+        :param key: the host's key now; records of an earlier one are its
+            own too, and others' say nothing of it.
         """
         table = models.quarantine.c
         ahead_ns = window.start_ns - window.boottime_start_ns
@@ -129,7 +130,8 @@ class Held:
         known += [row._asdict() for row in connection.execute(
             sa.select(table.boot_id, table.boottime_start_ns,
                       table.boottime_end_ns, table.start_ns, table.end_ns)
-            .where(table.host_name == window.host, table.public_key == key,
+            .where(table.host_name == window.host,
+                   sa.or_(table.public_key == key, table.trusted),
                    table.state != models.DISCARDED, sa.or_(
                        sa.and_(table.boot_id == window.boot_id,
                                table.boottime_start_ns

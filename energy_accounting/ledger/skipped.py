@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from energy_accounting import samples, units
-from energy_accounting.ledger import gaps, quarantine
+from energy_accounting.ledger import gaps, judgement, quarantine
 
 
 def find(connection: sa.Connection, host_id: int, window: samples.Window,
@@ -47,22 +47,27 @@ def find(connection: sa.Connection, host_id: int, window: samples.Window,
 def _unstated(connection: sa.Connection, host_id: int,
               window: samples.Window, said: Iterable[samples.Gap],
               start_ns: int, end_ns: int) -> list[samples.Gap]:
-    """What no gap explains of a time before a window.
+    """What no gap of the whole host explains of a time before a window.
 
-    The record before, or the window itself, may state it: to the tick, so
-    that it explains the whole.  What was stated here is exact.
+    What the ledger states is exact.  The record before, or the window
+    itself, states a gap to the tick.
     """
     # What a tick over the window's edge states.
     edge_ns = window.end_ns if end_ns == window.start_ns else end_ns
-    if any(gap.start_ns < edge_ns and start_ns < gap.end_ns
-           for gap in said):
-        return []
-    stated = [gap for gap in gaps.overlapping(
-        connection, host_id, start_ns, edge_ns) if gap.end_ns is not None]
-    if any(gap.reason not in gaps.STATED_HERE for gap in stated):
-        return []
+    every = [gap for gap in said if gap.zone is None]
+    # One that lasts ends here.
+    every += [samples.Gap(None, gap.start_ns, window.start_ns
+                          if gap.end_ns is None else gap.end_ns, gap.reason)
+              for gap in gaps.overlapping(connection, host_id, start_ns,
+                                          edge_ns)]
+    taken = []
+    for gap in every:
+        if gap.reason in gaps.STATED_HERE:
+            taken.append((gap.start_ns, gap.end_ns))
+        elif gap.start_ns < edge_ns and start_ns < gap.end_ns:
+            taken.append((gap.start_ns - judgement.EDGE_NS,
+                          gap.end_ns + judgement.EDGE_NS))
     return [samples.Gap(None, max(0, first_ns), max(0, last_ns),
                         gaps.SKIPPED)
-            for first_ns, last_ns in units.without(
-                start_ns, end_ns,
-                [(gap.start_ns, gap.end_ns) for gap in stated])]
+            for first_ns, last_ns in units.without(start_ns, end_ns, (
+                one for one in taken if one[0] < one[1]))]

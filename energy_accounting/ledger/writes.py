@@ -333,6 +333,8 @@ class _Call:
         self._said.extend(window.gaps)
         if self._gaps.lasting:
             self._gaps.close(window.start_ns)
+            # Where a clock was set, it does not say all.
+            self._state_skipped(record, window)
         elif (self._stream_end_ns is None and self._host_end_ns is not None
                 and self._host_end_ns < window.start_ns):
             self._gaps.state(
@@ -365,7 +367,7 @@ class _Call:
         for gap in skipped.find(
                 self._connection, self._host.id, window, record.key,
                 self._booked_until_ns.get(window.boot_id), self._held,
-                self._said):
+                [*self._said, *self._gaps.stated()]):
             self._gaps.state(gap, record.sequence)
             self._explain(record, 'nothing says why it begins later than '
                                   'what is known before it ended')

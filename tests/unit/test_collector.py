@@ -269,6 +269,18 @@ class TestUserIds(booking.BookingCase):
         self.assertEqual(sums.Sums(2000, 2000, 2000, 0),
                          sums.sums(self.database))
 
+    def test_users_that_add_up_to_too_much_stop_the_stream(self) -> None:
+        self.collector = collector.Collector(
+            self.database, None, lambda: booking.NOW_NS)
+        sent = records.window(1, [
+            records.share(records.instance(user_id=user_id),
+                          cpu_ns=(1 << 62) + 1)
+            for user_id in ('alice', 'bob')])
+        self.assertEqual(
+            (['quarantined', 'booked'], 3),
+            self.book(dataclasses.replace(sent, parts=(dataclasses.replace(
+                sent.parts[0], busy_ns=0),)), records.window(2)))
+
     def test_what_is_held_names_users_that_are_not_wanted(self) -> None:
         self.collector = collector.Collector(
             self.database, None, lambda: booking.NOW_NS)

@@ -5,8 +5,17 @@ import dataclasses
 import json
 from typing import Any
 
+import sqlalchemy as sa
+
 from energy_accounting import collector, samples, signing, units, wire
-from energy_accounting.ledger import audit, decisions, hosts, models, writes
+from energy_accounting.ledger import (
+    audit,
+    decisions,
+    hosts,
+    models,
+    quarantine,
+    writes,
+)
 from tests.unit import booking, records
 from tests.unit.ledger import sums
 
@@ -264,6 +273,61 @@ class TestSkipped(booking.BookingCase):
         self.collector.book({}, [stranger])
         self.book(dataclasses.replace(records.window(3), sequence=2))
         self.assertEqual([(1, 2, 'skipped')], self.gaps())
+
+    def test_a_short_gap_explains_a_long_time(self) -> None:
+        self.book(records.window(1, gaps=(samples.Gap(
+            None, records.START_NS + records.MINUTE_NS,
+            records.START_NS + records.MINUTE_NS + 7, 'reset'),)))
+        self.book(dataclasses.replace(records.window(62), sequence=2))
+        # To the tick: a minute at most is not looked at.
+        self.assertEqual([(1, 1, 'reset'), (2, 61, 'skipped')], self.gaps())
+
+    def test_a_gap_of_a_zone_explains_the_time_of_the_host(self) -> None:
+        for together in (True, False):
+            with self.subTest(together=together):
+                sums.empty(self.database)
+                first = records.window(1, gaps=(samples.Gap(
+                    'dram-0', records.START_NS + records.MINUTE_NS,
+                    records.START_NS + 4 * records.MINUTE_NS,
+                    'unreadable'),))
+                if together:
+                    self.book(first, self.later(2))
+                else:
+                    self.book(first)
+                    self.book(self.later(2))
+                self.assertEqual(
+                    [(1, 4, 'skipped'), (1, 4, 'unreadable')],
+                    sorted(self.gaps()))
+
+    def test_a_clock_set_back_makes_a_moment_of_what_was_lost(self) -> None:
+        self.book(records.window(1), records.lost(2, 3))
+        back_ns = 60 * records.MINUTE_NS
+        late = records.window(4)
+        self.book(dataclasses.replace(
+            late, start_ns=late.start_ns - back_ns,
+            end_ns=late.end_ns - back_ns, parts=(dataclasses.replace(
+                late.parts[0], bucket=late.parts[0].bucket - 4),)))
+        self.assertEqual([(-57, -57, 'lost'), (-59, -57, 'skipped')],
+                         self.gaps())
+
+    def test_what_an_earlier_key_signed_explains_nothing(self) -> None:
+        self.book(records.window(1), records.window(2, end_ns=1 << 62))
+        with self.database.writer() as connection:
+            quarantine.remember(connection, 'compute-1',
+                                records.SIGNER.sign('').key)
+            other = signing.Signer.new()
+            connection.execute(sa.update(models.hosts).values(
+                public_key=other.sign('').key))
+        # By a clock that was set back: else it begins with a gap anyway.
+        back_ns = 60 * records.MINUTE_NS
+        late = records.window(3)
+        self.collector.book({}, [other.sign(wire.payload(dataclasses.replace(
+            late, sequence=1, start_ns=late.start_ns - back_ns,
+            end_ns=late.end_ns - back_ns, parts=(dataclasses.replace(
+                late.parts[0], bucket=late.parts[0].bucket - 4),))))])
+        self.assertEqual(2, len(self.rows(models.acknowledged)) - 1)
+        self.assertNotIn('skipped', [
+            reason for _, _, reason in self.gaps()])
 
     def test_a_new_boot_skips_nothing(self) -> None:
         self.book(records.window(1), self.later(2, boot_id='boot-2'))
