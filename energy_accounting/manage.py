@@ -47,6 +47,9 @@ def main(argv: Sequence[str] | None = None, *, logged: bool = False) -> int:
     if logged:
         from oslo_log import log
         log.register_options(conf)
+        # What reads the schema's revision says so each time.
+        log.set_defaults(default_log_levels=[
+            *log.get_default_log_levels(), 'alembic=WARN'])
     conf(sys.argv[1:] if argv is None else list(argv),
          project=configuration.NAME,
          version=importlib.metadata.version(configuration.NAME))
