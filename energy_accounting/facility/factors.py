@@ -532,13 +532,13 @@ def holes(spans: Iterable[Span], start_ns: int, end_ns: int,
 def carried_on(known: Iterable[Factor]) -> list[Factor]:
     """The same factors, fallbacks for as long as they may stand in.
 
-    A yearly value comes out after its year: the newest one of a series
+    A grid's yearly value comes out after its year: the newest of a series
     counts on until the next begins, :data:`CARRIED_NS` at most.
     """
     found: list[Factor] = []
     series: dict[Series, list[Factor]] = {}
     for one in known:
-        if one.quality == FALLBACK:
+        if one.quality == FALLBACK and one.zone is not None:
             series.setdefault(one.series, []).append(one)
         else:
             found.append(one)
