@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import unittest
 from collections.abc import Callable
 
@@ -69,3 +70,37 @@ class TestTerm(Case):
             [sheet[f'{side}_uj'] for side in (
                 'node', 'platform', 'undivided_node')])
         self.assertIsNone(self.nodes.sheet('h2')['node_uj'])
+
+
+@base.on(*base.EVERY)
+class TestTogether(Case):
+
+    def test_booking_and_dividing_at_once_lose_something(self) -> None:
+        """Hosts share projects; each books while its term is written."""
+        hosts = ('h1', 'h2')
+        for host in hosts:
+            self.nodes.book(window(host, 1, [40 * UJ, 20 * UJ, 7 * UJ]))
+            self.nodes.meter(host)
+            self.nodes.read(host, {15 * number: 200 * number
+                                   for number in range(9)})
+
+        def book(host: str) -> None:
+            for number in range(2, 9):
+                self.assertEqual(['booked'], self.nodes.book(window(
+                    host, number, [40 * UJ, 20 * UJ, 7 * UJ])))
+
+        def divide() -> None:
+            for _ in range(6):
+                for one in self.nodes.apportion():
+                    self.assertIsNone(one.problem)
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(book, host) for host in hosts] + [
+                    pool.submit(divide) for _ in range(2)]:
+                done.result()
+        self.nodes.apportion()
+        self.assert_balanced()
+        whole = [200 * UJ - sum(amount + amount // 3 + amount // 7
+                                for amount in (40 * UJ, 20 * UJ, 7 * UJ))] * 8
+        for host in hosts:
+            self.assertEqual(whole, self.nodes.terms(host, 8))
