@@ -39,7 +39,9 @@ def add(groups: Any, command: Callable[..., argparse.ArgumentParser],
         '--since', metavar='TIME',
         help='look at everything from then on, changed or not: an ISO 8601 '
              'time with Z or an offset')
-    parser.add_argument('--host', metavar='NAME', help='this host only')
+    # Not 'host': that is an option of the configuration.
+    parser.add_argument('--host', metavar='NAME', dest='only',
+                        help='this host only')
 
 
 def _apportion(conf: cfg.ConfigOpts) -> int:
@@ -49,7 +51,7 @@ def _apportion(conf: cfg.ConfigOpts) -> int:
     engine.check_schema(database)
     failed = False
     for one in apportioning.apportion(database, now_ns, since_ns=since_ns,
-                                      host=given.host):
+                                      host=given.only):
         for line in _lines(one):
             print(line)
         failed |= one.problem is not None or one.refused > 0

@@ -20,10 +20,20 @@ import unittest
 import urllib.parse
 from typing import Any
 
+from energy_accounting import collector, units
 from energy_accounting.facility import meters, readings
-from energy_accounting.ledger import audit, engine, register
+from energy_accounting.ledger import (
+    audit,
+    balance,
+    engine,
+    models,
+    register,
+)
+from energy_accounting.report import balance as report
 from tests import redfish, servers
+from tests.unit import records
 from tests.unit.facility.sources import answers
+from tests.unit.ledger import sums
 
 COMMAND = pathlib.Path(sys.executable).parent / 'energy-accounting-manage'
 LIFETIME = '#/EnergykWh/LifetimeReading'
@@ -244,3 +254,50 @@ class RedfishTest(Case):
                        base64.b64encode(pair.encode()).decode()[:-4]):
             for place in everything:
                 self.assertNotIn(secret.encode(), place)
+
+
+class PlatformTest(Case):
+    """From a BMC's counter to what each server has of it."""
+
+    def test_what_a_node_used_beyond_rapl_has_no_owner(self) -> None:
+        """Two hours of windows; a reading before them, and one fetched."""
+        current = units.bucket_of(time.time_ns())
+        first_ns = (current - 8) * units.BUCKET_NS
+        self.meter('one', self.bmc.chassis)
+        self.database.write(
+            readings.add, audit.By(BY.actor, time.time_ns()), 'node-one',
+            [readings.Given(first_ns, '325670')], 'api')
+        # The quarter that runs is booked already, and so is the next: as if
+        # both were over.
+        booked = collector.Collector(
+            self.database, None,
+            lambda: time.time_ns() + 2 * units.BUCKET_NS).book(
+                {}, records.payloads(*(records.window(
+                    number,
+                    [records.share(active_uj=30_000 * units.UJ_PER_J)],
+                    host='one', start_ns=first_ns + (number - 1)
+                    * units.BUCKET_NS, duration_ns=units.BUCKET_NS)
+                    for number in range(1, 11))))
+        self.assertEqual({'booked'}, set(booked['results']))
+        self.bmc.energy(EnergykWh={'LifetimeReading': 325670.5})
+        self.fetch()
+        self.manage('platform', 'apportion')
+        sheet = self.database.read(lambda connection: report.sheet(
+            balance.read(connection, current - 8, current, 'one')))
+        self.assertEqual('0', sheet['difference_uj'])
+        # As RAPL energy went: what runs has two tenths at most.
+        node_uj, half_uj = int(sheet['node_uj']), units.UJ_PER_KWH // 2
+        self.assertTrue(half_uj * 8 // 10 <= node_uj <= half_uj, node_uj)
+        rapl_uj = sum(row.energy_uj for row in sums.rows(
+            self.database, models.zone_buckets) if row.bucket < current)
+        self.assertEqual(node_uj - rapl_uj, int(sheet['platform_uj']))
+        self.assertEqual(node_uj, int(sheet['instance_uj']))
+        self.assertEqual('0', sheet['undivided_node_uj'])
+        self.assertNotIn(self.password, self.said)
+
+    def manage(self, *words: str) -> None:
+        done = subprocess.run(
+            [COMMAND, '--config-file', self.conf, *words],
+            capture_output=True, text=True, timeout=120, check=False)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        self.said += done.stdout + done.stderr
