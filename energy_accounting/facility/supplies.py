@@ -19,6 +19,7 @@ from energy_accounting import units
 from energy_accounting.facility import (
     carbon,
     intensities,
+    models,
     pue,
     quantities,
     readings,
@@ -80,12 +81,21 @@ def read(connection: sa.Connection, start: int, end: int, as_of_ns: int,
 
     A site of which neither a meter nor a factor is known is not there.
     """
-    found = {}
+    found: dict[int, Sequence[supply.Supply]] = {}
+    if not _anything(connection):
+        return found
     for site in sites(connection):
         one = of_site(connection, site, range(start, end), as_of_ns)
         if one is not None:
             found[site.id] = one
     return found
+
+
+def _anything(connection: sa.Connection) -> bool:
+    """Whether anybody has said anything of any site."""
+    return any(connection.execute(sa.select(table.c.id).limit(1)).first()
+               for table in (models.meters, models.factors,
+                             models.contracts))
 
 
 def sites(connection: sa.Connection, name: str | None = None,
