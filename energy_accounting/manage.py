@@ -47,9 +47,11 @@ def main(argv: Sequence[str] | None = None, *, logged: bool = False) -> int:
     if logged:
         from oslo_log import log
         log.register_options(conf)
-        # What reads the schema's revision says so each time.
+        # What reads the schema's revision says so each time, and who is not
+        # asked for owners.
         log.set_defaults(default_log_levels=[
-            *log.get_default_log_levels(), 'alembic=WARN'])
+            *log.get_default_log_levels(), 'alembic=WARN',
+            'energy_accounting.owners=WARN'])
     conf(sys.argv[1:] if argv is None else list(argv),
          project=configuration.NAME,
          version=importlib.metadata.version(configuration.NAME))

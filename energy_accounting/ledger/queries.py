@@ -71,7 +71,7 @@ class LedgerSum:
         policies None when they are not known.
     :ivar position: where the row stands in the order that was asked for.
     :ivar row: the period and the numbers that stand for the keys in the
-        ledger as it is read now.
+        ledger as it is read now; not part of what the row says.
     """
 
     period: int
@@ -89,7 +89,7 @@ class LedgerSum:
     boundaries: tuple[str, str]
     policies: tuple[str, str] | None
     position: tuple[int | str, ...]
-    row: tuple[int, ...]
+    row: tuple[int, ...] = dataclasses.field(compare=False)
 
     @property
     def it_uj(self) -> int:

@@ -661,7 +661,7 @@ class TestLaws(unittest.TestCase):
         stateful.run_state_machine_as_test(
             lambda: Cloud(ledgers),
             settings=hypothesis.settings(
-                max_examples=15 if many else 5,
+                max_examples=8 if many else 4,
                 stateful_step_count=30, deadline=None, database=None,
                 derandomize=True,
                 suppress_health_check=list(hypothesis.HealthCheck)))

@@ -131,7 +131,8 @@ def factor(start_ns: int, end_ns: int, g_per_kwh: int,
         zone='DE', basis='lifecycle', method='location', signal='average')
 
 
-def book(connection: sa.Connection, tenants: int = TENANTS) -> None:
+def book(connection: sa.Connection, tenants: int = TENANTS,
+         rest: range = YEAR) -> None:
     """Tenants with less than half of the IT energy, and the rest."""
     connection.execute(sa.insert(models.projects), [
         {'id': number, 'project_id': f'p{number}'}
@@ -143,7 +144,7 @@ def book(connection: sa.Connection, tenants: int = TENANTS) -> None:
             {**zero, 'project_ref': number, 'bucket': at,
              'site_id': models.DEFAULT_SITE, 'boundary': models.RAPL,
              'active_uj': it_wh(at // 4) * WH // 4 * number // 20 + at % 13}
-            for at in YEAR])
+            for at in (rest if number == models.NO_PROJECT else YEAR)])
 
 
 class YearCase(unittest.TestCase):
@@ -211,7 +212,7 @@ class TestPlan(YearCase):
 
     def test_a_projects_year_reads_other_projects_rows(self) -> None:
         with self.database.writer() as connection:
-            book(connection, tenants=1)
+            book(connection, tenants=1, rest=MONTHS[0])
         query = self.query(project='p2')
         seen: list[tuple[str, Any]] = []
         with self.database.reader() as connection:
