@@ -19,6 +19,7 @@ from energy_accounting import units
 from energy_accounting.facility import (
     carbon,
     intensities,
+    meters,
     models,
     pue,
     quantities,
@@ -256,18 +257,23 @@ def metered(roles: Mapping[str, Sequence[readings.Amounts]],
              for role, found in roles.items()}
     if not any(roles.values()):
         return None
-    by_carrier: dict[str, list[tuple[int, readings.Amounts]]] = {}
+    feeds: dict[tuple[str, int], list[readings.Amounts]] = {}
     for role in _SUPPLIES:
         for one in roles[role]:
-            carrier, sign = _carrier(one, bool(roles['pv_onsite']))
-            by_carrier.setdefault(carrier, []).append((sign, one))
-    carriers_uj = {carrier: _sum(terms, buckets)
-                   for carrier, terms in by_carrier.items()}
+            feeds.setdefault(_carrier(one, bool(roles['pv_onsite'])),
+                             []).append(one)
+    carriers_uj: dict[str, list[Series]] = {}
+    for (carrier, sign), found in feeds.items():
+        # The main supply is always there; others come and go.
+        series = _whole(found, buckets, absent_is_none=carrier != carbon.GRID
+                        or sign < 0)
+        carriers_uj.setdefault(carrier, []).append(
+            {bucket: sign * amount for bucket, amount in series.items()})
+    known = {carrier: _together(series, buckets)
+             for carrier, series in carriers_uj.items()}
     it = next((roles[role] for role in _IT if roles[role]), [])
-    return Metered(
-        carriers_uj, _together(carriers_uj.values(), buckets),
-        _sum([(1, one) for one in it], buckets),
-        _sum([(1, one) for one in roles[_WATER]], buckets))
+    return Metered(known, _together(known.values(), buckets),
+                   _whole(it, buckets), _whole(roles[_WATER], buckets))
 
 
 def _carrier(one: readings.Amounts, has_solar: bool) -> tuple[str, int]:
@@ -284,38 +290,26 @@ def _carrier(one: readings.Amounts, has_solar: bool) -> tuple[str, int]:
             return medium, 1
 
 
-def _sum(terms: Sequence[tuple[int, readings.Amounts]],
-         buckets: range) -> Series:
-    """The sum of meters in the buckets that each of them covers."""
-    terms = [(sign, one) for sign, one in terms if one.inside is None]
-    if not terms:
-        return {}
-    found = {}
-    for bucket in buckets:
-        total = 0
-        for sign, one in terms:
-            if not _is_there(one, bucket):
-                continue
-            share = one.shares.get(bucket)
-            if share is None or share.covered_ns < units.BUCKET_NS:
-                break
-            total += sign * share.amount
-        else:
-            found[bucket] = total
-    return found
+def _whole(found: Sequence[readings.Amounts], buckets: range, *,
+           absent_is_none: bool = False) -> Series:
+    """The sum of meters in the buckets that those in service cover.
 
-
-def _is_there(one: readings.Amounts, bucket: int) -> bool:
-    """Whether a meter stands at its place in any part of a bucket."""
-    start_ns = bucket * units.BUCKET_NS
-    installed_ns, removed_ns = one.meter.installed_ns, one.meter.removed_ns
-    return ((installed_ns is None
-             or installed_ns < start_ns + units.BUCKET_NS)
-            and (removed_ns is None or removed_ns > start_ns))
+    :param absent_is_none: whether nothing is used while no meter is there,
+        as of a generator before it came; else nobody knows.
+    """
+    series = {bucket: share.amount for bucket, share in readings.total(
+        found, buckets.start, buckets.stop).items()
+        if share.covered_ns == units.BUCKET_NS}
+    if absent_is_none:
+        series |= {bucket: 0 for bucket in buckets if not any(
+            meters.in_service(one.meter, bucket * units.BUCKET_NS,
+                              (bucket + 1) * units.BUCKET_NS)
+            for one in found)}
+    return series
 
 
 def _together(series: Iterable[Series], buckets: range) -> Series:
-    """The sum of carriers in the buckets in which all are known."""
+    """The sum of series in the buckets in which all are known."""
     found = list(series)
     if not found:
         return {}

@@ -145,6 +145,25 @@ class SuppliesTest(SiteCase):
             [fractions.Fraction(value, 10) for value in (12, 12, 15, 15)],
             [one.pue for one in self.known()])
 
+    def test_a_site_used_nothing_before_its_meters_came(self) -> None:
+        """Neither energy nor water: nobody knows."""
+        came: dict[str, Any] = {'first': FIRST + 2,
+                                'installed_ns': at(FIRST + 2)}
+        self.meter('dc_total', [12] * 2, **came)
+        self.meter('pv_onsite', [3] * 4)
+        self.meter('it_ups_out', [10] * 4)
+        self.meter('water_in', [5] * 2, unit='l', medium='water', **came)
+        self.assertEqual(
+            [(None, False), (None, False), (fractions.Fraction(3, 2), True),
+             (fractions.Fraction(3, 2), True)],
+            [(one.pue, one.water is not None) for one in self.known()])
+        with self.database.reader() as connection:
+            (site,) = supplies.sites(connection)
+            metered = supplies.metered_of(
+                connection, site, range(FIRST, FIRST + 4), NOW_NS)
+        assert metered is not None
+        self.assertEqual({FIRST + 2, FIRST + 3}, set(metered.facility_uj))
+
     def test_the_fuel_of_a_site_emits_nothing(self) -> None:
         self.meter('dc_total', [8] * 4)
         self.meter('dc_generator', ['0.2'] * 4, unit='l', medium='diesel')
