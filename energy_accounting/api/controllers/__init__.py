@@ -18,6 +18,11 @@ import webob
 import webob.exc
 from oslo_policy import policy
 
+from energy_accounting import units
+from energy_accounting.api import context as contexts
+from energy_accounting.api import policies, schemas
+from energy_accounting.ledger.audit import By
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Service:
@@ -60,6 +65,27 @@ class Resource:
         ('GET', False): 'get_all', ('GET', True): 'get_one',
         ('POST', False): 'create', ('PATCH', True): 'update',
         ('DELETE', True): 'delete'}
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def admit(self, request: webob.Request, method: str, path: str,
+              rule: str) -> dict[str, str]:
+        """The query of a request that is well formed and allowed.
+
+        :param path: of the endpoint, as its schema is called.
+        :param rule: of the policy, about nothing in particular.
+        :raises errors.EnergyAccountingError: it is not.
+        """
+        given = schemas.query(method, path, request.environ)
+        policies.authorize(self._service.enforcer,
+                           request.environ[contexts.KEY], rule, {})
+        return given
+
+    def by(self, request: webob.Request) -> By:
+        """Who changes something by a request, and when."""
+        return By(contexts.actor(request.environ),
+                  units.wall_ns(self._service.clock()))
 
     def methods(self, of_item: bool) -> dict[str, Any]:
         """What can be done with an item or with the whole, by method."""

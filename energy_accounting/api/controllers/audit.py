@@ -8,25 +8,19 @@ from typing import Any
 import pecan
 import webob
 
-from energy_accounting.api import context as contexts
-from energy_accounting.api import links, parameters, policies, schemas
-from energy_accounting.api.controllers import Resource, Service
+from energy_accounting.api import links, parameters, policies
+from energy_accounting.api.controllers import Resource
 from energy_accounting.ledger import audit
 from energy_accounting.report import audit as report
 
 
 class Audit(Resource):
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
         service = self._service
-        given = schemas.query('GET', '/v1/audit', request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.AUDIT, {})
+        given = self.admit(request, 'GET', '/v1/audit', policies.AUDIT)
         limit = parameters.limit(given, service.max_limit)
         filters: dict[str, Any] = {
             **{name: given.get(name) for name in ('kind', 'subject', 'actor')},

@@ -11,9 +11,8 @@ import sqlalchemy as sa
 import webob
 
 from energy_accounting import units
-from energy_accounting.api import context as contexts
-from energy_accounting.api import parameters, policies, schemas
-from energy_accounting.api.controllers import Resource, Service
+from energy_accounting.api import parameters, policies
+from energy_accounting.api.controllers import Resource
 from energy_accounting.facility import supplies
 from energy_accounting.ledger import (
     balance,
@@ -31,16 +30,11 @@ _EVERY_PROJECT = 10 ** 6
 
 class Balance(Resource):
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
         service = self._service
-        given = schemas.query('GET', '/v1/balance', request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.BALANCE, {})
+        given = self.admit(request, 'GET', '/v1/balance', policies.BALANCE)
         asked = parameters.buckets(given, service.clock())
         with service.database.reader() as connection:
             engine.snapshot(connection)

@@ -17,7 +17,7 @@ from energy_accounting.api import (
     policies,
     schemas,
 )
-from energy_accounting.api.controllers import Resource, Service
+from energy_accounting.api.controllers import Resource
 from energy_accounting.api.factor_schemas import (
     CONTRACT,
     CONTRACTS,
@@ -29,16 +29,11 @@ from energy_accounting.report import factors as report
 
 class Factors(Resource):
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
         service = self._service
-        given = schemas.query('GET', FACTORS, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.FACTORS, {})
+        given = self.admit(request, 'GET', FACTORS, policies.FACTORS)
         limit = parameters.limit(given, service.max_limit)
         filters = factor_parameters.filters(given, service.clock())
         del filters['instrument']
@@ -56,9 +51,7 @@ class Factors(Resource):
     def create(self, request: webob.Request, response: webob.Response, /,
                **query: str) -> dict[str, Any]:
         service = self._service
-        schemas.query('POST', FACTORS, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.FACTORS_CREATE, {})
+        self.admit(request, 'POST', FACTORS, policies.FACTORS_CREATE)
         body = schemas.body('POST', FACTORS, request)
         now_ns = units.wall_ns(service.clock())
         recorded = service.database.write(
@@ -73,16 +66,11 @@ class Contracts(Resource):
 
     key = 'id'
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response,
                 name: str, /, **query: str) -> dict[str, Any]:
         service = self._service
-        given = schemas.query('GET', CONTRACTS, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.CONTRACTS, {})
+        given = self.admit(request, 'GET', CONTRACTS, policies.CONTRACTS)
         limit = parameters.limit(given, service.max_limit)
         filters = {**factor_parameters.filters(given, service.clock()),
                    'site': name}
@@ -102,9 +90,7 @@ class Contracts(Resource):
     def create(self, request: webob.Request, response: webob.Response,
                name: str, /, **query: str) -> dict[str, Any]:
         service = self._service
-        schemas.query('POST', CONTRACTS, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.CONTRACTS_CREATE, {})
+        self.admit(request, 'POST', CONTRACTS, policies.CONTRACTS_CREATE)
         signed = factor_parameters.contract(
             name, schemas.body('POST', CONTRACTS, request))
 
@@ -122,9 +108,7 @@ class Contracts(Resource):
     def delete(self, request: webob.Request, response: webob.Response,
                name: str, number: str, /, **query: str) -> webob.Response:
         service = self._service
-        schemas.query('DELETE', CONTRACT, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.CONTRACTS_DELETE, {})
+        self.admit(request, 'DELETE', CONTRACT, policies.CONTRACTS_DELETE)
         service.database.write(
             contract_store.withdraw, name,
             parameters.number_of(number, 'contract'),

@@ -10,10 +10,9 @@ import sqlalchemy as sa
 import webob
 
 from energy_accounting import errors, units
-from energy_accounting.api import context as contexts
 from energy_accounting.api import links, parameters, policies, schemas
 from energy_accounting.api.controllers import Resource, Service
-from energy_accounting.ledger import audit, engine, hosts, register
+from energy_accounting.ledger import engine, hosts, register
 from energy_accounting.report import hosts as report
 
 HOSTS = '/v1/hosts'
@@ -25,16 +24,14 @@ DOWNTIME = '/v1/hosts/{name}/downtimes/{id}'
 class Hosts(Resource):
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        super().__init__(service)
         self.below_item = {'downtimes': Downtimes(service)}
 
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
         service = self._service
-        given = schemas.query('GET', HOSTS, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.HOSTS, {})
+        given = self.admit(request, 'GET', HOSTS, policies.HOSTS)
         limit = parameters.limit(given, service.max_limit)
         filters: dict[str, Any] = {
             'site': given.get('site'), 'state': given.get('state'),
@@ -58,9 +55,7 @@ class Hosts(Resource):
     def get_one(self, request: webob.Request, response: webob.Response,
                 name: str, /, **query: str) -> dict[str, Any]:
         service = self._service
-        schemas.query('GET', HOST, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.HOSTS, {})
+        self.admit(request, 'GET', HOST, policies.HOSTS)
         now_ns = units.wall_ns(service.clock())
         with service.database.reader() as connection:
             engine.snapshot(connection)
@@ -70,13 +65,11 @@ class Hosts(Resource):
     def create(self, request: webob.Request, response: webob.Response, /,
                **query: str) -> dict[str, Any]:
         service = self._service
-        schemas.query('POST', HOSTS, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.HOSTS_CREATE, {})
+        self.admit(request, 'POST', HOSTS, policies.HOSTS_CREATE)
         body = schemas.body('POST', HOSTS, request)
         name = parameters.identifier(body, 'name')
         given = parameters.said_of_host(body)
-        by = _by(service, request)
+        by = self.by(request)
 
         def enrol(connection: sa.Connection) -> dict[str, Any]:
             register.enrol(connection, by, name, given)
@@ -90,12 +83,10 @@ class Hosts(Resource):
     def update(self, request: webob.Request, response: webob.Response,
                name: str, /, **query: str) -> dict[str, Any]:
         service = self._service
-        schemas.query('PATCH', HOST, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.HOSTS_UPDATE, {})
+        self.admit(request, 'PATCH', HOST, policies.HOSTS_UPDATE)
         given = parameters.said_of_host(
             schemas.body('PATCH', HOST, request))
-        by = _by(service, request)
+        by = self.by(request)
 
         def change(connection: sa.Connection) -> dict[str, Any]:
             register.change(connection, by, name, given)
@@ -108,16 +99,11 @@ class Downtimes(Resource):
 
     key = 'id'
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response,
                 name: str, /, **query: str) -> dict[str, Any]:
         service = self._service
-        given = schemas.query('GET', DOWNTIMES, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.HOSTS, {})
+        given = self.admit(request, 'GET', DOWNTIMES, policies.HOSTS)
         limit = parameters.limit(given, service.max_limit)
         with service.database.reader() as connection:
             engine.snapshot(connection)
@@ -135,13 +121,11 @@ class Downtimes(Resource):
     def create(self, request: webob.Request, response: webob.Response,
                name: str, /, **query: str) -> dict[str, Any]:
         service = self._service
-        schemas.query('POST', DOWNTIMES, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.HOSTS_UPDATE, {})
+        self.admit(request, 'POST', DOWNTIMES, policies.HOSTS_UPDATE)
         planned = parameters.downtime(
             schemas.body('POST', DOWNTIMES, request), service.clock())
         made = service.database.write(
-            register.plan, _by(service, request), name, *planned)
+            register.plan, self.by(request), name, *planned)
         response.status_int = 201
         return {'downtime': report.downtime(made)}
 
@@ -149,19 +133,12 @@ class Downtimes(Resource):
     def delete(self, request: webob.Request, response: webob.Response,
                name: str, number: str, /, **query: str) -> webob.Response:
         service = self._service
-        schemas.query('DELETE', DOWNTIME, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.HOSTS_UPDATE, {})
+        self.admit(request, 'DELETE', DOWNTIME, policies.HOSTS_UPDATE)
         service.database.write(
-            register.cancel, _by(service, request), name,
+            register.cancel, self.by(request), name,
             parameters.number_of(number, 'downtime'))
         response.status_int = 204
         return response
-
-
-def _by(service: Service, request: webob.Request) -> audit.By:
-    return audit.By(contexts.actor(request.environ),
-                       units.wall_ns(service.clock()))
 
 
 def _shown(connection: sa.Connection, name: str, now_ns: int,

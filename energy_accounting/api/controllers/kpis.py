@@ -23,7 +23,7 @@ _PROGRAM = 'energy-accounting'
 class Kpis(Resource):
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        super().__init__(service)
         try:
             version = importlib.metadata.version(_PROGRAM)
         except importlib.metadata.PackageNotFoundError:

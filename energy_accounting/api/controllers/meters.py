@@ -10,7 +10,6 @@ import sqlalchemy as sa
 import webob
 
 from energy_accounting import units
-from energy_accounting.api import context as contexts
 from energy_accounting.api import (
     links,
     meter_parameters,
@@ -27,14 +26,14 @@ from energy_accounting.api.meter_schemas import (
     READINGS,
 )
 from energy_accounting.facility import meters, readings
-from energy_accounting.ledger import audit, engine
+from energy_accounting.ledger import engine
 from energy_accounting.report import meters as report
 
 
 class Meters(Resource):
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        super().__init__(service)
         self.below_item = {'readings': Readings(service),
                            'events': Events(service)}
 
@@ -42,9 +41,7 @@ class Meters(Resource):
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
         service = self._service
-        given = schemas.query('GET', METERS, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.METERS, {})
+        given = self.admit(request, 'GET', METERS, policies.METERS)
         limit = parameters.limit(given, service.max_limit)
         filters: dict[str, Any] = {
             'site': given.get('site'), 'medium': given.get('medium'),
@@ -64,9 +61,7 @@ class Meters(Resource):
     def get_one(self, request: webob.Request, response: webob.Response,
                 name: str, /, **query: str) -> dict[str, Any]:
         service = self._service
-        given = schemas.query('GET', METER, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.METERS, {})
+        given = self.admit(request, 'GET', METER, policies.METERS)
         now = service.clock()
         since_ns = meter_parameters.questions_since(given, now)
         with service.database.reader() as connection:
@@ -77,13 +72,11 @@ class Meters(Resource):
     def create(self, request: webob.Request, response: webob.Response, /,
                **query: str) -> dict[str, Any]:
         service = self._service
-        schemas.query('POST', METERS, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.METERS_CREATE, {})
+        self.admit(request, 'POST', METERS, policies.METERS_CREATE)
         body = schemas.body('POST', METERS, request)
         name = meter_parameters.meter_name(body)
         given = meter_parameters.said_of_meter(body)
-        by = _by(service, request)
+        by = self.by(request)
 
         def create(connection: sa.Connection) -> dict[str, Any]:
             meters.create(connection, by, name, body['site'], given)
@@ -97,12 +90,10 @@ class Meters(Resource):
     def update(self, request: webob.Request, response: webob.Response,
                name: str, /, **query: str) -> dict[str, Any]:
         service = self._service
-        schemas.query('PATCH', METER, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.METERS_UPDATE, {})
+        self.admit(request, 'PATCH', METER, policies.METERS_UPDATE)
         given = meter_parameters.said_of_meter(
             schemas.body('PATCH', METER, request))
-        by = _by(service, request)
+        by = self.by(request)
         since_ns = meter_parameters.questions_since({}, service.clock())
 
         def change(connection: sa.Connection) -> dict[str, Any]:
@@ -114,16 +105,11 @@ class Meters(Resource):
 
 class Readings(Resource):
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response,
                 name: str, /, **query: str) -> dict[str, Any]:
         service = self._service
-        given = schemas.query('GET', READINGS, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.READINGS, {})
+        given = self.admit(request, 'GET', READINGS, policies.READINGS)
         limit = parameters.limit(given, service.max_limit)
         after = parameters.marked_moment(given)
         filters: dict[str, Any] = {
@@ -146,12 +132,10 @@ class Readings(Resource):
     def create(self, request: webob.Request, response: webob.Response,
                name: str, /, **query: str) -> dict[str, Any]:
         service = self._service
-        schemas.query('POST', READINGS, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.READINGS_CREATE, {})
+        self.admit(request, 'POST', READINGS, policies.READINGS_CREATE)
         body = schemas.body('POST', READINGS, request)
         batch = meter_parameters.batch(body, service.clock())
-        by = _by(service, request)
+        by = self.by(request)
 
         def add(connection: sa.Connection) -> readings.Outcome:
             outcome = readings.add(
@@ -173,16 +157,11 @@ class Events(Resource):
 
     key = 'id'
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response,
                 name: str, /, **query: str) -> dict[str, Any]:
         service = self._service
-        given = schemas.query('GET', EVENTS, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.READINGS, {})
+        given = self.admit(request, 'GET', EVENTS, policies.READINGS)
         with service.database.reader() as connection:
             engine.snapshot(connection)
             found = readings.events(
@@ -194,12 +173,10 @@ class Events(Resource):
     def create(self, request: webob.Request, response: webob.Response,
                name: str, /, **query: str) -> dict[str, Any]:
         service = self._service
-        schemas.query('POST', EVENTS, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.READINGS_CREATE, {})
+        self.admit(request, 'POST', EVENTS, policies.READINGS_CREATE)
         body = schemas.body('POST', EVENTS, request)
         kept, _ = service.database.write(
-            readings.decide, _by(service, request), name,
+            readings.decide, self.by(request), name,
             meter_parameters.event(body), correct=body.get('correct', False))
         response.status_int = 201
         return {'event': report.event(kept)}
@@ -208,11 +185,9 @@ class Events(Resource):
     def delete(self, request: webob.Request, response: webob.Response,
                name: str, number: str, /, **query: str) -> webob.Response:
         service = self._service
-        schemas.query('DELETE', EVENT, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.READINGS_CREATE, {})
+        self.admit(request, 'DELETE', EVENT, policies.READINGS_CREATE)
         service.database.write(
-            readings.withdraw, _by(service, request), name,
+            readings.withdraw, self.by(request), name,
             parameters.number_of(number, 'event'))
         response.status_int = 204
         return response
@@ -224,11 +199,6 @@ class _Tried(Exception):
     def __init__(self, outcome: readings.Outcome) -> None:
         super().__init__()
         self.outcome = outcome
-
-
-def _by(service: Service, request: webob.Request) -> audit.By:
-    return audit.By(contexts.actor(request.environ),
-                    units.wall_ns(service.clock()))
 
 
 def _shown(connection: sa.Connection, name: str, since_ns: int,

@@ -11,9 +11,8 @@ import webob
 from prometheus_client import core, registry
 
 from energy_accounting import units
-from energy_accounting.api import context as contexts
-from energy_accounting.api import policies, schemas
-from energy_accounting.api.controllers import Resource, Service
+from energy_accounting.api import policies
+from energy_accounting.api.controllers import Resource
 from energy_accounting.ledger import engine, gauges
 from energy_accounting.report import metrics as report
 
@@ -23,16 +22,11 @@ _KINDS = {report.GAUGE: core.GaugeMetricFamily,
 
 class Metrics(Resource):
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> webob.Response:
         service = self._service
-        schemas.query('GET', '/metrics', request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.METRICS, {})
+        self.admit(request, 'GET', '/metrics', policies.METRICS)
         now_ns = units.wall_ns(service.clock())
         with service.database.reader() as connection:
             engine.snapshot(connection)

@@ -12,7 +12,7 @@ import webob
 from energy_accounting import errors, units
 from energy_accounting.api import context as contexts
 from energy_accounting.api import links, parameters, policies, schemas
-from energy_accounting.api.controllers import Resource, Service
+from energy_accounting.api.controllers import Resource
 from energy_accounting.ledger import decisions, engine, models, quarantine
 from energy_accounting.report import quarantine as report
 
@@ -24,16 +24,11 @@ class Quarantine(Resource):
 
     key = 'id'
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
         service = self._service
-        given = schemas.query('GET', ALL, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.QUARANTINE, {})
+        given = self.admit(request, 'GET', ALL, policies.QUARANTINE)
         limit = parameters.limit(given, service.max_limit)
         filters: dict[str, Any] = {
             **{name: given.get(name) for name in ('host', 'state', 'code')},
@@ -53,9 +48,7 @@ class Quarantine(Resource):
     def get_one(self, request: webob.Request, response: webob.Response,
                 number: str, /, **query: str) -> dict[str, Any]:
         service = self._service
-        schemas.query('GET', ONE, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.QUARANTINE, {})
+        self.admit(request, 'GET', ONE, policies.QUARANTINE)
         record_id = parameters.number_of(number, 'record')
         with service.database.reader() as connection:
             return {'quarantine': _shown(connection, record_id)}
@@ -64,9 +57,7 @@ class Quarantine(Resource):
     def update(self, request: webob.Request, response: webob.Response,
                number: str, /, **query: str) -> dict[str, Any]:
         service = self._service
-        schemas.query('PATCH', ONE, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.QUARANTINE_UPDATE, {})
+        self.admit(request, 'PATCH', ONE, policies.QUARANTINE_UPDATE)
         state, reason = parameters.decision(
             schemas.body('PATCH', ONE, request))
         record_id = parameters.number_of(number, 'record')

@@ -27,6 +27,7 @@ from energy_accounting.api.controllers import (
 class V1(Resource):
 
     def __init__(self, service: Service) -> None:
+        super().__init__(service)
         self.children = {
             'usage': usage.Usage(service),
             'balance': balance.Balance(service),
@@ -47,6 +48,7 @@ class V1(Resource):
 class Root(Resource):
 
     def __init__(self, service: Service) -> None:
+        super().__init__(service)
         self.children = {'v1': V1(service),
                          'metrics': metrics.Metrics(service)}
 

@@ -32,7 +32,7 @@ from energy_accounting.report import meters as report
 class Sites(Resource):
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        super().__init__(service)
         self.below_item = {'contracts': factors.Contracts(service),
                            'kpis': kpis.Kpis(service)}
 
@@ -40,9 +40,7 @@ class Sites(Resource):
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
         service = self._service
-        given = schemas.query('GET', SITES, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.SITES, {})
+        given = self.admit(request, 'GET', SITES, policies.SITES)
         limit = parameters.limit(given, service.max_limit)
         with service.database.reader() as connection:
             found = sites.read(connection, limit=limit + 1,
@@ -56,19 +54,14 @@ class Sites(Resource):
     def get_one(self, request: webob.Request, response: webob.Response,
                 name: str, /, **query: str) -> dict[str, Any]:
         service = self._service
-        schemas.query('GET', SITE, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.SITES, {})
+        self.admit(request, 'GET', SITE, policies.SITES)
         with service.database.reader() as connection:
             return {'site': report.site(sites.found(connection, name))}
 
     @pecan.expose('json')
     def create(self, request: webob.Request, response: webob.Response, /,
                **query: str) -> dict[str, Any]:
-        service = self._service
-        schemas.query('POST', SITES, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.SITES_CREATE, {})
+        self.admit(request, 'POST', SITES, policies.SITES_CREATE)
         body = schemas.body('POST', SITES, request)
         name = parameters.identifier(body, 'name')
         shown = self._write(request, sites.create, name,
@@ -79,10 +72,7 @@ class Sites(Resource):
     @pecan.expose('json')
     def update(self, request: webob.Request, response: webob.Response,
                name: str, /, **query: str) -> dict[str, Any]:
-        service = self._service
-        schemas.query('PATCH', SITE, request.environ)
-        policies.authorize(service.enforcer, request.environ[contexts.KEY],
-                           policies.SITES_UPDATE, {})
+        self.admit(request, 'PATCH', SITE, policies.SITES_UPDATE)
         return self._write(
             request, sites.change, name, meter_parameters.said_of_site(
                 schemas.body('PATCH', SITE, request)))

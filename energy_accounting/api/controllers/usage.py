@@ -23,9 +23,6 @@ from energy_accounting.report import usage as report
 
 class Usage(Resource):
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:

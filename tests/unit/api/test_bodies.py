@@ -70,8 +70,9 @@ class Parts(Resource):
 
 class Things(Resource):
 
-    def __init__(self) -> None:
-        self.below_item = {'parts': Parts()}
+    def __init__(self, service: Any) -> None:
+        super().__init__(service)
+        self.below_item = {'parts': Parts(service)}
 
     @pecan.expose('json')
     def create(self, request: webob.Request, response: webob.Response, /,
@@ -98,7 +99,7 @@ class V1(root.V1):
 
     def __init__(self, service: Any) -> None:
         super().__init__(service)
-        self.children = {**self.children, 'things': Things()}
+        self.children = {**self.children, 'things': Things(service)}
 
 
 class BodyCase(cloud.ApiCase):

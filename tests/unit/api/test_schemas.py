@@ -28,10 +28,12 @@ def endpoints(resource: Resource, path: str = '',
             yield from endpoints(child, f'{where}/{noun}')
 
 
+SERVICE = Service(None, None,  # type: ignore[arg-type]
+                  lambda: datetime.datetime.now(units.UTC), 1)
+
+
 def routes() -> set[tuple[str, str]]:
-    service = Service(None, None,  # type: ignore[arg-type]
-                      lambda: datetime.datetime.now(units.UTC), 1)
-    return {*endpoints(root.Root(service)), ('GET', '/healthcheck')}
+    return {*endpoints(root.Root(SERVICE)), ('GET', '/healthcheck')}
 
 
 class EndpointsTest(base.BaseTestCase):
@@ -48,13 +50,14 @@ class EndpointsTest(base.BaseTestCase):
             def delete(self) -> None: ...
 
         class Child(Resource):
-            below_item: ClassVar = {'parts': Part()}
+            below_item: ClassVar = {'parts': Part(SERVICE)}
 
             def create(self) -> None: ...
 
         class Parent(Resource):
-            def __init__(self) -> None:
-                self.children = {'child': Child()}
+            def __init__(self, service: Service) -> None:
+                super().__init__(service)
+                self.children = {'child': Child(service)}
 
             def get_one(self) -> None: ...
 
@@ -62,7 +65,7 @@ class EndpointsTest(base.BaseTestCase):
             {('GET', '/{name}'), ('POST', '/child'),
              ('PATCH', '/child/{name}/parts/{id}'),
              ('DELETE', '/child/{name}/parts/{id}')},
-            set(endpoints(Parent())))
+            set(endpoints(Parent(SERVICE))))
 
     def test_every_schema_is_one_and_lets_nothing_unknown_pass(
             self) -> None:
