@@ -73,7 +73,11 @@ class Total(NamedTuple):
 
 def total(carriers_uj: Mapping[str, Mapping[int, int]],
           intensity_of: IntensityOf, buckets: Iterable[int]) -> Total:
-    """The sum over carriers and buckets, as :func:`by_bucket` has them."""
+    """The sum over carriers, in the buckets in which all are metered.
+
+    Unlike :func:`by_bucket` nothing is estimated: a figure of a norm says
+    what it covers.
+    """
     known = 0
     # A factor counts for many buckets: its energy is added up first.  By
     # its identity, since a fraction's hash costs more than all the rest.
