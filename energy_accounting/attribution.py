@@ -24,6 +24,8 @@ FREE_MEMORY = 'free_memory'
 HOST = 'host'
 NO_ACTIVITY = 'no_activity'
 
+NODE_POLICY = 'node/1'
+
 MILLION = 1_000_000
 
 
@@ -69,6 +71,17 @@ def proportional(tick: samples.Tick, idle_power_uw: int | None,
     """
     return _split(tick, 0, tick.cpus * tick.duration_ns
                   * ratio_millionths // MILLION)
+
+
+def node(tick: samples.Tick, idle_power_uw: int | None,
+         ratio_millionths: int) -> Split:
+    """Policy ``node/1``: as ``two-part/1``, of the energy of a whole node.
+
+    For hosts with a node meter and no RAPL: what the node draws without
+    work goes by reservation, what work adds by CPU time.  Memory is inside
+    and has no term of its own.
+    """
+    return two_part(tick, idle_power_uw, ratio_millionths)
 
 
 def _split(tick: samples.Tick, idle_uj: int, offered_ns: int) -> Split:

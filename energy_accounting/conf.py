@@ -50,7 +50,8 @@ Seconds of a window, the unit that is sent and stored exactly once. Divides
 """),
     cfg.StrOpt('policy', default='two-part/1', help="""
 Attribution policy, by name and version (entry points
-energy_accounting.policies): two-part/1 or proportional/1.
+energy_accounting.policies): two-part/1 or proportional/1; node/1 where the
+meter is one of the whole node (hwmon, ipmi).
 """),
     cfg.StrOpt('idle_power_watts', default='auto', help="""
 Power the packages draw with no work, in watts (a number, up to six decimal
@@ -59,7 +60,8 @@ from the next UTC day on.
 """),
     cfg.StrOpt('max_power_watts', default='auto', help="""
 The most the packages of this host can draw together, in watts, or auto: 1.5
-times the sum of the packages' long-term power limits, else 600 W a package.
+times the sum of the packages' long-term power limits, else 600 W a package;
+20 kW for a meter of the whole node.
 Decides whether a counter's fall can be a wrap.
 """),
     cfg.StrOpt('cpu_allocation_ratio', default='1.0', help="""
@@ -108,6 +110,14 @@ refused.
 """),
 ]
 
+hwmon_opts = [
+    cfg.ListOpt('sensors', default=['auto'], help="""
+Sensors of the meter hwmon that add up to the whole node, as
+``CHIP/energyN`` or ``CHIP/powerN`` (``power_meter/power1``), or auto: the
+one that is known to be the node's. Of power, energy is estimated.
+"""),
+]
+
 libvirt_opts = [
     cfg.StrOpt('uri', default='qemu:///system',
                help='Connection to libvirt; opened read-only.'),
@@ -138,6 +148,14 @@ Days that sums by project are kept.
 """),
     cfg.IntOpt('retention_user_days', default=62, min=1, max=62, help="""
 Days that user ids are kept.
+"""),
+]
+
+platform_opts = [
+    cfg.IntOpt('apportion_seconds', default=300, min=0, max=86400, help="""
+Seconds between two looks of a collector at what node meters saw beyond
+packages and memory, which it divides over the accounts; 0: it is left to
+energy-accounting-manage platform apportion.
 """),
 ]
 
@@ -263,8 +281,10 @@ _GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     None: default_opts,
     'notifier': notifier_opts,
     'rapl': rapl_opts,
+    'hwmon': hwmon_opts,
     'libvirt': libvirt_opts,
     'collector': collector_opts,
+    'platform': platform_opts,
     'api': api_opts,
     'factors': factors_opts,
     'redfish': redfish_opts,

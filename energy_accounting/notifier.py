@@ -127,6 +127,21 @@ def load_policy(name: str) -> attribution.Policy:
     return policy
 
 
+def check_policy(name: str, meter: meters.Meter) -> None:
+    """That a policy is of what is measured: whoever reads goes by it.
+
+    :raises errors.ConfigurationError: says which one is.
+    """
+    of_node = any(meters.is_node(zone) for zone in meter.basis)
+    if of_node != (name == attribution.NODE_POLICY):
+        raise errors.ConfigurationError(
+            f'[notifier] policy is {name}, and [notifier] meters measures '
+            f'{", ".join(meter.basis)}: ' + (
+                f'a meter of the whole node needs {attribution.NODE_POLICY}'
+                if of_node else f'{name} needs a meter of the whole node, '
+                'such as hwmon or ipmi'))
+
+
 def open_signer(settings: Settings, machine_id: str) -> signing.Signer:
     """The key of these settings' host.
 
@@ -489,6 +504,7 @@ def from_conf(conf: cfg.ConfigOpts) -> Parts:
         host = host_figures.from_conf(conf)
         meter = meters.load(conf)
         stack.callback(meter.close)
+        check_policy(settings.policy, meter)
         guests = guest_sources.load(conf)
         stack.callback(guests.close)
         signer = open_signer(settings, host.machine_id())

@@ -134,6 +134,7 @@ class CollectorService(cotyledon.Service):
     def run(self) -> None:
         """Book what comes until told to stop."""
         from energy_accounting import collector, owners, rpc
+        from energy_accounting.facility import dividing
         from energy_accounting.ledger import engine
         conf = self._conf
         try:
@@ -149,9 +150,14 @@ class CollectorService(cotyledon.Service):
         server = rpc.make_server(transport, host, collector.Collector(
             database, people, time.time_ns, conf.collector.enrolment,
             user_ids=conf.collector.user_ids))
-        asking = threading.Thread(target=people.run, args=(self._stop,),
-                                  name='owners', daemon=True)
-        asking.start()
+        beside = {'owners': people.run}
+        # One worker of each collector is enough.
+        if self.worker_id == 0 and conf.platform.apportion_seconds:
+            beside['platform'] = dividing.Dividing(
+                database, time.time_ns, conf.platform.apportion_seconds).run
+        for name, run in beside.items():
+            threading.Thread(target=run, args=(self._stop,), name=name,
+                             daemon=True).start()
         # Waits for the broker, as long as it takes.
         server.start(override_pool_size=COLLECTOR_THREADS)
         LOG.info('collector worker %d listens', self.worker_id)

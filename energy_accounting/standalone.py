@@ -45,6 +45,7 @@ from energy_accounting import (
 from energy_accounting import conf as configuration
 from energy_accounting import sender as senders
 from energy_accounting.api import app
+from energy_accounting.facility import dividing
 from energy_accounting.ledger import engine, identities, models
 from energy_accounting.simulator import example, play, verify, world
 
@@ -160,11 +161,18 @@ def _metering(conf: cfg.ConfigOpts, database: engine.Database,
         sender = senders.Sender(
             parts.spool, caller.book, parts.signer.sign, parts.clock,
             window_ns=parts.settings.window_ns)
+        threads: list[tuple[str, Callable[[threading.Event], None],
+                            Callable[[], None] | None]] = [
+            ('owners', known.run, None),
+            ('sender', sender.run, sender.wake),
+            ('notifier', parts.notifier.run, None)]
+        if conf.platform.apportion_seconds:
+            threads.insert(0, ('platform', dividing.Dividing(
+                database, time.time_ns,
+                conf.platform.apportion_seconds).run, None))
         # Stopped from the last to the first: no more windows come when the
         # sender sends for the last time.
-        for name, run, wake in (('owners', known.run, None),
-                                ('sender', sender.run, sender.wake),
-                                ('notifier', parts.notifier.run, None)):
+        for name, run, wake in threads:
             stack.enter_context(_thread(name, run, wake, failed))
         yield
 

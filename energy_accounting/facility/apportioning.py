@@ -53,16 +53,20 @@ class Outcome:
 
 def apportion(database: engine.Database, now_ns: int, *,
               since_ns: int | None = None, host: str | None = None,
-              ) -> Iterator[Outcome]:
+              unless_seen_ns: int | None = None) -> Iterator[Outcome]:
     """Bring the term of all hosts, or of one, up to date.
 
     May be stopped and repeated at any time, beside itself too.
 
     :param since_ns: look at everything from then on, whether it has changed
         or not.
+    :param unless_seen_ns: pass over hosts that somebody has looked at since.
     :raises errors.NotFound: there is no such host.
     """
     for host_id, name in database.read_current(_hosts, host):
+        if unless_seen_ns is not None and database.read_current(
+                _was_seen, host_id, unless_seen_ns):
+            continue
         try:
             yield _of_host(database, host_id, name, now_ns, since_ns)
         except errors.EnergyAccountingError as error:
@@ -103,6 +107,15 @@ def _hosts(connection: sa.Connection, name: str | None,
         sa.or_(hosts.id.in_(sa.select(models.meters.c.host_id).where(
             models.meters.c.role == quantities.NODE)),
             hosts.id.in_(sa.select(ledger.platform_hosts.c.host_id)))))]
+
+
+def _was_seen(connection: sa.Connection, host_id: int,
+              since_ns: int) -> bool:
+    """Whether a host's readings were looked at since a moment."""
+    table = ledger.platform_hosts.c
+    seen_ns = connection.scalar(
+        sa.select(table.seen_ns).where(table.host_id == host_id))
+    return seen_ns is not None and seen_ns + SETTLED_NS >= since_ns
 
 
 def _write(connection: sa.Connection, host_id: int, wanted: Sequence[int],

@@ -18,14 +18,21 @@ NAMESPACE = 'energy_accounting.meters'
 
 # Of a package without a limit of its own: more than any processor draws.
 PACKAGE_MAX_UW = 600 * units.UJ_PER_J
+# Of a whole node: more than any that is on sale.
+NODE_MAX_UW = 20_000 * units.UJ_PER_J
+
+NODE = 'node'
+"""What the name of every zone that is a whole node's begins with.
+
+Such a zone feeds the part of the packages, which it holds."""
 
 
 class Meter(Protocol):
     """Counters of one kind.
 
     :ivar basis: names of the zones that are counted, none inside another.
-    :ivar max_power_uw: the most the packages can draw together; None when
-        nothing tells.
+    :ivar max_power_uw: the most the packages, or the node, can draw
+        together; None when nothing tells.
     """
 
     basis: tuple[str, ...]
@@ -60,6 +67,11 @@ class Joined:
             meter.close()
 
 
+def is_node(zone: str) -> bool:
+    """Whether a zone is of a whole node."""
+    return zone.partition('-')[0] == NODE
+
+
 def load(conf: cfg.ConfigOpts) -> Meter:
     """The meters that ``[notifier] meters`` names, as one.
 
@@ -82,6 +94,13 @@ def load(conf: cfg.ConfigOpts) -> Meter:
             raise errors.ConfigurationError(
                 f'[notifier] meters {",".join(names)} name a zone twice '
                 f'({", ".join(sorted(zones))}): leave one of them out')
+        if len(names) > 1 and any(is_node(zone) for zone in zones):
+            raise errors.ConfigurationError(
+                f'[notifier] meters names {",".join(names)}: a meter of the '
+                'whole node holds the energy of its packages and memory, '
+                'which would be counted twice; keep one of them. Beside '
+                'rapl a node meter is read as a meter of role node, for the '
+                'platform term')
     except BaseException:
         for meter in found:
             meter.close()

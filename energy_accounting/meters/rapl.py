@@ -23,6 +23,7 @@ from oslo_config import cfg
 
 from energy_accounting import conf as configuration
 from energy_accounting import errors, meters, samples, units
+from energy_accounting.meters import sysfs
 
 LOG = logging.getLogger(__name__)
 
@@ -30,8 +31,6 @@ AUTO = 'auto'
 _ZONE_ID = re.compile(r'([a-z]+-rapl(?:-[a-z]+)?)((?::[0-9]{1,6}){1,9})\Z')
 # A name travels with every window; the kernel's are short words.
 _NAME = re.compile(r'[!-~]{1,64}\Z')
-# As large as a column and no larger: what does not fit is no counter.
-_NUMBER = re.compile(r'[0-9]{1,18}\Z')
 _MMIO = '-mmio'
 _CONSTRAINTS = 8
 
@@ -77,7 +76,7 @@ def find_zones(sysfs_path: pathlib.Path) -> list[Zone]:
     zones: dict[tuple[str, tuple[int, ...]], tuple[str, pathlib.Path]] = {}
     for path in _zone_paths(sysfs_path):
         match = _ZONE_ID.match(path.name)
-        name = _text(path / 'name')
+        name = sysfs.text(path / 'name')
         if match and _NAME.match(name):
             position = tuple(int(n) for n in match[2].split(':')[1:])
             zones.setdefault((match[1], position), (name, path))
@@ -178,66 +177,34 @@ def max_power_uw(chosen: Sequence[Zone]) -> tuple[int, list[str]]:
 
 def _long_term_uw(path: pathlib.Path) -> int | None:
     for number in range(_CONSTRAINTS):
-        if _text(path / f'constraint_{number}_name') == 'long_term':
-            return _number(_text(path / f'constraint_{number}_max_power_uw'))
+        if sysfs.text(path / f'constraint_{number}_name') == 'long_term':
+            return sysfs.number(sysfs.text(
+                path / f'constraint_{number}_max_power_uw'))
     return None
-
-
-def _text(path: pathlib.Path) -> str:
-    """A file's text without the blanks around; empty when unreadable."""
-    try:
-        return path.read_text('ascii').strip()
-    except (OSError, ValueError):
-        return ''
-
-
-def _number(text: str) -> int | None:
-    return int(text) if _NUMBER.match(text) else None
 
 
 # --- reading ----------------------------------------------------------------
 
-class _Counter:
+class _Counter(sysfs.Held):
     """The ``energy_uj`` of a zone, held open."""
 
     def __init__(self, zone: Zone) -> None:
+        super().__init__(zone.path / 'energy_uj')
         self.zone = zone
         self.range_uj = 0
-        self._fd: int | None = None
 
-    def read(self) -> samples.ZoneReading:
-        counter_uj = None
-        # A second try when the descriptor outlived the file: the module was
-        # loaded again, or a file put in its place.
-        for _ in range(2):
-            try:
-                fd = self.open()
-                if os.fstat(fd).st_nlink:
-                    counter_uj = _number(os.pread(fd, 64, 0).decode(
-                        'ascii', 'replace').strip())
-                    break
-            except OSError as error:
-                LOG.debug('%s cannot be read: %s', self.zone.name, error)
-            self.close()
+    def reading(self) -> samples.ZoneReading:
+        counter_uj = self.read()
         return samples.ZoneReading(self.zone.name, self.zone.component,
                                    counter_uj, self.range_uj)
 
     def open(self) -> int:
-        """The descriptor, opened if it is not.
-
-        :raises OSError: when it cannot be.
-        """
-        if self._fd is None:
-            self._fd = os.open(self.zone.path / 'energy_uj',
-                               os.O_RDONLY | os.O_CLOEXEC)
-            self.range_uj = _number(
-                _text(self.zone.path / 'max_energy_range_uj')) or 0
-        return self._fd
-
-    def close(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        anew = self._fd is None
+        fd = super().open()
+        if anew:
+            self.range_uj = sysfs.number(sysfs.text(
+                self.zone.path / 'max_energy_range_uj')) or 0
+        return fd
 
 
 class Rapl:
@@ -255,7 +222,7 @@ class Rapl:
         :raises errors.MeterError: names the file and the capability.
         """
         for counter in self._counters:
-            path = counter.zone.path / 'energy_uj'
+            path = counter.path
             try:
                 counter.open()
             except PermissionError as error:
@@ -269,7 +236,7 @@ class Rapl:
                 LOG.warning('%s cannot be read now: %s', path, error)
 
     def read(self) -> tuple[samples.ZoneReading, ...]:
-        return tuple(counter.read() for counter in self._counters)
+        return tuple(counter.reading() for counter in self._counters)
 
     def close(self) -> None:
         for counter in self._counters:

@@ -106,6 +106,28 @@ class FakeHost:
         """Set a zone's counter, in place."""
         write(self.energy_path(zone_id), f'{energy_uj}\n')
 
+    # --- hwmon --------------------------------------------------------------
+
+    def chip(self, number: int, name: str, *, device: str = '',
+             old: bool = False, **files: int | str) -> pathlib.Path:
+        """A hwmon chip; the directory with its files.
+
+        :param device: what it is on; by it several of a name are told apart.
+        :param old: its files are the device's, as older drivers have it.
+        """
+        where = self.sysfs / 'devices' / (device or f'{name}.{number}')
+        entry = where / f'hwmon/hwmon{number}'
+        entry.mkdir(parents=True, exist_ok=True)
+        if not (entry / 'device').is_symlink():
+            (entry / 'device').symlink_to('../..')
+            flat = self.sysfs / 'class/hwmon'
+            flat.mkdir(parents=True, exist_ok=True)
+            (flat / entry.name).symlink_to(os.path.relpath(entry, flat))
+        path = where if old else entry
+        for file, value in {'name': name, **files}.items():
+            write(path / file, f'{value}\n')
+        return path
+
     # --- procfs -------------------------------------------------------------
 
     def stat(self, *, user: int = 0, nice: int = 0, system: int = 0,

@@ -29,7 +29,7 @@ ALLOWED = {
     'conf': BOTTOM,
     'plugins': {'errors'},
     # Stages of the joule, in its direction.
-    'meters': FACTS | {'conf', 'plugins'},
+    'meters': FACTS | {'clocks', 'conf', 'plugins'},
     'guests': FACTS | {'plugins'},
     'ticks': FACTS | {'wire'},
     'attribution': FACTS,
