@@ -48,6 +48,7 @@ class WhatIsQuoted(testtools.TestCase):
                 r'openstack (energy [a-z]+ [a-z]+)', text)
                 if name.replace(' ', '_') not in commands]
             missing += [name for name in re.findall(
-                r'\[(?:notifier|collector|api|factors)\] ([a-z_]+)', text)
+                r'\[(?:notifier|collector|api|factors|hwmon|ipmi|platform)\] '
+                r'([a-z_]+)', text)
                 if f"'{name}'" not in options]
         self.assertEqual([], missing)
