@@ -11,10 +11,11 @@ counts when is ``factors``'s.
 from __future__ import annotations
 
 import fractions
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from energy_accounting.facility import supply
+from energy_accounting.facility.ratios import Exact, Ratio
 
 GRID = 'electricity'
 
@@ -25,36 +26,39 @@ NG_PER_UJ = fractions.Fraction(10 ** 9, 3600 * 10 ** 9)
 class Intensity(NamedTuple):
     """g CO2e/kWh, and how sure it is (:data:`supply.QUALITIES`)."""
 
-    g_per_kwh: fractions.Fraction
+    g_per_kwh: Exact
     quality: str
 
 
-IntensityOf = Callable[[str, int], Intensity | None]
-"""Of a carrier in a bucket; None: nobody knows."""
+Known = Callable[[str], Mapping[int, Intensity]]
+"""By carrier, of the buckets of which somebody knows it."""
 
 
 def by_bucket(carriers_uj: Mapping[str, Mapping[int, int]],
-              intensity_of: IntensityOf,
-              buckets: Iterable[int]) -> list[Intensity | None]:
+              known: Known,
+              buckets: Sequence[int]) -> list[Intensity | None]:
     """The mean intensity of a site's energy in each bucket.
 
     :param carriers_uj: by carrier, of the buckets in which it was metered
         throughout; one that feeds the site and was not metered in a bucket
         is missing there.
     """
-    alone = set(carriers_uj) <= {GRID}
+    grid = known(GRID)
+    if set(carriers_uj) <= {GRID}:
+        return [grid.get(bucket) for bucket in buckets]
+    used = carriers_uj.get(GRID, {})
+    if not grid and all(map(used.get, buckets)):
+        # Nobody knows the grid's, which is in all of them.
+        return [None] * len(buckets)
+    columns = [known(carrier) for carrier in carriers_uj]
     found = []
-    for bucket in buckets:
-        amounts = {carrier: series.get(bucket)
-                   for carrier, series in carriers_uj.items()}
-        if alone:
-            found.append(intensity_of(GRID, bucket))
-        elif None in amounts.values():
-            found.append(_estimated(intensity_of(GRID, bucket)))
+    for bucket, *amounts in zip(buckets, *(
+            [series.get(bucket) for bucket in buckets]
+            for series in carriers_uj.values()), strict=True):
+        if None in amounts:
+            found.append(_estimated(grid.get(bucket)))
         else:
-            found.append(_mean({
-                carrier: energy_uj for carrier, energy_uj in amounts.items()
-                if energy_uj}, intensity_of, bucket))
+            found.append(_mean(amounts, columns, bucket))
     return found
 
 
@@ -72,37 +76,36 @@ class Total(NamedTuple):
 
 
 def total(carriers_uj: Mapping[str, Mapping[int, int]],
-          intensity_of: IntensityOf, buckets: Iterable[int]) -> Total:
+          known: Known, buckets: Iterable[int]) -> Total:
     """The sum over carriers, in the buckets in which all are metered.
 
     Unlike :func:`by_bucket` nothing is estimated: a figure of a norm says
     what it covers.
     """
-    known = 0
+    buckets = set(buckets)
+    columns = [(series, known(carrier))
+               for carrier, series in carriers_uj.items()]
+    for series, column in columns:
+        buckets = {bucket for bucket in buckets if bucket in series
+                   and (bucket in column or not series[bucket])}
     # A factor counts for many buckets: its energy is added up first.  By
     # its identity, since a fraction's hash costs more than all the rest.
     sums: dict[int, tuple[Intensity, list[int]]] = {}
-    for bucket in buckets:
-        parts = []
-        for carrier, series in carriers_uj.items():
-            energy_uj = series.get(bucket)
-            here = intensity_of(carrier, bucket) if energy_uj else None
-            if energy_uj is None or (energy_uj and here is None):
-                break
-            if here is not None:
-                parts.append((here, energy_uj))
-        else:
-            known += 1
-            for here, energy_uj in parts:
-                sums.setdefault(id(here.g_per_kwh), (here, [0]))[1][0] += (
-                    energy_uj)
+    for series, column in columns:
+        for bucket in buckets:
+            energy_uj = series[bucket]
+            if energy_uj:
+                here = column[bucket]
+                sums.setdefault(id(here), (here, [0]))[1][0] += energy_uj
     mg = unsure_mg = fractions.Fraction(0)
     for here, (energy_uj,) in sums.values():
-        emitted = energy_uj * here.g_per_kwh * NG_PER_UJ / 10 ** 6
+        per = here.g_per_kwh
+        emitted = (fractions.Fraction(energy_uj * per.numerator,
+                                      per.denominator * 10 ** 6) * NG_PER_UJ)
         mg += emitted
         if here.quality != supply.QUALITIES[0]:
             unsure_mg += emitted
-    return Total(known, mg, unsure_mg)
+    return Total(len(buckets), mg, unsure_mg)
 
 
 def _estimated(here: Intensity | None) -> Intensity | None:
@@ -110,18 +113,28 @@ def _estimated(here: Intensity | None) -> Intensity | None:
         here.quality, supply.QUALITIES[1], key=supply.QUALITIES.index))
 
 
-def _mean(amounts_uj: Mapping[str, int | None], intensity_of: IntensityOf,
+def _mean(amounts_uj: Iterable[int | None],
+          columns: Iterable[Mapping[int, Intensity]],
           bucket: int) -> Intensity | None:
     """Weighted by energy; None as soon as one carrier's is not known."""
-    total, weighted, qualities = 0, fractions.Fraction(0), []
-    for carrier, energy_uj in amounts_uj.items():
-        here = intensity_of(carrier, bucket)
-        if here is None or energy_uj is None:
+    total, numerator, denominator = 0, 0, 1
+    quality = supply.QUALITIES[0]
+    for energy_uj, column in zip(amounts_uj, columns, strict=True):
+        if not energy_uj:
+            continue
+        here = column.get(bucket)
+        if here is None:
             return None
         total += energy_uj
-        weighted += energy_uj * here.g_per_kwh
-        qualities.append(here.quality)
+        per = here.g_per_kwh
+        if per.denominator == denominator:
+            numerator += energy_uj * per.numerator
+        else:
+            numerator = (numerator * per.denominator
+                         + energy_uj * per.numerator * denominator)
+            denominator *= per.denominator
+        if here.quality != quality:
+            quality = max(quality, here.quality, key=supply.QUALITIES.index)
     if total <= 0:
         return None
-    return Intensity(weighted / total, max(
-        qualities, key=supply.QUALITIES.index))
+    return Intensity(Ratio(numerator, denominator * total), quality)

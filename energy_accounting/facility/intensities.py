@@ -9,8 +9,8 @@ asks ``carbon.by_bucket`` with.  How the answers come about is in
 from __future__ import annotations
 
 import fractions
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -45,6 +45,7 @@ class Intensities:
                                         end * units.BUCKET_NS)
         self._made: dict[tuple[str, str],
                          dict[int, carbon.Intensity]] = {}
+        self._spans: dict[tuple[str, str], list[factors.Span]] = {}
         self._mixes: list[contracts.Mix] | None = None
         self._shares: dict[int, fractions.Fraction] | None = None
 
@@ -53,42 +54,45 @@ class Intensities:
         """Whether nobody has said anything."""
         return not self._known and not self._bought
 
-    def location(self, carrier: str, bucket: int) -> carbon.Intensity | None:
-        """By the mean of the grid, or of the fuel; None: nobody knows."""
-        return self._of(factors.LOCATION, carrier).get(bucket)
+    def location(self, carrier: str) -> dict[int, carbon.Intensity]:
+        """By the mean of the grid, or of the fuel."""
+        return self._of(factors.LOCATION, carrier)
 
-    def market(self, carrier: str, bucket: int) -> carbon.Intensity | None:
+    def market(self, carrier: str) -> dict[int, carbon.Intensity]:
         """By what was bought, the rest by the residual mix.
 
         What is not the grid's emits what it does wherever it was bought:
         its location factor counts, unless it has one of its own.
         """
-        return self._of(factors.MARKET, carrier).get(bucket)
+        return self._of(factors.MARKET, carrier)
 
-    def renewable(self, bucket: int) -> fractions.Fraction:
+    def renewable(self) -> dict[int, fractions.Fraction]:
         """The share of the grid's electricity that is renewable.
 
-        By contracts whose attributes are retired; 0 where there are none.
+        By contracts whose attributes are retired; nothing where there are
+        none.
         """
         if self._shares is None:
-            self._shares = {where: mean.value for where, mean in by_bucket(
-                (one.start_ns, one.end_ns, one.renewable, factors.ACTUAL)
-                for one in self._mixed()).items()}
-        return self._shares.get(bucket, fractions.Fraction(0))
+            self._shares = {} if not self._bought else {
+                where: mean.value for where, mean in by_bucket((
+                    (one.start_ns, one.end_ns, one.renewable, factors.ACTUAL)
+                    for one in self._mixed()), Mean).items()}
+        return self._shares
 
     def spans(self, method: str, carrier: str) -> list[factors.Span]:
         """The factors that count, with their sources, by time."""
-        return factors.which(
-            self._known, self._start_ns, self._end_ns, carrier=carrier,
-            basis=self._basis, method=method)
+        key = method, carrier
+        if key not in self._spans:
+            self._spans[key] = factors.which(
+                self._known, self._start_ns, self._end_ns, carrier=carrier,
+                basis=self._basis, method=method)
+        return self._spans[key]
 
     def _of(self, method: str, carrier: str) -> dict[int, carbon.Intensity]:
         key = method, carrier
         if key not in self._made:
-            self._made[key] = {
-                bucket: carbon.Intensity(*mean)
-                for bucket, mean in by_bucket(
-                    self._rows(method, carrier)).items()}
+            self._made[key] = by_bucket(
+                self._rows(method, carrier), carbon.Intensity)
         return self._made[key]
 
     def _rows(self, method: str, carrier: str) -> Iterable[Row]:
@@ -151,9 +155,9 @@ def configured_pue(connection: sa.Connection, site_id: int, start: int,
         [one.factor for one in factor_store.as_of(
             connection, start_ns, end_ns, as_of_ns, site=name,
             kind=factors.PUE)], start_ns, end_ns)
-    return {bucket: mean.value for bucket, mean in by_bucket(
+    return {bucket: mean.value for bucket, mean in by_bucket((
         (one.start_ns, one.end_ns, fractions.Fraction(one.factor.value),
-         one.factor.quality) for one in spans).items()}
+         one.factor.quality) for one in spans), Mean).items()}
 
 
 Row = tuple[int, int, fractions.Fraction, str]
@@ -167,18 +171,25 @@ class Mean(NamedTuple):
     quality: str
 
 
-def by_bucket(rows: Iterable[Row]) -> dict[int, Mean]:
+Made = TypeVar('Made')
+
+
+def by_bucket(rows: Iterable[Row],
+              make: Callable[[fractions.Fraction, str], Made],
+              ) -> dict[int, Made]:
     """The mean of each bucket that rows cover without a hole.
 
     :param rows: in order of time, not overlapping.
+    :param make: what is made of a value and its quality; once for all the
+        buckets that a row covers.
     """
-    whole: dict[int, Mean] = {}
+    whole: dict[int, Made] = {}
     part: dict[int, list[Row]] = {}
     for row in rows:
         start_ns, end_ns, value, quality = row
         first = -(-start_ns // units.BUCKET_NS)
         last = end_ns // units.BUCKET_NS
-        whole.update(dict.fromkeys(range(first, last), Mean(value, quality)))
+        whole.update(dict.fromkeys(range(first, last), make(value, quality)))
         for bucket in {start_ns // units.BUCKET_NS, last}:
             if (not first <= bucket < last
                     and end_ns > bucket * units.BUCKET_NS):
@@ -186,7 +197,7 @@ def by_bucket(rows: Iterable[Row]) -> dict[int, Mean]:
     for bucket, pieces in part.items():
         mean = _mean(bucket, pieces)
         if mean is not None:
-            whole[bucket] = mean
+            whole[bucket] = make(*mean)
     return whole
 
 

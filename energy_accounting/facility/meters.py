@@ -433,6 +433,17 @@ def in_service(meter: Meter, start_ns: int, end_ns: int) -> bool:
             and (meter.removed_ns is None or start_ns < meter.removed_ns))
 
 
+def buckets_in_service(meter: Meter, buckets: range) -> range:
+    """Those of a range of buckets in which a meter was :func:`in_service`.
+    """
+    start, stop = buckets.start, buckets.stop
+    if meter.installed_ns is not None:
+        start = max(start, meter.installed_ns // units.BUCKET_NS)
+    if meter.removed_ns is not None:
+        stop = min(stop, -(-meter.removed_ns // units.BUCKET_NS))
+    return range(start, max(start, stop))
+
+
 def when(wall_ns: int) -> str:
     """A moment in words of ours."""
     return units.iso(units.moment(wall_ns))

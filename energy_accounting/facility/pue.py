@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from energy_accounting import units
 from energy_accounting.facility import supply
+from energy_accounting.facility.ratios import Exact, Ratio
 
 MIN_COVERAGE = fractions.Fraction(95, 100)
 """Of the buckets of a period, both sides metered."""
@@ -29,12 +30,12 @@ MONTHS = 12
 class Pue(NamedTuple):
     """A PUE and where it comes from (:data:`supply.KINDS`)."""
 
-    value: fractions.Fraction
+    value: Exact
     kind: str
 
 
 def by_bucket(facility_uj: Mapping[int, int], it_uj: Mapping[int, int],
-              configured: Callable[[int], fractions.Fraction | None],
+              configured: Callable[[int], Exact | None],
               where: datetime.tzinfo, buckets: range) -> list[Pue | None]:
     """The PUE of each bucket; None where nobody says one.
 
@@ -45,15 +46,22 @@ def by_bucket(facility_uj: Mapping[int, int], it_uj: Mapping[int, int],
     """
     periods = _Periods(facility_uj, it_uj)
     found: list[Pue | None] = []
+    last: Pue | None = None
     for bucket in buckets:
-        value = _fraction(facility_uj.get(bucket), it_uj.get(bucket))
-        if value is not None:
-            found.append(Pue(value, supply.INTERVAL))
+        site_uj, used_uj = facility_uj.get(bucket), it_uj.get(bucket)
+        if site_uj is not None and used_uj and site_uj >= used_uj:
+            found.append(Pue(Ratio(site_uj, used_uj), supply.INTERVAL))
             continue
-        wider = next((one for one in periods.around(bucket, where)
-                      if one is not None), None)
-        said = None if wider is not None else configured(bucket)
-        found.append(wider if said is None else Pue(said, supply.CONFIGURED))
+        one = next((wider for wider in periods.around(bucket, where)
+                    if wider is not None), None)
+        if one is None:
+            said = configured(bucket)
+            # Of what does not change there is one object.
+            one = (None if said is None else
+                   last if last is not None and said is last.value
+                   else Pue(said, supply.CONFIGURED))
+        found.append(one)
+        last = one
     return found
 
 
@@ -73,7 +81,7 @@ class _Periods:
                  it_uj: Mapping[int, int]) -> None:
         self._facility_uj = facility_uj
         self._it_uj = it_uj
-        self._known: dict[tuple[int, int], fractions.Fraction | None] = {}
+        self._known: dict[tuple[int, int], Pue | None] = {}
 
     def around(self, bucket: int, where: datetime.tzinfo,
                ) -> Iterator[Pue | None]:
@@ -90,25 +98,19 @@ class _Periods:
 
     def _pue(self, kind: str, start: int, end: int) -> Pue | None:
         if (start, end) not in self._known:
-            self._known[start, end] = self._worked_out(start, end)
-        value = self._known[start, end]
-        return None if value is None else Pue(value, kind)
+            value = self._worked_out(start, end)
+            self._known[start, end] = (None if value is None
+                                       else Pue(value, kind))
+        return self._known[start, end]
 
-    def _worked_out(self, start: int, end: int,
-                    ) -> fractions.Fraction | None:
+    def _worked_out(self, start: int, end: int) -> Ratio | None:
         both = [bucket for bucket in range(start, end)
                 if bucket in self._facility_uj and bucket in self._it_uj]
         if len(both) < MIN_COVERAGE * (end - start):
             return None
-        return _fraction(sum(self._facility_uj[bucket] for bucket in both),
-                         sum(self._it_uj[bucket] for bucket in both))
-
-
-def _fraction(facility_uj: int | None, it_uj: int | None,
-              ) -> fractions.Fraction | None:
-    if facility_uj is None or not it_uj or facility_uj < it_uj:
-        return None
-    return fractions.Fraction(facility_uj, it_uj)
+        site_uj = sum(self._facility_uj[bucket] for bucket in both)
+        used_uj = sum(self._it_uj[bucket] for bucket in both)
+        return Ratio(site_uj, used_uj) if 0 < used_uj <= site_uj else None
 
 
 def _months_before(month: datetime.datetime, where: datetime.tzinfo,

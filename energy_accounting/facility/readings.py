@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import sqlalchemy as sa
@@ -567,18 +567,14 @@ def measured(connection: sa.Connection, meter: meters.Meter,
 class Amounts:
     """What one meter measured in a range of buckets.
 
-    :ivar shares: by bucket; one that it says nothing of is not there.
+    :ivar whole: by bucket, of those that it measured throughout.
     :ivar inside: the meter of the same role that has measured this too (its
         parent, or a virtual one that it is part of): not to be added to it.
-    :ivar gaps: those that touch the range.
-    :ivar questions: those that touch the range.
     """
 
     meter: meters.Meter
-    shares: dict[int, amounts.Share]
+    whole: dict[int, int]
     inside: str | None
-    gaps: tuple[amounts.Gap, ...]
-    questions: tuple[amounts.Question, ...]
 
 
 def amounts_of(connection: sa.Connection, site: str, roles: Iterable[str],
@@ -601,13 +597,8 @@ def amounts_of(connection: sa.Connection, site: str, roles: Iterable[str],
         said = measured(connection, meter, start_ns, end_ns, as_of_ns)
         answer[meter.role].append(Amounts(
             meter,
-            amounts.by_bucket(said.intervals, start_bucket, end_bucket),
-            inside.get(meter.name),
-            tuple(gap for gap in said.gaps
-                  if gap.start_ns < end_ns and start_ns < gap.end_ns),
-            tuple(question for question in said.questions
-                  if question.start_ns < end_ns
-                  and start_ns < question.end_ns)))
+            amounts.whole(said.intervals, start_bucket, end_bucket),
+            inside.get(meter.name)))
     return answer
 
 
@@ -636,24 +627,30 @@ def counted_by(found: Sequence[meters.Meter],
     return inside
 
 
-def total(of_role: Iterable[Amounts], start_bucket: int, end_bucket: int,
-          ) -> dict[int, amounts.Share]:
+def together(of_role: Iterable[Amounts], buckets: range) -> dict[int, int]:
     """The meters of one role added up, none of them twice.
 
-    A bucket is covered as far as every meter that was in service covers
-    it; one that a meter in service says nothing of is not there.
+    Of the buckets that every meter which was in service measured
+    throughout; not of those in which none was.
     """
-    counted = [one for one in of_role if one.inside is None]
+    counted = [(one.whole, meters.buckets_in_service(one.meter, buckets))
+               for one in of_role if one.inside is None]
+    if all(there == buckets for _, there in counted):
+        return added([series for series, _ in counted])
     found = {}
-    for bucket in range(start_bucket, end_bucket):
-        start_ns = bucket * units.BUCKET_NS
-        shares = [one.shares.get(bucket, _NOTHING) for one in counted
-                  if meters.in_service(one.meter, start_ns,
-                                       start_ns + units.BUCKET_NS)]
-        share = amounts.added(shares)
-        if share.covered_ns:
-            found[bucket] = share
+    for bucket in buckets:
+        parts = [series.get(bucket) for series, there in counted
+                 if bucket in there]
+        if parts and None not in parts:
+            found[bucket] = sum(part or 0 for part in parts)
     return found
 
 
-_NOTHING = amounts.Share()
+def added(series: Iterable[Mapping[int, int]]) -> dict[int, int]:
+    """The sum of series where all of them are known."""
+    found: dict[int, int] | None = None
+    for one in series:
+        found = dict(one) if found is None else {
+            bucket: amount + one[bucket] for bucket, amount in found.items()
+            if bucket in one}
+    return found or {}

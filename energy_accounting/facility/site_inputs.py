@@ -281,9 +281,9 @@ class _Reader:
                  found: Mapping[tuple[str, str], Amount | Missing],
                  ) -> list[Emitted]:
         shares = {role: [
-            readings.Amounts(one.meter, amounts.by_bucket(
+            readings.Amounts(one.meter, amounts.whole(
                 one.measured.intervals, self._buckets.start,
-                self._buckets.stop), None, (), ())
+                self._buckets.stop), None)
             for one in counted if one.meter.role == role]
             if role in (*inputs.SUPPLIES, 'grid_export') else []
             for role in supplies.ROLES}
@@ -313,7 +313,7 @@ class _Reader:
             totals[basis] = carbon.total(
                 metered.carriers_uj, supplies.with_sun(
                     one.location if method == factors.LOCATION
-                    else one.market), self._buckets)
+                    else one.market, self._buckets), self._buckets)
             if totals[basis].buckets == len(self._buckets):
                 break
         basis = max(totals, key=lambda basis: totals[basis].buckets)

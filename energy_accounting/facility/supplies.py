@@ -10,7 +10,15 @@ from __future__ import annotations
 
 import datetime
 import fractions
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import operator
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -26,6 +34,7 @@ from energy_accounting.facility import (
     readings,
     supply,
 )
+from energy_accounting.facility.ratios import Exact, Ratio
 from energy_accounting.ledger import models as ledger
 
 SOLAR = 'solar'
@@ -40,16 +49,11 @@ _WATER = 'water_in'
 ROLES = (*_SUPPLIES, *_IT, _WATER)
 
 # The use of the sun emits nothing; where its modules count, a factor says.
-_SUN = carbon.Intensity(fractions.Fraction(0), supply.QUALITIES[0])
+_NONE = fractions.Fraction(0)
+_SUN = carbon.Intensity(_NONE, supply.QUALITIES[0])
 
 Series = dict[int, int]
 """An amount by bucket, of those that were metered throughout."""
-
-Emission = tuple[str, carbon.Intensity]
-"""What was emitted, and on which basis it is counted."""
-
-Emissions = list[Emission | None]
-
 
 class Site(NamedTuple):
     """A site as it is now."""
@@ -77,22 +81,26 @@ NOTHING = Metered({}, {}, {}, {})
 
 
 def read(connection: sa.Connection, start: int, end: int, as_of_ns: int,
+         ids: Collection[int] | None = None,
          ) -> dict[int, Sequence[supply.Supply]]:
     """By site, what holds in each bucket of [start, end).
 
     A site of which neither a meter nor a factor is known is not there.
+
+    :param ids: of no other sites; None: of all.
     """
     found: dict[int, Sequence[supply.Supply]] = {}
-    if not _anything(connection):
-        return found
     for site in sites(connection):
-        one = of_site(connection, site, range(start, end), as_of_ns)
-        if one is not None:
-            found[site.id] = one
+        if ids is None or site.id in ids:
+            buckets = range(start, end)
+            one = of_site(connection, site, buckets, as_of_ns, metered_of(
+                connection, site, buckets, as_of_ns))
+            if one is not None:
+                found[site.id] = one
     return found
 
 
-def _anything(connection: sa.Connection) -> bool:
+def anything(connection: sa.Connection) -> bool:
     """Whether anybody has said anything of any site."""
     return any(connection.execute(sa.select(table.c.id).limit(1)).first()
                for table in (models.meters, models.factors,
@@ -112,10 +120,13 @@ def sites(connection: sa.Connection, name: str | None = None,
 
 
 def of_site(connection: sa.Connection, site: Site, buckets: range,
-            as_of_ns: int) -> Sequence[supply.Supply] | None:
-    """What holds in each bucket; None where nobody says anything."""
+            as_of_ns: int, metered: Metered | None,
+            ) -> Sequence[supply.Supply] | None:
+    """What holds in each bucket; None where nobody says anything.
+
+    :param metered: of these buckets (:func:`metered_of`).
+    """
     time = buckets.start, buckets.stop, as_of_ns
-    metered = metered_of(connection, site, buckets, as_of_ns)
     configured = intensities.configured_pue(connection, site.id, *time)
     emitting = [(basis, intensities.read(connection, site.id, *time,
                                          basis=basis))
@@ -143,6 +154,22 @@ def _wide(connection: sa.Connection, site: Site, buckets: range,
     return metered.facility_uj, metered.it_uj
 
 
+class Emission(NamedTuple):
+    """What a microjoule emitted.
+
+    :ivar basis: on which it is counted, of :data:`supply.BASES`.
+    :ivar ng: nanograms.
+    """
+
+    basis: str
+    ng: Exact
+    quality: str
+
+
+Emissions = list[Emission | None]
+"""One for each bucket; None: not known."""
+
+
 class _Emissions:
     """What a site's energy emitted in each bucket, by both methods."""
 
@@ -160,80 +187,102 @@ class _Emissions:
         return self._first(lambda one: one.market)
 
     def _first(self, method: Callable[[intensities.Intensities],
-                                      carbon.IntensityOf]) -> Emissions:
+                                      carbon.Known]) -> Emissions:
         """Of the first basis by which all carriers are known."""
         found: Emissions = [None] * len(self._buckets)
         for basis, one in self._emitting:
             if None not in found:
                 break
-            here = carbon.by_bucket(
-                self._metered.carriers_uj, with_sun(method(one)),
-                self._buckets)
-            found = [there if there is not None else
-                     None if intensity is None else (basis, intensity)
-                     for there, intensity in zip(found, here, strict=True)]
+            here = _emissions(basis, carbon.by_bucket(
+                self._metered.carriers_uj,
+                with_sun(method(one), self._buckets), self._buckets))
+            found = [other if there is None else there
+                     for there, other in zip(found, here, strict=True)]
         return found
 
-    def renewable(self, bucket: int) -> fractions.Fraction | None:
+    def renewable(self) -> list[Exact | None]:
         """The share of the site's energy; None: carriers are not known."""
-        shares = max((one.renewable(bucket) for _, one in self._emitting))
+        bought = [one.renewable() for _, one in self._emitting]
+        shares = [max(one.get(bucket, _NONE) for one in bought)
+                  for bucket in self._buckets] if any(bought) else [
+                      _NONE] * len(self._buckets)
         carriers_uj = self._metered.carriers_uj
         if set(carriers_uj) <= {carbon.GRID}:
-            return shares
-        amounts = {carrier: series.get(bucket)
-                   for carrier, series in carriers_uj.items()}
-        if None in amounts.values():
-            return None
-        total = sum(amount or 0 for amount in amounts.values())
-        if total <= 0:
-            return None
-        own = max(0, amounts.get(SOLAR) or 0)
-        return min(fractions.Fraction(1), (
-            own + shares * (amounts.get(carbon.GRID) or 0)) / total)
+            return [*shares]
+        series = [*carriers_uj.values()]
+        grid, sun = (carriers_uj.get(carrier, {})
+                     for carrier in (carbon.GRID, SOLAR))
+        found: list[Exact | None] = []
+        for bucket, share in zip(self._buckets, shares, strict=True):
+            amounts = [one.get(bucket) for one in series]
+            total = (0 if None in amounts
+                     else sum(amount or 0 for amount in amounts))
+            if total <= 0:
+                found.append(None)
+                continue
+            per = share.denominator
+            part = (max(0, sun.get(bucket, 0)) * per
+                    + share.numerator * grid.get(bucket, 0))
+            found.append(Ratio(min(part, total * per), total * per))
+        return found
 
 
-def with_sun(intensity_of: carbon.IntensityOf) -> carbon.IntensityOf:
+def _emissions(basis: str, known: Iterable[carbon.Intensity | None],
+               ) -> Iterator[Emission | None]:
+    """One object for as long as one intensity counts."""
+    last: carbon.Intensity | None = None
+    emission: Emission | None = None
+    for one in known:
+        if one is not last:
+            last = one
+            emission = None if one is None else Emission(
+                basis, _times(one.g_per_kwh, carbon.NG_PER_UJ), one.quality)
+        yield emission
+
+
+def _times(one: Exact, other: Exact) -> Ratio:
+    return Ratio(one.numerator * other.numerator,
+                 one.denominator * other.denominator)
+
+
+def with_sun(known: carbon.Known, buckets: range) -> carbon.Known:
     """Factors, and that of the sun's use where they say nothing of it."""
-    def of(carrier: str, bucket: int) -> carbon.Intensity | None:
-        found = intensity_of(carrier, bucket)
-        return _SUN if found is None and carrier == SOLAR else found
+    def of(carrier: str) -> Mapping[int, carbon.Intensity]:
+        found = known(carrier)
+        return ({**dict.fromkeys(buckets, _SUN), **found}
+                if carrier == SOLAR else found)
     return of
 
 
 def _supplies(buckets: range, metered: Metered,
               pues: Sequence[pue.Pue | None],
               emissions: _Emissions) -> list[supply.Supply]:
-    """One for each bucket; those that are alike are one object."""
-    alike: dict[Any, supply.Supply] = {}
-    found = []
-    for bucket, here, location, market in zip(
-            buckets, pues, emissions.location(), emissions.market(),
-            strict=True):
-        water = _ratio(metered.water_ml.get(bucket),
-                       metered.it_uj.get(bucket))
-        key = here, location, market, water, emissions.renewable(bucket)
-        if key not in alike:
-            alike[key] = _supply(*key)
-        found.append(alike[key])
+    """One for each bucket; neighbours that are alike are one object."""
+    found: list[supply.Supply] = []
+    last: tuple[Any, ...] = ()
+    waters = [None if water is None or not used_uj
+              # Millilitres become microlitres.
+              else Ratio(water * 1000, used_uj)
+              for water, used_uj in (
+                  (metered.water_ml.get(bucket), metered.it_uj.get(bucket))
+                  for bucket in buckets)]
+    for parts in zip(pues, emissions.location(), emissions.market(), waters,
+                     emissions.renewable(), strict=True):
+        if not last or any(map(operator.is_not, parts, last)):
+            last, one = parts, _supply(*parts)
+        found.append(one)
     return found
 
 
 def _supply(here: pue.Pue | None, location: Emission | None,
-            market: Emission | None, water: fractions.Fraction | None,
-            renewable: fractions.Fraction | None) -> supply.Supply:
+            market: Emission | None, water: Exact | None,
+            renewable: Exact | None) -> supply.Supply:
+    value, kind = (None, None) if here is None else here
+    basis, ng, quality = (None, None, None) if location is None else location
     return supply.Supply(
-        pue=None if here is None else here.value,
-        pue_kind=None if here is None else here.kind,
-        location=_ng(location), market=_ng(market),
-        # Millilitres become microlitres.
-        water=None if water is None else water * 1000, renewable=renewable,
-        factor_quality=None if location is None else location[1].quality,
-        factor_basis=None if location is None else location[0])
-
-
-def _ng(emission: Emission | None) -> fractions.Fraction | None:
-    return (None if emission is None
-            else emission[1].g_per_kwh * carbon.NG_PER_UJ)
+        pue=value, pue_kind=kind, location=ng,
+        market=None if market is None else market.ng, water=water,
+        renewable=renewable, factor_quality=quality, factor_basis=basis)
 
 
 # --- meters -----------------------------------------------------------------
@@ -268,11 +317,12 @@ def metered(roles: Mapping[str, Sequence[readings.Amounts]],
         series = _whole(found, buckets, absent_is_none=carrier != carbon.GRID
                         or sign < 0)
         carriers_uj.setdefault(carrier, []).append(
-            {bucket: sign * amount for bucket, amount in series.items()})
-    known = {carrier: _together(series, buckets)
+            series if sign > 0 else
+            {bucket: -amount for bucket, amount in series.items()})
+    known = {carrier: readings.added(series)
              for carrier, series in carriers_uj.items()}
     it = next((roles[role] for role in _IT if roles[role]), [])
-    return Metered(known, _together(known.values(), buckets),
+    return Metered(known, readings.added(known.values()),
                    _whole(it, buckets), _whole(roles[_WATER], buckets))
 
 
@@ -297,28 +347,11 @@ def _whole(found: Sequence[readings.Amounts], buckets: range, *,
     :param absent_is_none: whether nothing is used while no meter is there,
         as of a generator before it came; else nobody knows.
     """
-    series = {bucket: share.amount for bucket, share in readings.total(
-        found, buckets.start, buckets.stop).items()
-        if share.covered_ns == units.BUCKET_NS}
+    series = readings.together(found, buckets)
     if absent_is_none:
-        series |= {bucket: 0 for bucket in buckets if not any(
-            meters.in_service(one.meter, bucket * units.BUCKET_NS,
-                              (bucket + 1) * units.BUCKET_NS)
-            for one in found)}
+        there = [meters.buckets_in_service(one.meter, buckets)
+                 for one in found]
+        if buckets not in there:
+            series |= {bucket: 0 for bucket in buckets
+                       if not any(bucket in one for one in there)}
     return series
-
-
-def _together(series: Iterable[Series], buckets: range) -> Series:
-    """The sum of series in the buckets in which all are known."""
-    found = list(series)
-    if not found:
-        return {}
-    return {bucket: sum(one[bucket] for one in found) for bucket in buckets
-            if all(bucket in one for one in found)}
-
-
-def _ratio(amount: int | None, energy_uj: int | None,
-           ) -> fractions.Fraction | None:
-    if amount is None or not energy_uj:
-        return None
-    return fractions.Fraction(amount, energy_uj)

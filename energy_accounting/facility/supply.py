@@ -7,8 +7,9 @@ Facts only, pure: how they follow from meters and factors stands in
 
 from __future__ import annotations
 
-import dataclasses
-import fractions
+from typing import NamedTuple
+
+from energy_accounting.facility.ratios import Exact
 
 INTERVAL = 'interval'
 INTERIM = 'iPUE'
@@ -30,8 +31,7 @@ within a bucket the two are never mixed."""
 MIXED = 'mixed'
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Supply:
+class Supply(NamedTuple):
     """What holds for one bucket of a site; None: not known.
 
     :ivar pue: E_DC / E_IT, at least 1.
@@ -43,12 +43,12 @@ class Supply:
     :ivar factor_basis: what they count, one of :data:`BASES`.
     """
 
-    pue: fractions.Fraction | None = None
+    pue: Exact | None = None
     pue_kind: str | None = None
-    location: fractions.Fraction | None = None
-    market: fractions.Fraction | None = None
-    water: fractions.Fraction | None = None
-    renewable: fractions.Fraction | None = None
+    location: Exact | None = None
+    market: Exact | None = None
+    water: Exact | None = None
+    renewable: Exact | None = None
     factor_quality: str | None = None
     factor_basis: str | None = None
 

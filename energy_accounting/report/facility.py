@@ -19,8 +19,7 @@ from energy_accounting.facility import supply
 from energy_accounting.report import shares
 
 if TYPE_CHECKING:
-    import fractions
-
+    from energy_accounting.facility import ratios
     from energy_accounting.ledger import by_site
 
 _NG_PER_KG = 10 ** 12
@@ -120,7 +119,7 @@ def later_columns(total: Total) -> dict[str, Any]:
 
 
 def product(amount: int | None,
-            ratio: fractions.Fraction | None) -> int | None:
+            ratio: ratios.Exact | None) -> int | None:
     """An amount times a ratio, rounded down; None: one is not known."""
     if amount is None or ratio is None:
         return None

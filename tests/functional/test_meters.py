@@ -538,15 +538,14 @@ class TestAmounts(Case):
         self.make()
         self.add(hourly('0', '1', '3', '6', '10'))
         whole = self.amounts('dc_total', end=16)['dc_total'][0]
-        self.assertEqual(10 * KWH, sum(
-            share.amount for share in whole.shares.values()))
+        self.assertEqual(10 * KWH, sum(whole.whole.values()))
         for start in range(16):
             for end in range(start + 1, 17):
                 (part,) = self.amounts('dc_total', start=start,
                                        end=end)['dc_total']
                 self.assertEqual({
-                    bucket: share for bucket, share in whole.shares.items()
-                    if start <= bucket < end}, part.shares)
+                    bucket: amount for bucket, amount in whole.whole.items()
+                    if start <= bucket < end}, part.whole)
 
     def test_more_than_the_neighbours_is_read(self) -> None:
         self.make()
@@ -580,9 +579,8 @@ class TestAmounts(Case):
         self.assertEqual(
             [('main', 'sum'), ('sub', 'main'), ('sum', None)],
             [(one.meter.name, one.inside) for one in found['dc_total']])
-        total = readings.total(found['dc_total'], 0, 8)
-        self.assertEqual(18 * KWH, sum(
-            share.amount for share in total.values()))
+        total = readings.together(found['dc_total'], range(8))
+        self.assertEqual(18 * KWH, sum(total.values()))
 
     def test_a_missing_meter_is_taken_for_nothing(self) -> None:
         self.make('a')
@@ -590,13 +588,12 @@ class TestAmounts(Case):
         self.make('gone', removed_ns=0)
         self.add(hourly('0', '4', '8', '12'), 'a')
         self.add(hourly('0', '4', first=1), 'b')
-        total = readings.total(self.amounts('dc_total', end=12)['dc_total'],
-                               0, 12)
+        total = readings.together(
+            self.amounts('dc_total', end=12)['dc_total'], range(12))
         # Before b came a is all there is; after its last reading nobody
         # knows the sum.
         self.assertEqual([*range(8)], sorted(total))
-        self.assertEqual(4 * KWH + 8 * KWH, sum(
-            share.amount for share in total.values()))
+        self.assertEqual(4 * KWH + 8 * KWH, sum(total.values()))
 
     def test_a_correction_changes_yesterdays_answer(self) -> None:
         self.make()
@@ -604,24 +601,17 @@ class TestAmounts(Case):
         self.add(hourly('8', first=1), at_ns=200, correct=True)
         for as_of_ns, kwh in ((99, 0), (199, 4), (200, 8)):
             (one,) = self.amounts('dc_total', as_of_ns=as_of_ns)['dc_total']
-            self.assertEqual(kwh * KWH, sum(
-                share.amount for share in one.shares.values()))
+            self.assertEqual(kwh * KWH, sum(one.whole.values()))
 
-    def test_a_question_of_the_range_is_not_told(self) -> None:
+    def test_what_nobody_has_decided_about_is_energy(self) -> None:
         self.make()
         self.add(hourly('9', '4', '5'))
-        (first,) = self.amounts('dc_total', end=4)['dc_total']
-        (second,) = self.amounts('dc_total', start=4)['dc_total']
-        self.assertEqual((1, 0), (len(first.questions),
-                                  len(second.questions)))
-        self.assertEqual([4, 5, 6, 7], sorted(second.shares))
+        (one,) = self.amounts('dc_total')['dc_total']
+        self.assertEqual([4, 5, 6, 7], sorted(one.whole))
 
     def test_water_is_energy(self) -> None:
         self.make('w', medium='water', role='water_in', unit='m3',
                   kind='interval')
         self.add([Given(HOUR, '2', quantities.ESTIMATED, 0)], 'w')
         (one,) = self.amounts('water_in')['water_in']
-        self.assertEqual({500_000}, {share.amount for share
-                                     in one.shares.values()})
-        self.assertEqual({500_000}, {share.estimated for share
-                                     in one.shares.values()})
+        self.assertEqual(dict.fromkeys(range(4), 500_000), one.whole)

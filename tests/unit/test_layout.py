@@ -76,8 +76,8 @@ CORE_MODULES = {'facility.amounts', 'facility.carbon', 'facility.contracts',
                 'facility.editions', 'facility.equipment', 'facility.factors',
                 'facility.figures', 'facility.inputs', 'facility.kpi',
                 'facility.means', 'facility.platform', 'facility.pue',
-                'facility.quantities', 'facility.site_figures',
-                'facility.supply'}
+                'facility.quantities', 'facility.ratios',
+                'facility.site_figures', 'facility.supply'}
 # Standard library without what reads clocks, files, networks, processes.
 IMPURE = {'asyncio', 'ctypes', 'glob', 'http', 'io', 'logging', 'mmap',
           'multiprocessing', 'os', 'pathlib', 'random', 'secrets', 'select',

@@ -63,7 +63,8 @@ def _sites(connection: sa.Connection, now: datetime.datetime,
     buckets = range(asked.start, asked.end)
     for site in supplies.sites(connection, name):
         metered = supplies.metered_of(connection, site, buckets, as_of_ns)
-        known = supplies.of_site(connection, site, buckets, as_of_ns)
+        known = supplies.of_site(connection, site, buckets, as_of_ns,
+                                 metered)
         if metered is None or known is None:
             continue
         query = queries.UsageQuery(

@@ -52,11 +52,17 @@ def _totals(connection: sa.Connection, asked: queries.UsageQuery,
             page: Sequence[queries.LedgerSum],
             ) -> dict[tuple[int, ...], facility.Total]:
     """What the sites made of a page's energy; {} where no site says it."""
-    known = supplies.read(connection, asked.start, asked.end, asked.as_of_ns)
-    if not known:
+    if not supplies.anything(connection):
         return {}
-    return facility.totals(by_site.read(connection, asked, page), known,
-                           asked.start)
+    energies = list(by_site.read(connection, asked, page))
+    if not energies:
+        return {}
+    # Where the page has energy, and when: no other site is looked at.
+    start = min(one.bucket for one in energies)
+    known = supplies.read(
+        connection, start, max(one.bucket for one in energies) + 1,
+        asked.as_of_ns, {one.site_id for one in energies})
+    return facility.totals(energies, known, start) if known else {}
 
 
 def _scope(service: Service, context: oslo_context.RequestContext,

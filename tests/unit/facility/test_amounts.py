@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from energy_accounting import units
 from energy_accounting.facility import amounts, quantities
 from energy_accounting.facility.amounts import Event, Gap, Interval, Reading
+from tests.unit.facility import slowly
 
 HOUR = amounts.HOUR_NS
 QUARTER = units.BUCKET_NS
@@ -226,14 +227,14 @@ class CombinedTest(testtools.TestCase):
     def test_a_quarter_of_a_sum_is_rounded_otherwise_than_its_terms(self):
         terms = [counter(0, 7), counter(0, 9)]
         said = amounts.combined([(1, term) for term in terms])
-        quarters = [[share.amount for share in amounts.by_bucket(
+        quarters = [[share.amount for share in slowly.by_bucket(
             one.intervals, 0, 4).values()] for one in (said, *terms)]
         self.assertEqual([[3, 4, 4, 5], [1, 2, 2, 2], [2, 2, 2, 3]],
                          quarters)
 
     def test_an_even_share_is_taken_for_a_measurement_of_a_quarter(self):
         said = amounts.combined([(1, counter(0, 8)), (1, counter(0, 8))])
-        shares = amounts.by_bucket(said.intervals, 0, 4)
+        shares = slowly.by_bucket(said.intervals, 0, 4)
         self.assertEqual({HOUR}, {share.longest_ns
                                   for share in shares.values()})
 
@@ -244,18 +245,13 @@ class CombinedTest(testtools.TestCase):
 class DividedTest(testtools.TestCase):
 
     def test_a_bucket_that_is_half_covered_is_whole(self):
-        shares = amounts.by_bucket(
+        shares = slowly.by_bucket(
             [Interval(QUARTER // 2, QUARTER, 7),
              Interval(2 * QUARTER, 4 * QUARTER, 9, 'estimated')], 0, 5)
         self.assertEqual({
             0: amounts.Share(7, QUARTER // 2, 0, QUARTER // 2),
             2: amounts.Share(4, QUARTER, 4, 2 * QUARTER),
             3: amounts.Share(5, QUARTER, 5, 2 * QUARTER)}, shares)
-
-    def test_meters_together_cover_what_one_of_them_does_not(self):
-        self.assertEqual(
-            amounts.Share(12, 3, 1, 30), amounts.added([
-                amounts.Share(5, 10, 1, 10), amounts.Share(7, 3, 0, 30)]))
 
 
 # --- laws -------------------------------------------------------------------
@@ -305,9 +301,21 @@ class LawsTest(testtools.TestCase):
                          sum(share.amount for share in shares))
         self.assertEqual(sum(one.end_ns - one.start_ns for one in intervals),
                          sum(share.covered_ns for share in shares))
-        buckets = amounts.by_bucket(intervals, 0, 41)
+        buckets = slowly.by_bucket(intervals, 0, 41)
         self.assertEqual(sum(one.amount for one in intervals),
                          sum(share.amount for share in buckets.values()))
+
+    @hypothesis.given(a_meter(), a_meter(), st.integers(0, 40),
+                      st.integers(1, 41))
+    def test_a_whole_quarter_is_another_amount_in_one_pass(
+            self, one, other, first, count):
+        for said in (said_of(one), amounts.combined([
+                (1, said_of(one)), (-1, said_of(other))])):
+            self.assertEqual(
+                {bucket: share.amount for bucket, share in slowly.by_bucket(
+                    said.intervals, first, first + count).items()
+                 if share.covered_ns == QUARTER},
+                amounts.whole(said.intervals, first, first + count))
 
     @hypothesis.given(a_meter())
     def test_a_time_is_told_of_twice(self, meter):
@@ -356,7 +364,7 @@ class LawsTest(testtools.TestCase):
         until = min((at for at in moments if at >= end_ns), default=end_ns)
         near = [one for one in readings if since <= one.at_ns <= until]
         self.assertEqual(*(
-            amounts.by_bucket(said_of((kind, some, events, more)).intervals,
+            slowly.by_bucket(said_of((kind, some, events, more)).intervals,
                               first, first + count)
             for some in (readings, near)))
 
@@ -365,8 +373,8 @@ class LawsTest(testtools.TestCase):
     def test_a_virtual_quarter_is_not_the_sum_of_its_terms(self, terms):
         parts = [(sign, said_of(meter)) for sign, meter in terms]
         whole = amounts.combined(parts)
-        shares = amounts.by_bucket(whole.intervals, 0, 41)
-        each = [(sign, amounts.by_bucket(said.intervals, 0, 41))
+        shares = slowly.by_bucket(whole.intervals, 0, 41)
+        each = [(sign, slowly.by_bucket(said.intervals, 0, 41))
                 for sign, said in parts]
         for bucket in range(41):
             if all(QUARTER == found.get(bucket, amounts.Share()).covered_ns

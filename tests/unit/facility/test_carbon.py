@@ -17,7 +17,8 @@ class ByBucketTest(unittest.TestCase):
 
     def one(self, **carriers: dict[int, int]) -> carbon.Intensity | None:
         found, = carbon.by_bucket(
-            carriers, lambda carrier, bucket: FACTORS.get(carrier), [7])
+            carriers, lambda carrier: {
+                7: FACTORS[carrier]} if carrier in FACTORS else {}, [7])
         return found
 
     def test_a_site_whose_grid_is_not_metered_has_another_factor(
@@ -44,7 +45,7 @@ class ByBucketTest(unittest.TestCase):
             electricity={7: 3}, diesel={8: 1}))
         self.assertEqual([None], carbon.by_bucket(
             {'electricity': {7: 3}, 'diesel': {}},
-            lambda carrier, bucket: None, [7]))
+            lambda carrier: {}, [7]))
 
     def test_an_unknown_carrier_is_left_out(self) -> None:
         self.assertIsNone(self.one(electricity={7: 3}, cooling={7: 1}))

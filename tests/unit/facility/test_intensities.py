@@ -32,11 +32,11 @@ class BucketsTest(unittest.TestCase):
     def means(self, *rows: tuple[int, int, int, str]) -> dict[int, Any]:
         """Rows in minutes of the first bucket on."""
         return {bucket - FIRST: (mean.value, mean.quality)
-                for bucket, mean in intensities.by_bucket(
+                for bucket, mean in intensities.by_bucket((
                     (made.START_NS + start * 60 * units.NS_PER_S,
                      made.START_NS + end * 60 * units.NS_PER_S, F(value),
-                     quality) for start, end, value, quality in rows
-                ).items()}
+                     quality) for start, end, value, quality in rows),
+                    intensities.Mean).items()}
 
     def test_an_hour_is_not_four_buckets(self) -> None:
         self.assertEqual(dict.fromkeys(range(4), (7, 'actual')),
@@ -80,9 +80,9 @@ class IntensitiesTest(unittest.TestCase):
 
     def test_nothing_known_is_zero(self) -> None:
         here = self.read()
-        self.assertIsNone(here.location(GRID, FIRST))
-        self.assertIsNone(here.market(GRID, FIRST))
-        self.assertEqual(0, here.renewable(FIRST))
+        self.assertIsNone(here.location(GRID).get(FIRST))
+        self.assertIsNone(here.market(GRID).get(FIRST))
+        self.assertEqual({}, here.renewable())
 
     def test_another_zones_or_bases_factor_counts(self) -> None:
         self.record(made.factor(0, 1, '1', zone='FR'),
@@ -92,26 +92,26 @@ class IntensitiesTest(unittest.TestCase):
                     made.factor(0, 1, '0'))
         here = self.read()
         self.assertEqual(carbon.Intensity(F(0), 'actual'),
-                         here.location(GRID, FIRST))
+                         here.location(GRID).get(FIRST))
         self.assertEqual(carbon.Intensity(F(3), 'actual'),
-                         here.market(GRID, FIRST))
+                         here.market(GRID).get(FIRST))
         self.assertEqual(F(2), self.read(basis=factors.DIRECT).location(
-            GRID, FIRST)[0])  # type: ignore[index]
-        self.assertIsNone(here.location(GRID, FIRST + 4))
+            GRID)[FIRST].g_per_kwh)
+        self.assertIsNone(here.location(GRID).get(FIRST + 4))
 
     def test_the_mean_of_the_grid_stands_in_for_the_residual_mix(
             self) -> None:
         self.record(made.factor(0, 4, '300'))
         self.buy(made.contract(0, 1, '0.4'))
         here = self.read()
-        self.assertIsNone(here.market(GRID, FIRST))
+        self.assertIsNone(here.market(GRID).get(FIRST))
         self.record(made.factor(0, 4, '500', method=factors.MARKET,
                                 quality=factors.FALLBACK))
         here = self.read()
         self.assertEqual([
             carbon.Intensity(F(300), 'fallback'),
             carbon.Intensity(F(500), 'fallback')],
-            [here.market(GRID, FIRST + place) for place in (0, 4)])
+            [here.market(GRID).get(FIRST + place) for place in (0, 4)])
 
     def test_diesel_has_no_market_factor(self) -> None:
         self.record(made.factor(0, 4, '266', carrier='diesel', zone=None,
@@ -120,7 +120,7 @@ class IntensitiesTest(unittest.TestCase):
                                 site='default', method=factors.MARKET))
         here = self.read()
         self.assertEqual([266, 200, 266], [
-            here.market('diesel', FIRST + place).g_per_kwh  # type: ignore
+            here.market('diesel')[FIRST + place].g_per_kwh
             for place in (0, 4, 8)])
 
     def test_yesterdays_answer_changes(self) -> None:
@@ -136,7 +136,8 @@ class IntensitiesTest(unittest.TestCase):
             here = self.read(as_of_ns)
             found.append(tuple(
                 one and int(one.g_per_kwh) for one in (
-                    here.location(GRID, FIRST), here.market(GRID, FIRST))))
+                    here.location(GRID).get(FIRST),
+                    here.market(GRID).get(FIRST))))
         self.assertEqual([(None, None), (300, 500), (300, 500), (310, 250),
                           (310, 250), (310, 500), (310, 500)], found)
 
@@ -147,7 +148,7 @@ class IntensitiesTest(unittest.TestCase):
                                basis=factors.DIRECT))
         here = self.read()
         self.assertEqual([F(1, 4)] * 4 + [0], [
-            here.renewable(FIRST + place) for place in range(5)])
+            here.renewable()[FIRST + place] for place in range(5)])
 
     def test_a_configured_pue_is_read_of_another_site(self) -> None:
         self.record(made.pue(0, 2, '1.3'))

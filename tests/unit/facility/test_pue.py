@@ -117,6 +117,8 @@ class ByBucketTest(unittest.TestCase):
             if one is None:
                 self.assertTrue(not it_uj or facility_uj < it_uj)
             else:
-                self.assertGreaterEqual(one.value, 1)
+                value = fractions.Fraction(one.value.numerator,
+                                           one.value.denominator)
+                self.assertGreaterEqual(value, 1)
                 if one.kind == supply.INTERVAL:
-                    self.assertEqual(one.value * it_uj, facility_uj)
+                    self.assertEqual(value * it_uj, facility_uj)

@@ -5,22 +5,30 @@ from __future__ import annotations
 
 import decimal
 import fractions
+import itertools
+import unittest
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import hypothesis
+from hypothesis import strategies as st
+
 from energy_accounting import units
 from energy_accounting.facility import (
+    amounts,
     carbon,
     contract_store,
     contracts,
     factor_store,
     factors,
     meters,
+    ratios,
     readings,
     supplies,
     supply,
 )
 from energy_accounting.ledger import audit, sites
+from tests.unit.facility import slowly
 from tests.unit.ledger import filled, reading
 
 FIRST = reading.FIRST
@@ -30,6 +38,13 @@ NOW_NS = filled.NOW_NS
 
 def at(bucket: int) -> int:
     return bucket * units.BUCKET_NS
+
+
+def grams(ng: ratios.Exact | None) -> fractions.Fraction:
+    """g/kWh."""
+    assert ng is not None
+    return (fractions.Fraction(ng.numerator, ng.denominator)
+            / carbon.NG_PER_UJ)
 
 
 class SiteCase(reading.LedgerCase):
@@ -89,6 +104,71 @@ class SiteCase(reading.LedgerCase):
         found = self.supplies(buckets, **asked)
         assert found is not None
         return list(found)
+
+
+@st.composite
+def a_meter(draw: Any, role: str) -> slowly.Said:
+    """Of [0, 12) buckets: installed and removed at any time, with holes."""
+    third = units.BUCKET_NS // 3
+    edges = sorted(draw(st.sets(st.integers(-4, 40), min_size=2)))
+    intervals = [
+        amounts.Interval(start * third, end * third,
+                         draw(st.integers(0, 10 ** 13)))
+        for start, end in itertools.pairwise(edges)
+        if draw(st.sampled_from((True, True, True, False)))]
+    moment = st.none() | st.integers(0, 36 * third)
+    meter = meters.Meter(
+        1, role, 'a site', None, 'diesel' if role == 'dc_generator'
+        else 'electricity', role, 'kWh', 'interval', *[None] * 5,
+        draw(moment), draw(moment), *[None] * 4)
+    return slowly.Said(meter, draw(st.sampled_from((None, None, 'sum'))),
+                       intervals)
+
+
+def a_site() -> st.SearchStrategy[dict[str, list[slowly.Said]]]:
+    return st.fixed_dictionaries({
+        role: st.lists(a_meter(role), max_size=2 if role == 'dc_total' else 1)
+        for role in ('dc_total', 'dc_generator', 'pv_onsite', 'grid_export',
+                     'it_ups_out')})
+
+
+INTENSITIES = st.dictionaries(
+    st.sampled_from(('electricity', 'diesel', 'solar')),
+    st.builds(carbon.Intensity, st.fractions(0, 900, max_denominator=1000),
+              st.sampled_from(supply.QUALITIES)))
+
+
+class LawsTest(unittest.TestCase):
+
+    @hypothesis.settings(max_examples=40)
+    @hypothesis.given(a_site(), st.lists(INTENSITIES, min_size=12,
+                                         max_size=12))
+    def test_a_site_is_another_one_bucket_by_bucket(
+            self, site: dict[str, list[slowly.Said]],
+            known: list[dict[str, carbon.Intensity]]) -> None:
+        buckets = range(12)
+        metered = supplies.metered({role: [
+            readings.Amounts(one.meter, amounts.whole(one.intervals, 0, 12),
+                             one.inside) for one in site.get(role, ())]
+            for role in supplies.ROLES}, buckets) or supplies.NOTHING
+        emitted = carbon.by_bucket(
+            metered.carriers_uj, lambda carrier: {
+                bucket: here[carrier] for bucket, here in enumerate(known)
+                if carrier in here}, buckets)
+        for bucket in buckets:
+            used = slowly.carriers(site, bucket)
+            self.assertEqual(used, {
+                carrier: series.get(bucket)
+                for carrier, series in metered.carriers_uj.items()})
+            self.assertEqual(
+                None if not used or None in used.values()
+                else sum(amount or 0 for amount in used.values()),
+                metered.facility_uj.get(bucket))
+            self.assertEqual(
+                slowly.amount(site['it_ups_out'], bucket, absent=None),
+                metered.it_uj.get(bucket))
+            self.assertEqual(slowly.intensity(used, known[bucket]),
+                             emitted[bucket])
 
 
 class SuppliesTest(SiteCase):
@@ -204,7 +284,7 @@ class SuppliesTest(SiteCase):
         self.factor('420', last=FIRST + 2, quality='forecast')
         self.assertEqual(
             [(420, 'lifecycle')] * 2 + [(363, 'direct')] * 2,
-            [((one.location or 0) / carbon.NG_PER_UJ, one.factor_basis)
+            [(grams(one.location), one.factor_basis)
              for one in self.known()])
 
     def test_what_was_bought_is_lost(self) -> None:
@@ -218,8 +298,7 @@ class SuppliesTest(SiteCase):
                 self.now_ns, OPERATOR)
         self.assertEqual(
             [(400, 175, fractions.Fraction(3, 4))] * 2 + [(400, 700, 0)] * 2,
-            [((one.location or 0) / carbon.NG_PER_UJ,
-              (one.market or 0) / carbon.NG_PER_UJ, one.renewable)
+            [(grams(one.location), grams(one.market), one.renewable)
              for one in self.known()])
 
     def test_the_mean_of_the_grid_stands_in_for_the_residual_mix(
