@@ -41,13 +41,22 @@ from energy_accounting import (
     samples,
     signing,
     spool,
+    units,
 )
 from energy_accounting import conf as configuration
 from energy_accounting import sender as senders
 from energy_accounting.api import app
 from energy_accounting.facility import dividing
+from energy_accounting.facility.providers import files
 from energy_accounting.ledger import engine, identities, models
-from energy_accounting.simulator import example, play, verify, world
+from energy_accounting.simulator import (
+    example,
+    operator,
+    play,
+    site,
+    verify,
+    world,
+)
 
 LOG = logging.getLogger(__name__)
 
@@ -215,11 +224,22 @@ def play_example(database: engine.Database, path: pathlib.Path,
                  **options: Any) -> verify.Verdict:
     """Fill an empty ledger with the example cloud's last two days.
 
+    They end with a whole quarter of an hour: in one that its meters cover
+    in part only, a site has no PUE of its own.
+
     :param path: an empty directory; ``example.json`` in it will tell the
         ids behind the names of projects and instances.
     :param options: of ``simulator.play.play``.
     """
+    end_ns = end_ns // units.BUCKET_NS * units.BUCKET_NS
+    machines = [machine.name for machine in example.MACHINES]
+    database.write(operator.open_site, hosts=machines, at_ns=site.start_ns(
+        end_ns - example.DURATION_SECONDS * units.NS_PER_S))
     played = play.play(path, end_ns, book, **options)
+    database.write(
+        operator.tell, at_ns=end_ns, past=site.past(
+            played.drawn, len(machines), options.get('seed', play.SEED)),
+        shipped=files.shipped().fetch(site.ZONE, 0, end_ns, end_ns))
     _tell_names(database, played)
     (path / _CAST_FILE).write_text(json.dumps({
         'projects': {project.name: project.project_id

@@ -27,6 +27,10 @@ _PUE_KINDS = {
     'interval': 'of its own quarters of an hour', 'iPUE': 'of days or months',
     'PUE': 'of twelve months', 'configured': 'as configured',
     'mixed': 'of different kinds'}
+_FACTORS = {
+    'actual': 'actual factors', 'estimated': 'estimated factors',
+    'forecast': 'forecast factors', 'fallback': 'yearly factors that stand in',
+    'mixed': 'factors of different quality'}
 
 
 class ShowReport(command.Command):
@@ -94,10 +98,17 @@ def _sums(row: Mapping[str, Any]) -> Iterator[str]:
         yield (f'  {"facility":<11}{_kwh(row, "facility_kwh"):>12} kWh  '
                f'PUE {columns.rounded(row.get("pue"))}'
                f' ({_PUE_KINDS.get(row.get("pue_kind") or "", "?")})')
-    for column, word in (('co2_location_kg', 'location'),
-                         ('co2_market_kg', 'market')):
+        if row.get('renewable_share') is not None:
+            share = _percent(row['renewable_share'])
+            yield (f'    {"renewable":<9}{share:>12} %    '
+                   'by contracts and own sun')
+    quality = _FACTORS.get(row.get('factor_quality') or '')
+    for column, meaning in (
+            ('co2_location_kg', ', '.join(
+                filter(None, ('location-based', quality)))),
+            ('co2_market_kg', 'market-based, what was bought')):
         if row.get(column) is not None:
-            yield f'  {"CO2":<11}{_kwh(row, column):>12} kg   {word}-based'
+            yield f'  {"CO2":<11}{_kwh(row, column):>12} kg   {meaning}'
     if row.get('water_l') is not None:
         yield f'  {"water":<11}{_kwh(row, "water_l"):>12} l'
     yield (f'  measured at {row.get("boundary") or "?"}, coverage '
@@ -127,6 +138,10 @@ def bar(amount: decimal.Decimal, most: decimal.Decimal) -> str:
         decimal.ROUND_HALF_EVEN))
     whole, part = divmod(max(eighths, 1), 8)
     return '█' * whole + ('', '▏', '▎', '▍', '▌', '▋', '▊', '▉')[part]
+
+
+def _percent(share: str) -> str:
+    return columns.rounded(str(decimal.Decimal(share) * 100))
 
 
 def _kwh(row: Mapping[str, Any], column: str) -> str:

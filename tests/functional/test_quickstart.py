@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A newcomer's first command, in a copy of the tree, with a real pip."""
 
+import collections
+import datetime
+import math
 import os
 import pathlib
 import re
@@ -10,8 +13,11 @@ import stat
 import subprocess
 import sys
 import tempfile
+from fractions import Fraction
 
 import testtools
+
+from tests.functional import by_hand
 
 ROOT = pathlib.Path(__file__).parents[2]
 # What neither a clone nor an unpacked archive has.
@@ -58,7 +64,13 @@ class TestFromCloneToReport(QuickstartTest):
         # A bar for each of the tenant's four servers.
         self.assertEqual(4, len(re.findall(
             r'^ +[0-9a-f-]{36} +[0-9.]+ kWh +█', report, re.MULTILINE)))
+        self.assertRegex(report, r'facility +[0-9.]+ kWh  PUE 1\.[0-9]+ '
+                         r'\(of its own quarters of an hour\)')
+        self.assertEqual(2, len(re.findall(r'CO2 +[0-9.]+ kg', report)))
+        self.assertRegex(report, r'renewable +[0-9.]+ %')
+        self.assertRegex(report, r'water +[0-9.]+ l')
         self.assertIn('energy balance show', report)
+        self.check_site(by_hand.Api(f'http://127.0.0.1:{port}'))
         log = (self.tree / '.quickstart/service.log').read_text()
         self.assertIn('12 instances', log)
         self.assertIn('unbooked 0 uJ, balance 0 uJ', log)
@@ -83,6 +95,65 @@ class TestFromCloneToReport(QuickstartTest):
         with socket.socket() as again:
             again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             again.bind(('127.0.0.1', int(port)))
+
+
+    def check_site(self, api):
+        """The site's figures are what its readings and factors say."""
+        (end,) = {by_hand.time(host['last_window_end']) for host in api.rows(
+            '/v1/hosts', 'hosts', site=by_hand.SITE)}
+        start = end - datetime.timedelta(days=2)
+        there = {'start': by_hand.text(start), 'end': by_hand.text(end)}
+        (sheet,) = api.get('/v1/balance', **there)['balance']['sites']
+        known = by_hand.quarters(api, start, end)
+        self.assertEqual(192, len(known))
+        facility_uj, co2_ng, it_uj = self.tenants(api, there, known)
+        operator_uj = int(sheet['operator_uj'])
+        site_uj = sum(one.site_uj for one in known.values())
+        site_ng = sum(math.floor(one.co2_ng) for one in known.values())
+        exact_ng = sum(one.co2_ng for one in known.values())
+        print(f'tenants {facility_uj} uJ + operator {operator_uj} uJ = '
+              f'{facility_uj + operator_uj} uJ; site meters {site_uj} uJ')
+        print(f'CO2 {sheet["co2_location_kg"]} kg; by hand '
+              f'{float(exact_ng / 10 ** 12):.12f} kg')
+        self.assertEqual(site_uj, facility_uj + operator_uj)
+        self.assertEqual(site_uj, int(sheet['facility_uj']))
+        self.assertEqual(site_ng, int(
+            Fraction(sheet['co2_location_kg']) * 10 ** 12))
+        self.assertEqual(site_ng - co2_ng, int(
+            Fraction(sheet['operator_co2_location_kg']) * 10 ** 12))
+        unmetered_uj = sum(one.it_uj for one in known.values()) - it_uj
+        self.assertEqual(unmetered_uj, int(sheet['unmetered_it_uj']))
+        self.assertGreater(unmetered_uj, 0)
+
+    def tenants(self, api, there, known):
+        """(facility uJ, CO2 ng, IT uJ of all) that rows should have.
+
+        Each row of the whole time is held against its own quarters.
+        """
+        query = {'group_by': 'project', 'all_projects': 'true', **there}
+        facility_uj, co2_ng = collections.Counter(), collections.Counter()
+        it_uj = 0
+        for row in api.rows('/v1/usage', 'usage', resolution='quarter',
+                            **query):
+            here = known[by_hand.time(row['start'])]
+            used_uj = round(Fraction(row['it_kwh']) * by_hand.UJ_PER_KWH)
+            it_uj += used_uj
+            mine_uj = used_uj * here.site_uj // here.it_uj
+            facility_uj[row['project_id']] += mine_uj
+            co2_ng[row['project_id']] += math.floor(
+                mine_uj * here.co2_ng / here.site_uj)
+        totals = list(api.rows('/v1/usage', 'usage', resolution='total',
+                               **query))
+        self.assertEqual(5, len(totals))
+        for row in totals:
+            owner = row['project_id']
+            self.assertEqual('interval', row['pue_kind'])
+            self.assertEqual(facility_uj[owner], round(
+                Fraction(row['facility_kwh']) * by_hand.UJ_PER_KWH))
+            self.assertEqual(co2_ng[owner], int(
+                Fraction(row['co2_location_kg']) * 10 ** 12))
+        del facility_uj[None], co2_ng[None]
+        return sum(facility_uj.values()), sum(co2_ng.values()), it_uj
 
 
 class TestClearNo(QuickstartTest):

@@ -54,7 +54,8 @@ ALLOWED = {
     'client': set(),
     'osc': {'units', 'client'},
     # Beside the way: whole processes and what plays them.
-    'simulator': FACTS | {'guests', 'notifier', 'sender', 'rpc'},
+    'simulator': FACTS | {'facility', 'guests', 'ledger', 'notifier', 'rpc',
+                          'sender'},
     'manage': BOTTOM | {'conf', 'ledger', 'manage_factors', 'manage_platform',
                         'manage_readings', 'owners', 'reconcile'},
     'manage_factors': BOTTOM | {'facility', 'ledger', 'plugins'},

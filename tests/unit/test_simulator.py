@@ -2,14 +2,19 @@
 """The example cloud obeys its own physics, whatever the accounting does."""
 
 import ast
+import functools
 import inspect
 import itertools
 
 from oslotest import base
 
-from energy_accounting.simulator import example, world
+from energy_accounting import units
+from energy_accounting.facility import factors
+from energy_accounting.simulator import example, site, world
 
 HOUR_NS = 3600 * world.NS_PER_S
+# Quarters of an hour in two days.
+PLAYED = 2 * 96
 START_NS = 1_790_000_000 * world.NS_PER_S
 
 MACHINE = world.Machine(
@@ -178,3 +183,94 @@ class TestExample(base.BaseTestCase):
             self.assertLess(before.end, after.start)
             brief, = stays['one-off']
             self.assertEqual(brief.start // 30, brief.end // 30)
+
+
+class TestSite(base.BaseTestCase):
+    """What the meters show can be read, and is like a data centre."""
+
+    # 26 March 2026, 14:45 in UTC; the clocks go forward on the 29th.
+    END_NS = 1_774_536_300 * world.NS_PER_S
+
+    @staticmethod
+    @functools.cache
+    def past(end_ns=END_NS, seed=1):
+        """Of processors and memory that draw 400 W, as the example's."""
+        return site.past([
+            site.Drawn(end_ns - before * units.BUCKET_NS,
+                       (PLAYED - before) * 400 * 900 * 1_000_000)
+            for before in range(PLAYED, -1, -1)], 3, seed)
+
+    def amount(self, past, name):
+        """In thousandths of the meter's unit, from the first reading on."""
+        first, last = (self.shown(past.readings[name][at])
+                       for at in (0, -1))
+        return last - first
+
+    def shown(self, given):
+        return int(given.value.replace('.', ''))
+
+    def test_same_seed_is_another_past_or_another_seed_the_same(self):
+        self.assertEqual(self.past(), self.past.__wrapped__())
+        self.assertNotEqual(self.past().readings,
+                            self.past(seed=2).readings)
+
+    def test_a_counter_falls_or_its_readings_end_before_the_play(self):
+        for name, given in self.past().readings.items():
+            self.assertEqual(self.END_NS, given[-1].at_ns, name)
+            if name != 'generator':
+                shown = [self.shown(one) for one in given]
+                self.assertEqual(sorted(shown), shown, name)
+                self.assertGreater(shown[-1], shown[0], name)
+
+    def test_the_year_before_has_a_hole_or_is_no_year(self):
+        past = self.past()
+        march = units.wall_ns(units.EPOCH.replace(
+            year=2025, month=2, day=28, hour=23))
+        for name, given in past.readings.items():
+            first = given[0]
+            self.assertEqual(march, first.at_ns if first.start_ns is None
+                             else first.start_ns, name)
+        for before, after in itertools.pairwise(past.readings['generator']):
+            self.assertEqual(before.at_ns, after.start_ns)
+        self.assertEqual(13, len(past.readings['generator']))
+        for before, after in itertools.pairwise(past.readings['ups']):
+            self.assertLessEqual(after.at_ns - before.at_ns, HOUR_NS)
+
+    def test_it_meter_shows_less_than_its_servers_used(self):
+        shown = self.past().readings['ups'][-PLAYED - 1:]
+        # 400 W of the processors are a tenth of a kWh in a quarter.
+        for before, after in itertools.pairwise(shown):
+            self.assertGreater(self.shown(after) - self.shown(before), 110)
+            self.assertEqual(units.BUCKET_NS, after.at_ns - before.at_ns)
+
+    def test_pue_is_none_that_a_data_centre_has(self):
+        past = self.past()
+        litres = sum(self.shown(one) for one in past.readings['generator'])
+        site_wh = (self.amount(past, 'grid') + self.amount(past, 'roof')
+                   + litres * 99 // 10)
+        permille = site_wh * 1000 // self.amount(past, 'ups')
+        self.assertIn(permille, range(1200, 1400))
+
+    def test_a_month_of_a_minute_has_a_whole_months_diesel(self):
+        # The first of April, 00:15 in Berlin.
+        past = self.past(1_774_995_300 * world.NS_PER_S)
+        self.assertLess(self.shown(past.readings['generator'][-1]), 2)
+
+    def test_a_month_begins_as_the_play_ends_and_has_no_time(self):
+        for given in self.past(
+                1_774_994_400 * world.NS_PER_S).readings['generator']:
+            self.assertLess(given.start_ns, given.at_ns)
+
+    def test_a_made_up_factor_passes_for_a_real_one(self):
+        past = self.past()
+        self.assertEqual([], factors.within(past.factors))
+        for one in past.factors:
+            self.assertIn('simulated', one.source)
+            self.assertEqual('example', one.provider)
+        for contract in past.contracts:
+            self.assertIn('simulated', contract.evidence)
+        grams = [one.value for one in past.factors
+                 if one.method == 'location'
+                 and one.carrier == 'electricity']
+        self.assertGreater(min(grams), 80)
+        self.assertLess(max(grams), 600)

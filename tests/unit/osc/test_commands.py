@@ -301,6 +301,30 @@ class ReportTest(CommandTest):
         self.assertIn('a lower bound', text)
         self.assertNotIn('memory', text)
 
+    def test_a_site_that_is_not_metered_has_figures(self):
+        self.answer = lambda request: usage(ROW)
+        self.assertEqual([], self.of_the_site())
+
+    def test_what_the_site_makes_of_it_stands_below_it(self):
+        self.answer = lambda request: usage({
+            **ROW, 'facility_kwh': '1.601481468148147', 'pue': '1.200000000',
+            'pue_kind': 'interval', 'co2_location_kg': '0.480444440444',
+            'co2_market_kg': '0', 'water_l': '0.400370',
+            'renewable_share': '0.6279', 'factor_quality': 'estimated',
+            'factor_basis': 'direct'})
+        self.assertEqual([
+            'facility 1.601 kWh PUE 1.200 (of its own quarters of an hour)',
+            'renewable 62.79 % by contracts and own sun',
+            'CO2 0.4804 kg location-based, estimated factors',
+            'CO2 0 kg market-based, what was bought',
+            'water 0.4004 l'], self.of_the_site())
+
+    def of_the_site(self):
+        words = ('facility', 'renewable', 'CO2', 'water')
+        text = self.energy('report', 'show', *DAY, '--project', OTHER)
+        return [' '.join(line.split()) for line in text.splitlines()
+                if line.strip().startswith(words)]
+
     def test_a_month_without_energy_says_so(self):
         self.answer = lambda request: usage()
         self.assertIn('No energy was booked', self.energy(
