@@ -24,8 +24,6 @@ FREE_MEMORY = 'free_memory'
 HOST = 'host'
 NO_ACTIVITY = 'no_activity'
 
-NODE_POLICY = 'node/1'
-
 MILLION = 1_000_000
 
 

@@ -118,6 +118,17 @@ one that is known to be the node's. Of power, energy is estimated.
 """),
 ]
 
+ipmi_opts = [
+    cfg.StrOpt('command', default='ipmitool -I open dcmi power reading',
+               help="""
+What the meter ipmi runs to ask this host's own BMC for its power; it answers
+as ipmitool does. No password belongs in it.
+"""),
+    cfg.IntOpt('interval_seconds', default=10, min=1, max=60, help="""
+Seconds between two questions; energy is estimated from the answers.
+"""),
+]
+
 libvirt_opts = [
     cfg.StrOpt('uri', default='qemu:///system',
                help='Connection to libvirt; opened read-only.'),
@@ -282,6 +293,7 @@ _GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     'notifier': notifier_opts,
     'rapl': rapl_opts,
     'hwmon': hwmon_opts,
+    'ipmi': ipmi_opts,
     'libvirt': libvirt_opts,
     'collector': collector_opts,
     'platform': platform_opts,

@@ -133,13 +133,13 @@ def check_policy(name: str, meter: meters.Meter) -> None:
     :raises errors.ConfigurationError: says which one is.
     """
     of_node = any(meters.is_node(zone) for zone in meter.basis)
-    if of_node != (name == attribution.NODE_POLICY):
+    if of_node != samples.is_of_node(name):
         raise errors.ConfigurationError(
             f'[notifier] policy is {name}, and [notifier] meters measures '
             f'{", ".join(meter.basis)}: ' + (
-                f'a meter of the whole node needs {attribution.NODE_POLICY}'
-                if of_node else f'{name} needs a meter of the whole node, '
-                'such as hwmon or ipmi'))
+                'a meter of the whole node needs node/1' if of_node
+                else f'{name} needs a meter of the whole node, such as '
+                'hwmon or ipmi'))
 
 
 def open_signer(settings: Settings, machine_id: str) -> signing.Signer:

@@ -26,6 +26,9 @@ KINDS = (INSTANCE, SERVICE, UNALLOCATED)
 PACKAGE = 'package'
 MEMORY = 'memory'
 
+NODE_POLICIES = 'node/'
+"""What the names of policies begin with that divide a whole node's energy."""
+
 # What became of a record, in the collector's answer.
 BOOKED = 'booked'
 DUPLICATE = 'duplicate'
@@ -39,6 +42,11 @@ _SLACK_UJ = 10 * units.UJ_PER_J
 MEMORY_POWER_UW = 300 * units.UJ_PER_J
 """The most one memory zone draws: 24 modules of 12.5 W, more than any socket
 holds today."""
+
+
+def is_of_node(policy: str) -> bool:
+    """Whether a policy divides the energy of a whole node."""
+    return policy.startswith(NODE_POLICIES)
 
 
 def most_uj(power_uw: int, duration_ns: int) -> int:

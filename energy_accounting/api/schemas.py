@@ -248,6 +248,9 @@ BALANCE = _response({'balance': _object({
            ('undivided_node', 'what of it was not: in those quarters a '
                               'meter or a zone has a hole'))
        for unit, schema in _BOTH.items()},
+    'boundary': {**_null(_NAME), 'description':
+                 'of what was booked: rapl, node or mixed; null: nothing '
+                 'was'},
 })})
 
 _DOWNTIME = _object({

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from energy_accounting import samples, units
 from energy_accounting.ledger import (
+    boundaries,
     bulk,
     models,
     quarantine,
@@ -46,6 +47,8 @@ class Balance:
     :ivar disputed_uj: what other records in quarantine claim: those that
         nobody or a stranger vouches for, whose time is booked already or
         whose number was used.
+    :ivar boundaries: the first and the last by name of what was booked;
+        None: nothing was.
     :ivar gaps: (host, zone, start_ns, end_ns, reason).
     """
 
@@ -58,6 +61,7 @@ class Balance:
     node_uj: int | None = None
     platform_uj: int | None = None
     undivided_uj: int | None = None
+    boundaries: tuple[str, str] | None = None
 
 
 def read(connection: sa.Connection, start: int, end: int,
@@ -83,6 +87,7 @@ def read(connection: sa.Connection, start: int, end: int,
         zones_uj=within.sum_of(models.zone_buckets.c.host_id, ids,
                                models.zone_buckets.c.energy_uj),
         **_node(within, ids), booked_uj=_booked(within, ids),
+        boundaries=_boundaries(within, ids),
         projects_uj=None if host is not None else _of_projects(within, site),
         quarantined_uj=quarantined_uj, disputed_uj=disputed_uj,
         gaps=tuple(_gaps(connection, start_ns, end_ns,
@@ -140,6 +145,22 @@ def _node(within: _Range, ids: Sequence[int]) -> dict[str, int | None]:
             if value is not None:
                 found[name] = (found[name] or 0) + value
     return found
+
+
+def _boundaries(within: _Range, ids: Sequence[int],
+                ) -> tuple[str, str] | None:
+    """As rows by account have them, which may be dropped by now."""
+    hosts, terms = models.host_buckets, models.platform_buckets
+    boundary = boundaries.of_buckets(hosts.c.policy, terms.c.platform_uj)
+    found: set[str] = set()
+    for covered in within.covered(hosts.c.host_id, ids):
+        found.update(filter(None, within.connection.execute(
+            sa.select(sa.func.min(boundary), sa.func.max(boundary))
+            .join_from(hosts, terms, sa.and_(
+                terms.c.host_id == hosts.c.host_id,
+                terms.c.bucket == hosts.c.bucket), isouter=True)
+            .where(covered)).one()))
+    return (min(found), max(found)) if found else None
 
 
 def _booked(within: _Range, ids: Sequence[int],

@@ -9,15 +9,26 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from energy_accounting import samples, units
-from energy_accounting.ledger import accounts, bulk, models
+from energy_accounting.ledger import accounts, boundaries, bulk, models
 
 _HOST_MEASURES = ('measured_ns', 'backfilled_ns', 'busy_ns', 'capacity_ns',
                   'idle_uj')
+
+
+_PLATFORM = models.MEASURES.index('platform_uj')
+
+
+class _Said(NamedTuple):
+    """What a window says of the buckets it adds to."""
+
+    policy: str
+    idle_kind: str
+    idle_power_uw: int | None
 
 
 class Added:
@@ -30,7 +41,10 @@ class Added:
         self._owner_of = owner_of
         self._accounts: dict[tuple[int, samples.Account], list[Any]] = {}
         self._hosts: dict[int, list[int]] = {}
-        self._said: dict[int, tuple[str, str, int | None]] = {}
+        self._said: dict[int, _Said] = {}
+        # By bucket, what shares have of the platform term; told by what is
+        # booked of it already.
+        self._terms_uj: dict[int, int | None] = {}
         self._zones: dict[tuple[int, str], int] = collections.defaultdict(int)
 
     def add(self, window: samples.Window) -> None:
@@ -42,8 +56,10 @@ class Added:
                 part.measured_ns,
                 part.measured_ns if part.backfilled else 0,
                 part.busy_ns, part.capacity_ns, part.idle_uj])
-            self._said[bucket] = (window.policy, window.idle_kind,
-                                  window.idle_power_uw)
+            said = _Said(window.policy, window.idle_kind,
+                         window.idle_power_uw)
+            self._said[bucket] = _follows(
+                self._said.get(bucket, said).policy, said)
             for share in part.shares:
                 account = accounts.owned(share.account, self._owner_of)
                 increase(self._accounts, (bucket, account),
@@ -60,8 +76,10 @@ class Added:
         :param newest: whether nothing newer of the host is booked, so that
             what was said of a bucket gives way.
         """
+        self._find_terms(connection, host_id)
         bulk.upsert(connection, models.account_buckets, [
-            (ids[account].account_id, bucket, host_id, *numbers)
+            (ids[account].account_id, bucket, host_id,
+             *self._with_term(bucket, numbers))
             for (bucket, account), numbers in self._accounts.items()],
             add=models.MEASURES)
         bulk.upsert(connection, models.host_buckets, [
@@ -76,15 +94,58 @@ class Added:
             add=('energy_uj',))
 
     def write_shared(self, connection: sa.Connection, site_id: int,
-                     boundary: str, ids: accounts.Ids) -> None:
-        """The rows that hosts of a site add to together."""
+                     ids: accounts.Ids) -> None:
+        """The rows that hosts of a site add to together.
+
+        After :meth:`write_own`.
+        """
         rows: dict[tuple[int, int], list[Any]] = {}
         for (bucket, account), numbers in self._accounts.items():
-            increase(rows, (ids[account].project_ref, bucket), numbers)
+            increase(rows, (ids[account].project_ref, bucket),
+                     self._with_term(bucket, numbers))
         bulk.upsert(connection, models.project_buckets, [
-            (project_ref, bucket, site_id, boundary, *numbers)
+            (project_ref, bucket, site_id,
+             boundaries.of_term(self._terms_uj[bucket]), *numbers)
             for (project_ref, bucket), numbers in rows.items()],
             add=models.MEASURES)
+
+    def _find_terms(self, connection: sa.Connection, host_id: int) -> None:
+        """What all rows of a bucket have, late ones too.
+
+        None: no node meter is known to cover it.  Else 0: what is beyond
+        the zones is divided later, or nothing is.
+        """
+        hosts, terms = models.host_buckets, models.platform_buckets
+        for row in bulk.find(
+                connection, sa.select(
+                    hosts.c.bucket, hosts.c.policy, terms.c.platform_uj)
+                .join_from(hosts, terms, sa.and_(
+                    terms.c.host_id == hosts.c.host_id,
+                    terms.c.bucket == hosts.c.bucket), isouter=True)
+                .where(hosts.c.host_id == host_id),
+                hosts.c.bucket, self._hosts):
+            self._said[row.bucket] = _follows(row.policy,
+                                              self._said[row.bucket])
+            if row.platform_uj is not None:
+                self._terms_uj[row.bucket] = 0
+        for bucket, said in self._said.items():
+            self._terms_uj.setdefault(bucket, (
+                0 if samples.is_of_node(said.policy) else None))
+
+    def _with_term(self, bucket: int, numbers: list[Any]) -> list[Any]:
+        return [*numbers[:_PLATFORM], self._terms_uj[bucket],
+                *numbers[_PLATFORM + 1:]]
+
+
+def _follows(policy: str, said: _Said) -> _Said:
+    """What counts of a bucket that was begun by a policy.
+
+    All rows of a bucket reach equally far: where an operator changes from
+    RAPL to a node meter or back within it, it stays what it was.
+    """
+    if samples.is_of_node(policy) == samples.is_of_node(said.policy):
+        return said
+    return said._replace(policy=policy)
 
 
 def increase(rows: dict[Any, list[Any]], key: Any,

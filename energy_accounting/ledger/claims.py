@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from energy_accounting.ledger import models, queries, terms
+from energy_accounting.ledger import boundaries, models, queries, terms
 
 
 def any_made(connection: sa.Connection, as_of_ns: int) -> bool:
@@ -54,7 +54,7 @@ def settled(query: queries.UsageQuery, ids: tuple[int, ...] | None,
     def moved(owner: sa.ColumnElement[int], sign: int) -> sa.Select[Any]:
         return sa.select(
             owner.label('project_ref'), rows.c.bucket, hosts.c.site_id,
-            hosts.c.boundary,
+            boundaries.of_rows(rows.c.platform_uj).label('boundary'),
             *((rows.c[name] * sign).label(name) for name in terms.SUMMED),
         ).select_from(
             claimed.join(accounts, accounts.c.id == claimed.c.account_id)

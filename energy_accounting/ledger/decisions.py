@@ -76,7 +76,7 @@ def release(connection: sa.Connection, record_id: int, now_ns: int,
         _lead(connection, host, window, now_ns, actor)
     _decide(connection, held, models.RELEASED, now_ns, actor, reason, window)
     # Most shared rows last, as booking does: others wait for them.
-    added.write_shared(connection, host.site_id, host.boundary, ids)
+    added.write_shared(connection, host.site_id, ids)
     return notes
 
 

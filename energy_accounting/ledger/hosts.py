@@ -40,6 +40,8 @@ class Downtime:
 class HostState:
     """A host as its newest window and its operator describe it.
 
+    :ivar boundary: of its policy; or that of its node meter, where that was
+        divided in the range that was asked for.
     :ivar measured_ns: time measured in the range that was asked for, at
         most a bucket's length in each.
     :ivar first_bucket: the oldest of its buckets in that range.
@@ -112,8 +114,10 @@ def read(connection: sa.Connection, start: int, end: int, now_ns: int, *,
     excused = _excused(connection, rows, start, end)
     keys = presented(connection, ids)
     planned = _planned(connection, ids, now_ns)
+    reaching = _reaching(connection, ids, start, end)
     return [dataclasses.replace(
         _host_state(row, *measured.get(row['id'], (0, None))),
+        boundary=models.NODE if row['id'] in reaching else row['boundary'],
         excused=excused.get(row['id'], ()),
         presented_keys=tuple(key for key in keys.get(row['id'], ())
                              if key != row['public_key']),
@@ -130,6 +134,15 @@ def count(connection: sa.Connection, now_ns: int, *,
             table.join(sites, sites.c.id == table.c.site_id)).where(
                 *_conditions(now_ns, None, site, state, late)),
     ).scalar_one()
+
+
+def _reaching(connection: sa.Connection, host_ids: Sequence[int],
+              start: int, end: int) -> set[int]:
+    """Hosts of which a node meter was divided in a range."""
+    terms = models.platform_buckets.c
+    return set(connection.scalars(sa.select(terms.host_id).distinct().where(
+        terms.host_id.in_(host_ids), terms.bucket >= start,
+        terms.bucket < end, terms.platform_uj.is_not(None))))
 
 
 def _conditions(now_ns: int, name: str | None, site: str | None,

@@ -34,7 +34,8 @@ PENDING = 'pending'
 quarantine."""
 
 RAPL = 'rapl'
-"""The only boundary that hosts have so far."""
+NODE = 'node'
+"""Boundaries: what of a host is measured.  See ``boundaries``."""
 
 HELD = 'held'
 """A record in quarantine that nobody has decided about."""
@@ -83,6 +84,7 @@ hosts = sa.Table(
     # public_key: whose records are booked, NULL until one is known.
     # max_power_uw: of all packages together, as an operator says, NULL:
     # what the windows say counts.
+    # boundary: of its policy alone; of a bucket, see ``boundaries``.
     # basis is a JSON list of zones.  alarm is what an operator must look
     # at (two machines under one name), NULL when there is nothing.
     columns.identity(),
@@ -215,6 +217,7 @@ project_buckets = sa.Table(
     'project_buckets', columns.metadata,
     # The sum of the account rows by the project they were booked with; of
     # account rows that were dropped, by the project that claimed them.
+    # platform_uj is NULL where the boundary is RAPL, and nowhere else.
     columns.key('project_ref'),
     columns.key('bucket'),
     columns.key('site_id'),

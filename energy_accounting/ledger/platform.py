@@ -19,6 +19,7 @@ from oslo_db import exception as db_exception
 from energy_accounting import errors, samples, units
 from energy_accounting.ledger import (
     accounts,
+    boundaries,
     buckets,
     bulk,
     coverage,
@@ -33,11 +34,19 @@ class Rapl(NamedTuple):
     """What is booked of a bucket of a host.
 
     :ivar whole: whether every zone was measured, all of the time.
+    :ivar of_node: whether it is the energy of the whole node: then nothing
+        is known to be beyond it.
     """
 
     energy_uj: int
     measured_ns: int
     whole: bool
+    of_node: bool = False
+
+    @property
+    def unknown_uj(self) -> int | None:
+        """What rows have of a term that is not known."""
+        return 0 if self.of_node else None
 
 
 class Written(NamedTuple):
@@ -53,6 +62,7 @@ class Written(NamedTuple):
 
 
 NOTHING = Rapl(0, 0, False)
+_PLATFORM = models.MEASURES.index('platform_uj')
 
 
 def locked(connection: sa.Connection, host_id: int) -> sa.Row[Any]:
@@ -73,9 +83,10 @@ def rapl(connection: sa.Connection, host_id: int, start: int,
     broken = _broken(connection, host_id, start, end)
     return {bucket: Rapl(
         energy_uj.get(bucket, 0), measured_ns,
-        measured_ns >= coverage.WHOLE_NS and bucket not in broken)
-        for bucket, measured_ns in connection.execute(
-            sa.select(hosts.bucket, hosts.measured_ns).where(
+        measured_ns >= coverage.WHOLE_NS and bucket not in broken,
+        samples.is_of_node(policy))
+        for bucket, measured_ns, policy in connection.execute(
+            sa.select(hosts.bucket, hosts.measured_ns, hosts.policy).where(
                 hosts.host_id == host_id, hosts.bucket >= start,
                 hosts.bucket < end))}
 
@@ -217,7 +228,6 @@ def _divide(connection: sa.Connection, host: sa.Row[Any],
         models.accounts.c.id, {nobody, *(
             row.account_id for rows in by_bucket.values() for row in rows)})}
     became: dict[tuple[int, int], int | None] = {}
-    was: dict[tuple[int, int], int | None] = {}
     unused = []
     for bucket, rows in by_bucket.items():
         # By what an account is, not by its number: whoever was seen first
@@ -226,9 +236,9 @@ def _divide(connection: sa.Connection, host: sa.Row[Any],
         weights = [_energy_uj(row) for row in rows]
         _check(host, bucket, sum(weights), booked)
         term_uj = terms[bucket]
+        unknown_uj = booked.get(bucket, NOTHING).unknown_uj
         shares: list[int | None] = [*share(term_uj, weights)] or [
-            None if term_uj is None else 0] * len(rows)
-        was |= {(row.account_id, bucket): row.platform_uj for row in rows}
+            unknown_uj if term_uj is None else 0] * len(rows)
         became |= {(row.account_id, bucket): amount for row, amount
                    in zip(rows, shares, strict=True)}
         if term_uj and not any(weights):
@@ -249,7 +259,10 @@ def _divide(connection: sa.Connection, host: sa.Row[Any],
                                    table.c.host_id == host.id),
             [{'b': bucket} for bucket in unused])
     _tell_projects(connection, host, {
-        key: owner.project_ref for key, owner in owners.items()}, was, became)
+        key: owner.project_ref for key, owner in owners.items()}, {
+            (row.account_id, row.bucket): [
+                row._mapping[name] for name in models.MEASURES]
+            for rows in by_bucket.values() for row in rows}, became)
 
 
 def _check(host: sa.Row[Any], bucket: int, energy_uj: int,
@@ -265,51 +278,67 @@ def _check(host: sa.Row[Any], bucket: int, energy_uj: int,
 
 def _tell_projects(connection: sa.Connection, host: sa.Row[Any],
                    projects: Mapping[int, int],
-                   was: Mapping[tuple[int, int], int | None],
+                   was: Mapping[tuple[int, int], list[Any]],
                    became: Mapping[tuple[int, int], int | None]) -> None:
     """Change the projects' sums by the difference.
 
-    Last of all, and in the order of their keys, as booking does: hosts of a
-    site share these rows.
+    All that an account has goes to the sums of the other boundary when its
+    term becomes known, or unknown.  Last of all, and in the order of their
+    keys, as booking does: hosts of a site share these rows.
+
+    :param was: the measures of the accounts' rows.
     """
-    rows: dict[tuple[int, int], list[Any]] = {}
-    lost = set()
+    rows: dict[tuple[int, int, int, str], list[Any]] = {}
+    less = set()
     for (account_id, bucket), amount in became.items():
-        before = was.get((account_id, bucket))
+        numbers = was.get((account_id, bucket), _only(None))
+        before = numbers[_PLATFORM]
         if amount == before:
             continue
-        key = projects[account_id], bucket
-        buckets.increase(rows, key, _only((amount or 0) - (before or 0)))
-        if amount is None:
-            lost.add(key)
+        sums = projects[account_id], bucket, host.site_id
+        key = (*sums, boundaries.of_term(amount))
+        if boundaries.of_term(before) == key[-1]:
+            assert amount is not None   # noqa: S101
+            buckets.increase(rows, key, _only(amount - before))
+            continue
+        numbers = [*numbers[:_PLATFORM], amount, *numbers[_PLATFORM + 1:]]
+        if any(numbers):
+            buckets.increase(rows, key, numbers)
+        if (account_id, bucket) in was:
+            gone = (*sums, boundaries.of_term(before))
+            numbers = was[account_id, bucket]
+            buckets.increase(rows, gone, [
+                None if number is None else -number for number in numbers])
+            less.add(gone)
     bulk.upsert(connection, models.project_buckets, [
-        (project_ref, bucket, host.site_id, host.boundary, *numbers)
-        for (project_ref, bucket), numbers in rows.items()],
-        add=('platform_uj',))
-    _forget_zeros(connection, host, lost)
+        (*key, *numbers) for key, numbers in rows.items()],
+        add=models.MEASURES)
+    _forget_zeros(connection, less)
 
 
-def _forget_zeros(connection: sa.Connection, host: sa.Row[Any],
-                  keys: Iterable[tuple[int, int]]) -> None:
-    """Of projects that no host measured the term of any more: null, not 0.
+def _forget_zeros(connection: sa.Connection,
+                  keys: Iterable[tuple[int, int, int, str]]) -> None:
+    """Of sums that were made less: nothing is no row, nobody measured null.
 
     Another host that writes its own meanwhile waits for these rows: what it
     adds to nothing is what it adds.
     """
-    sums, rows = models.project_buckets.c, models.account_buckets.c
+    table = models.project_buckets
+    sums, rows = table.c, models.account_buckets.c
     owners, hosts = models.accounts.c, models.hosts.c
     measured = sa.exists().where(
-        rows.bucket == sums.bucket, rows.platform_uj.is_not(None),
+        rows.bucket == sums.bucket, rows.memory_uj.is_not(None),
         owners.id == rows.account_id, owners.project_ref == sums.project_ref,
         hosts.id == rows.host_id, hosts.site_id == sums.site_id,
-        hosts.boundary == sums.boundary)
-    for project_ref, bucket in sorted(keys):
-        connection.execute(
-            sa.update(models.project_buckets).where(
-                sums.project_ref == project_ref, sums.bucket == bucket,
-                sums.site_id == host.site_id,
-                sums.boundary == host.boundary, sums.platform_uj == 0,
-                ~measured).values(platform_uj=None))
+        boundaries.of_rows(rows.platform_uj) == sums.boundary)
+    empty = sa.and_(*(sa.func.coalesce(sums[name], 0) == 0
+                      for name in models.MEASURES))
+    for key in sorted(keys):
+        mine = sa.and_(*(column == value for column, value
+                         in zip(table.primary_key, key, strict=True)))
+        connection.execute(sa.delete(table).where(mine, empty))
+        connection.execute(sa.update(table).where(
+            mine, sums.memory_uj == 0, ~measured).values(memory_uj=None))
 
 
 def _only(platform_uj: int | None) -> list[int | None]:

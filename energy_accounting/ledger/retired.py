@@ -16,7 +16,13 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exception
 
 from energy_accounting import errors, samples
-from energy_accounting.ledger import buckets, bulk, models, terms
+from energy_accounting.ledger import (
+    boundaries,
+    buckets,
+    bulk,
+    models,
+    terms,
+)
 
 _ROWS = 5000
 
@@ -37,7 +43,7 @@ def retire(connection: sa.Connection, host_id: int, limit: int) -> int:
     """
     # Held until the end, as by a collector that books for this host.
     host = connection.execute(
-        sa.select(models.hosts.c.site_id, models.hosts.c.boundary)
+        sa.select(models.hosts.c.site_id)
         .where(models.hosts.c.id == host_id).with_for_update()).one()
     table = models.account_buckets
     mine = table.c.host_id == host_id
@@ -54,7 +60,7 @@ def retire(connection: sa.Connection, host_id: int, limit: int) -> int:
         sa.select(table).where(slice_).with_for_update()).all()
     accounts = _accounts(connection, rows)
     _keep_energy(connection, rows, accounts)
-    _settle(connection, rows, accounts, host.site_id, host.boundary)
+    _settle(connection, rows, accounts, host.site_id)
     gone = connection.execute(sa.delete(table).where(slice_)).rowcount
     if gone != len(rows):
         raise db_exception.RetryRequest(errors.Unavailable(
@@ -86,25 +92,25 @@ def _keep_energy(connection: sa.Connection, rows: Iterable[sa.Row[Any]],
 
 
 def _settle(connection: sa.Connection, rows: Iterable[sa.Row[Any]],
-            accounts: Mapping[int, sa.Row[Any]], site_id: int,
-            boundary: str) -> None:
+            accounts: Mapping[int, sa.Row[Any]], site_id: int) -> None:
     """Move what the newest claim of each account says, in the sums."""
     claims = models.claims
     owners = {claim.account_id: claim.project_ref for claim in bulk.find(
         connection, sa.select(claims.c.account_id, claims.c.project_ref)
         .order_by(claims.c.claimed_at_ns, claims.c.id),
         claims.c.account_id, accounts)}
-    moved: dict[tuple[int, int], list[Any]] = {}
+    moved: dict[tuple[int, int, str], list[Any]] = {}
     for row in rows:
         booked = accounts[row.account_id].project_ref
         owner = owners.get(row.account_id, booked)
         if owner == booked:
             continue
         numbers = [getattr(row, name) for name in models.MEASURES]
-        buckets.increase(moved, (owner, row.bucket), numbers)
-        buckets.increase(moved, (booked, row.bucket), [
+        boundary = boundaries.of_term(row.platform_uj)
+        buckets.increase(moved, (owner, row.bucket, boundary), numbers)
+        buckets.increase(moved, (booked, row.bucket, boundary), [
             None if number is None else -number for number in numbers])
     bulk.upsert(connection, models.project_buckets, [
         (project_ref, bucket, site_id, boundary, *numbers)
-        for (project_ref, bucket), numbers in moved.items()],
+        for (project_ref, bucket, boundary), numbers in moved.items()],
         add=models.MEASURES)

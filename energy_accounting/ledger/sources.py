@@ -16,7 +16,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from energy_accounting import errors, samples, units
-from energy_accounting.ledger import claims, models, queries, retired
+from energy_accounting.ledger import (
+    boundaries,
+    claims,
+    models,
+    queries,
+    retired,
+)
 
 # Bookings of whole projects answer these alone.
 _OF_PROJECTS = frozenset(
@@ -48,9 +54,8 @@ class Side:
 class Source:
     """Rows to sum, and the two sides they are grouped by.
 
-    :ivar site_id, boundary: of a row, given the table of places.
-    :ivar boundaries: every boundary there is, in order; a boundary's number
-        is its place among them.
+    :ivar site_id: of a row, given the table of places.
+    :ivar boundary: of a row; its number is its place among all there are.
     :ivar corrected: whether claims had to be set off: a row may be negative.
     :ivar single: whether a bucket has one row at most for each group.
     """
@@ -61,15 +66,14 @@ class Source:
     owners: Side
     places: Side
     site_id: Callable[[sa.FromClause], sa.ColumnElement[int]]
-    boundary: Callable[[sa.FromClause], sa.ColumnElement[str]]
-    boundaries: tuple[str, ...]
+    boundary: sa.ColumnElement[str]
     corrected: bool = False
     single: bool = False
 
     def boundary_name(self, number: sa.ColumnElement[int],
                       ) -> sa.ColumnElement[str]:
         return sa.case(*((number == index, sa.literal(name))
-                         for index, name in enumerate(self.boundaries)))
+                         for index, name in enumerate(boundaries.ALL)))
 
 
 def choose(connection: sa.Connection, query: queries.UsageQuery, *,
@@ -113,12 +117,11 @@ def rows(query: queries.UsageQuery, source: Source,
     # ever booked, and never down the key to those of the range.
     tables = source.rows.join(owners, owners.c.id == source.owner_id + 0).join(
         places, places.c.id == source.place_id + 0)
-    boundary = source.boundary(places)
-    number = sa.case(*((boundary == name, sa.literal(index))
-                       for index, name in enumerate(source.boundaries)))
+    number = sa.case(*((source.boundary == name, sa.literal(index))
+                       for index, name in enumerate(boundaries.ALL)))
     wanted = [query.covers(source.rows.c.bucket), *conditions]
     if 'boundary' in query.filters:
-        wanted.append(boundary == query.filters['boundary'])
+        wanted.append(source.boundary == query.filters['boundary'])
     for side, column in ((source.owners, source.owner_id),
                          (source.places, source.place_id)):
         if side.ids is not None:
@@ -177,16 +180,14 @@ def _projects(connection: sa.Connection, query: queries.UsageQuery,
     booked: sa.FromClause = (
         claims.settled(query, owners.ids) if claimed
         else models.project_buckets)
-    boundaries = _boundaries(connection)
     # With the bucket these three are the key of the sums of projects.
     named = {*query.group_by, *query.filters}
     single = (not claimed and 'project' in named
               and ('site' in named or _one_site(connection))
-              and ('boundary' in named or len(boundaries) == 1))
+              and ('boundary' in named or boundaries.one_only(connection)))
     return Source(booked, booked.c.project_ref, booked.c.site_id, owners,
                   places, lambda places: booked.c.site_id,
-                  lambda places: booked.c.boundary, boundaries, claimed,
-                  single)
+                  booked.c.boundary, claimed, single)
 
 
 def _one_site(connection: sa.Connection) -> bool:
@@ -229,18 +230,11 @@ def _accounts(connection: sa.Connection, query: queries.UsageQuery,
         connection, query, hosts.c.id,
         hosts.join(sites, sites.c.id == hosts.c.site_id),
         {'host': hosts.c.name, **_site_keys(sites)},
-        columns=[hosts.c.boundary, hosts.c.site_id],
+        columns=[hosts.c.site_id],
         listed=listed and owners.ids is None)
     return Source(rows, rows.c.account_id, rows.c.host_id, owners, places,
                   lambda places: places.c.site_id,
-                  lambda places: places.c.boundary, _boundaries(connection))
-
-
-def _boundaries(connection: sa.Connection) -> tuple[str, ...]:
-    found = tuple(connection.execute(
-        sa.select(models.hosts.c.boundary).distinct().order_by(
-            models.hosts.c.boundary)).scalars())
-    return found or (models.RAPL,)
+                  boundaries.of_rows(rows.c.platform_uj))
 
 
 def _side(connection: sa.Connection, query: queries.UsageQuery,

@@ -21,6 +21,7 @@ from energy_accounting import errors, samples, units
 from energy_accounting.ledger import (
     accounts,
     audit,
+    boundaries,
     buckets,
     bulk,
     gaps,
@@ -423,8 +424,7 @@ class _Call:
         self._write_host()
         audit.write(connection, audit.COLLECTOR, self._received_ns,
                     *self._changes)
-        self._added.write_shared(connection, host.site_id, host.boundary,
-                                 ids)
+        self._added.write_shared(connection, host.site_id, ids)
 
     def _write_boots(self) -> None:
         bulk.upsert(self._connection, models.boots, [
@@ -497,7 +497,9 @@ def changes_of(host: str, was: tuple[str | None, str | None, int | None],
 
 def said_by(window: samples.Window) -> dict[str, Any]:
     """What the host's row repeats of its newest window."""
-    return {'policy': window.policy, 'basis': json.dumps(window.basis),
+    return {'policy': window.policy,
+            'boundary': boundaries.of_policy(window.policy),
+            'basis': json.dumps(window.basis),
             'idle_kind': window.idle_kind,
             'idle_power_uw': window.idle_power_uw, 'cpus': window.cpus,
             'memory_mib': window.memory_mib,

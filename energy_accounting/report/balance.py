@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from energy_accounting import samples, units
-from energy_accounting.report import times
+from energy_accounting.report import shares, times
 
 if TYPE_CHECKING:
     from energy_accounting.ledger import balance as ledger
@@ -51,6 +51,8 @@ def sheet(balance: ledger.Balance) -> dict[str, Any]:
            if balance.projects_uj is None
            else _both('projects', balance.projects_uj)),
         **_node(balance),
+        'boundary': None if balance.boundaries is None
+        else shares.one_of(balance.boundaries),
     }
 
 

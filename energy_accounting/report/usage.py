@@ -21,9 +21,6 @@ _UJ_PER_KW_BUCKET = 1_000_000_000 * units.BUCKET_SECONDS
 _BUCKET_MS = units.BUCKET_SECONDS * 1000
 _NS_PER_MS = 1_000_000
 
-MIXED = 'mixed'
-
-
 def body(query: queries.UsageQuery, names: Mapping[str, str],
          sums: Iterable[queries.LedgerSum],
          totals: Mapping[tuple[int, ...], facility.Total],
@@ -63,9 +60,10 @@ def row(query: queries.UsageQuery, keys: Sequence[str],
         **facility.columns(total),
         'peak_kw': peak_kw(one.peak_uj),
         'coverage': coverage(one.vcpu_ns, one.missing_ms2),
-        'boundary': _one_of(one.boundaries),
+        'boundary': shares.one_of(one.boundaries),
         'quality': quality(one.it_uj, one.backfilled_uj),
-        'policy': None if one.policies is None else _one_of(one.policies),
+        'policy': None if one.policies is None
+        else shares.one_of(one.policies),
         **facility.later_columns(total),
     }
 
@@ -84,11 +82,6 @@ def _period(query: queries.UsageQuery, first: int) -> tuple[Any, Any]:
 
 def _kwh_or_none(energy_uj: int | None) -> str | None:
     return None if energy_uj is None else units.kwh_text(energy_uj)
-
-
-def _one_of(low_and_high: tuple[str, str]) -> str:
-    low, high = low_and_high
-    return low if low == high else MIXED
 
 
 def peak_kw(peak_uj: int | None) -> str | None:

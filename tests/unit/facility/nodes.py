@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from energy_accounting import collector, samples, units
 from energy_accounting.facility import apportioning, meters, models, readings
-from energy_accounting.ledger import audit, balance, engine
+from energy_accounting.ledger import audit, balance, boundaries, engine
 from energy_accounting.ledger import models as ledger
 from energy_accounting.report import balance as report
 from tests.unit import records
@@ -41,7 +41,7 @@ def by(at_ns: int = NOW_NS) -> audit.By:
 
 def window(host: str, sequence: int, energy_uj: Iterable[int],
            people: Iterable[samples.Account] = PEOPLE,
-           minutes: int = 15) -> samples.Window:
+           minutes: int = 15, **more: Any) -> samples.Window:
     """The n-th window of so many minutes, what each of the people got."""
     return records.window(
         sequence, [records.share(
@@ -51,7 +51,7 @@ def window(host: str, sequence: int, energy_uj: Iterable[int],
             for account, amount in zip(people, energy_uj, strict=False)],
         host=host, machine_id=f'machine of {host}', stream=f's-{host}',
         boot_id=f'boot of {host}', start_ns=at((sequence - 1) * minutes),
-        duration_ns=minutes * MINUTE_NS)
+        duration_ns=minutes * MINUTE_NS, **more)
 
 
 class Nodes:
@@ -114,6 +114,35 @@ class Nodes:
                 .join(ledger.hosts, ledger.hosts.c.id == table.c.host_id)
                 .where(ledger.hosts.c.name == host,
                        table.c.bucket == bucket))})
+
+    def sums(self) -> tuple[dict[Any, Any], dict[Any, Any]]:
+        """The sums of projects as they are kept, and as they should be.
+
+        Without those of nothing.
+        """
+        kept, owners = ledger.project_buckets, ledger.accounts.c
+        rows, hosts = ledger.account_buckets, ledger.hosts.c
+
+        def read(connection: sa.Connection,
+                 ) -> tuple[dict[Any, Any], dict[Any, Any]]:
+            found = {tuple(row[:4]): tuple(row[4:])
+                     for row in connection.execute(sa.select(kept))
+                     if any(row[4:])}
+            should = connection.execute(sa.select(
+                owners.project_ref, rows.c.bucket, hosts.site_id,
+                boundaries.of_rows(rows.c.platform_uj).label('boundary'),
+                *(sa.func.sum(rows.c[name]).label(name)
+                  for name in ledger.MEASURES)).select_from(rows)
+                .join(ledger.accounts, owners.id == rows.c.account_id)
+                .join(ledger.hosts, hosts.id == rows.c.host_id)
+                .group_by(sa.literal_column('1'), sa.literal_column('2'),
+                          sa.literal_column('3'), sa.literal_column('4')))
+            return found, {
+                tuple(row[:4]): tuple(None if value is None else int(value)
+                                      for value in row[4:])
+                for row in should if any(row[4:])}
+
+        return self.database.read(read)
 
     def state(self) -> dict[str, dict[Any, Any]]:
         """All of the ledger that a term shows in, by names not numbers."""

@@ -66,6 +66,7 @@ class NodesCase(base.BaseTestCase):
     def assert_settled(self, terms: list[int | None],
                        host: str = 'h1') -> None:
         """The terms are these, everything adds up, and nothing is left."""
+        self.assertEqual(*self.nodes.sums())
         self.assertEqual(terms, self.nodes.terms(host, len(terms)))
         self.assert_balanced()
         before = self.nodes.state()
@@ -134,9 +135,9 @@ class TestWhatComes(NodesCase):
         # What another host of the project measures stays.
         self.assertEqual(
             {100 * UJ - SUM},
-            {row['platform_uj'] for (_, bucket, *_), row
+            {row['platform_uj'] for (_, bucket, _, boundary), row
              in self.nodes.state()['project_buckets'].items()
-             if bucket == FIRST})
+             if bucket == FIRST and boundary == 'node'})
         self.nodes.read('h1', {0: None, 15: None}, correct=True)
         self.nodes.apportion()
         self.assert_settled([None])

@@ -173,7 +173,11 @@ class Filled:
         hosts = {row['id']: row for row in self._hosts.values()}
         sums: dict[tuple[Any, ...], dict[str, Any]] = {}
         zones: dict[tuple[Any, ...], int] = collections.Counter()
+        of_node = {host for host, row in hosts.items()
+                   if row['boundary'] == models.NODE}
         for (account, number, host), row in self._rows.items():
+            if host in of_node:
+                row['platform_uj'] = 0
             key = (accounts[account]['project_ref'], number,
                    hosts[host]['site_id'], hosts[host]['boundary'])
             held = sums.setdefault(key, dict.fromkeys(row))
@@ -200,7 +204,8 @@ class Filled:
             models.host_buckets: [
                 {'host_id': host, 'bucket': number, 'backfilled_ns': 0,
                  'busy_ns': 0, 'capacity_ns': 0, 'idle_uj': 0,
-                 'policy': 'two-part/1', 'measured_ns': units.BUCKET_NS,
+                 'policy': 'node/1' if host in of_node else 'two-part/1',
+                 'measured_ns': units.BUCKET_NS,
                  **row} for (host, number), row in self._measured.items()]}
         with self.database.writer() as connection:
             for table in columns.metadata.sorted_tables:
