@@ -204,7 +204,7 @@ class MariaDB(Server):
             '--max-connections=400', '--skip-name-resolve',
             '--innodb-flush-log-at-trx-commit=2', '--sync-binlog=0',
             '--innodb-doublewrite=0', '--innodb-buffer-pool-size=256M',
-            '--innodb-use-native-aio=0')
+            '--innodb-use-native-aio=0', '--loose-debug-no-sync')
 
     def answers(self) -> bool:
         # The port opens after the init file has been read; the greeting

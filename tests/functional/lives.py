@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import functools
 import pathlib
 import shutil
-import tempfile
 import types
 import urllib.parse
 import uuid
@@ -42,7 +40,6 @@ from energy_accounting import sender as senders
 from energy_accounting.api import app
 from energy_accounting.guests import host as host_figures
 from energy_accounting.guests import libvirt, metadata, procfs
-from energy_accounting.ledger import engine
 from tests.acceptance.machine import J, Machine, microjoules
 from tests.unit import records
 from tests.unit.api import cloud as api
@@ -305,15 +302,6 @@ class Host:
             self._parts.notifier.step()
 
 
-@functools.cache
-def _empty_ledger() -> bytes:
-    """A file's content: making the tables takes longer than most cases."""
-    with tempfile.TemporaryDirectory() as where:
-        path = pathlib.Path(where, 'ledger')
-        records.database(f'sqlite:///{path}').close()
-        return path.read_bytes()
-
-
 class Cloud(base.BaseTestCase):
     """Hosts, a collector, a ledger, and the API of it."""
 
@@ -324,8 +312,7 @@ class Cloud(base.BaseTestCase):
         self.now_ns = START_NS
         self.hosts: list[Host] = []
         self.owners: Any = None
-        (self.path / 'ledger').write_bytes(_empty_ledger())
-        self.database = engine.Database(f'sqlite:///{self.path}/ledger')
+        self.database = records.database(f'sqlite:///{self.path}/ledger')
         self.addCleanup(self.database.close)
         self.app = app.make_app(
             api.configure(self), self.database, auth=False,

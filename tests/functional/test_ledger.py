@@ -53,9 +53,8 @@ class LedgerCase(unittest.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.url = self.database_url()
+        self.url = self.ledger_url()
         self.database = self.connect()
-        engine.sync(self.database)
 
     def connect(self) -> engine.Database:
         database = engine.Database(self.url)

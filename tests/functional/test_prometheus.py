@@ -19,7 +19,8 @@ from unittest import mock
 
 from energy_accounting import manage, units
 from energy_accounting.facility import meters, readings
-from energy_accounting.ledger import audit, engine, sites
+from energy_accounting.ledger import audit, sites
+from tests.unit import records
 
 STEP = 300
 # Whole steps in the past, whenever this runs.
@@ -107,9 +108,8 @@ class PrometheusTest(unittest.TestCase):
         (self.path / 'conf').write_text(
             f'[database]\nconnection = {url}\n'
             f'[prometheus]\nurl = {self.url}\nstep_seconds = {STEP}\n')
-        self.database = engine.Database(url)
+        self.database = records.database(url)
         self.addCleanup(self.database.close)
-        engine.sync(self.database)
         self.database.write(sites.create, BY, 'berlin', {})
 
     def make(self, name: str, query: str, **more: str) -> None:

@@ -25,7 +25,6 @@ from energy_accounting.facility import meters, readings
 from energy_accounting.ledger import (
     audit,
     balance,
-    engine,
     models,
     register,
 )
@@ -67,9 +66,8 @@ class Case(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.path = pathlib.Path(folder.name)
-        self.database = engine.Database(f'sqlite:///{self.path}/ledger.db')
+        self.database = records.database(f'sqlite:///{self.path}/ledger.db')
         self.addCleanup(self.database.close)
-        engine.sync(self.database)
         self.said = ''
         self.users = self.path / 'bmc-users'
         self.write_users(self.bmc.url, self.static.url)

@@ -149,12 +149,11 @@ def book(connection: sa.Connection, tenants: int = TENANTS,
 
 class YearCase(unittest.TestCase):
     __test__ = False
+    new_database: Callable[[], engine.Database]
 
     def setUp(self) -> None:
         super().setUp()
-        self.database = engine.Database(self.database_url())
-        self.addCleanup(self.database.close)
-        engine.sync(self.database)
+        self.database = self.new_database()
 
     def query(self, **filters: str) -> queries.UsageQuery:
         return queries.UsageQuery(

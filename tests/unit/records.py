@@ -11,6 +11,7 @@ from typing import Any
 
 from energy_accounting import samples, signing, units, wire
 from energy_accounting.ledger import engine
+from tests.unit.ledger import empty
 
 # 2026-03-01T00:00:00Z
 START_NS = 1_772_323_200 * units.NS_PER_S
@@ -24,7 +25,7 @@ INSTANCE = '0f6a1f7e-6f0e-4c2e-9a54-3b8e7d1c9a01'
 def database(url: str = 'sqlite://') -> engine.Database:
     """A new ledger with all its tables."""
     made = engine.Database(url)
-    engine.sync(made)
+    empty.fill(made)
     return made
 
 

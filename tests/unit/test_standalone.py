@@ -25,9 +25,10 @@ from energy_accounting import (
     standalone,
     units,
 )
-from energy_accounting.ledger import balance, engine, models
+from energy_accounting.ledger import balance, models
 from energy_accounting.report import balance as report
 from energy_accounting.simulator import example, play, verify
+from tests.unit import records
 
 # Some moment in the middle of a window.
 NOW_NS = 1_790_000_777 * units.NS_PER_S
@@ -47,9 +48,8 @@ class TestExampleCloud(unittest.TestCase):
         super().setUpClass()
         path = pathlib.Path(cls.enterClassContext(
             tempfile.TemporaryDirectory()))
-        cls.database = engine.Database(f'sqlite:///{path}/ledger.sqlite')
+        cls.database = records.database(f'sqlite:///{path}/ledger.sqlite')
         cls.addClassCleanup(cls.database.close)
-        engine.sync(cls.database)
         books = collector.Collector(cls.database, None, lambda: NOW_NS)
 
         def book(payloads):
@@ -166,9 +166,8 @@ class TestVerdict(testtools.TestCase):
         super().setUp()
         self.path = self.enterContext(tempfile.TemporaryDirectory())
         path = pathlib.Path(self.path)
-        self.database = engine.Database(f'sqlite:///{path}/ledger.sqlite')
+        self.database = records.database(f'sqlite:///{path}/ledger.sqlite')
         self.addCleanup(self.database.close)
-        engine.sync(self.database)
         books = collector.Collector(self.database, None, lambda: NOW_NS)
 
         def book(payloads):

@@ -8,8 +8,8 @@ readings were made of.
 from __future__ import annotations
 
 import decimal
+import functools
 import pathlib
-import shutil
 import tempfile
 from fractions import Fraction
 from typing import Any
@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from energy_accounting.facility import models
 from energy_accounting.ledger import engine
 from energy_accounting.ledger import models as ledger
+from tests.unit import records
 from tests.unit.api import cloud
 from tests.unit.facility import year
 
@@ -40,29 +41,27 @@ def text(exact: Fraction) -> str:
             decimal.Decimal('1e-6'), decimal.ROUND_HALF_EVEN))
 
 
+@functools.cache
+def _year() -> bytes:
+    """A ledger with the year in it: it is written once in a process."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = pathlib.Path(directory) / 'year.db'
+        database = records.database(f'sqlite:///{path}')
+        cloud.fill(database)
+        year.Year(database).write()
+        # The last one that closes it writes all of it into the one file.
+        database.close()
+        return path.read_bytes()
+
+
 class SiteCase(cloud.ApiCase):
     """The cloud of all tests of the API, and a site with a year."""
 
-    _template: pathlib.Path
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        super().setUpClass()
-        directory = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(directory.cleanup)
-        cls._template = pathlib.Path(directory.name) / 'year.db'
-        database = engine.Database(f'sqlite:///{cls._template}')
-        engine.sync(database)
-        cloud.fill(database)
-        year.Year(database).write()
-        database.close()
-
     def new_database(self) -> engine.Database:
-        """A copy: the year is written once."""
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         path = pathlib.Path(directory.name) / 'ledger.db'
-        shutil.copy(self._template, path)
+        path.write_bytes(_year())
         database = engine.Database(f'sqlite:///{path}')
         self.addCleanup(database.close)
         return database

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from energy_accounting import errors, manage, units
 from energy_accounting.facility import factor_store
-from energy_accounting.ledger import engine, models
+from energy_accounting.ledger import models
+from tests.unit import records
 from tests.unit.facility import http
 
 HEAD = 'zone,start,end,value,basis,source\n'
@@ -36,9 +37,8 @@ class FactorCase(unittest.TestCase):
         self.server = http.Server(self, self.answer)
         self.conf = self.path / 'test.conf'
         self.configure()
-        self.database = engine.Database(url)
+        self.database = records.database(url)
         self.addCleanup(self.database.close)
-        engine.sync(self.database)
 
     def configure(self, more: str = '') -> None:
         self.conf.write_text(

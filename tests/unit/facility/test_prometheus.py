@@ -31,7 +31,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from energy_accounting import errors, manage, units
 from energy_accounting.facility import meters, readings
 from energy_accounting.facility.sources import prometheus
-from energy_accounting.ledger import audit, engine, sites
+from energy_accounting.ledger import audit, sites
+from tests.unit import records
 from tests.unit.facility import http as servers
 
 NOW = 1_800_000_000
@@ -59,9 +60,8 @@ class PrometheusTest(unittest.TestCase):
         self.token.write_text(f'{TOKEN}\n')
         self.token.chmod(0o600)
         self.configure()
-        self.database = engine.Database(f'sqlite:///{self.path}/ledger.db')
+        self.database = records.database(f'sqlite:///{self.path}/ledger.db')
         self.addCleanup(self.database.close)
-        engine.sync(self.database)
         self.database.write(sites.create, BY, 'berlin', {})
         self.database.write(meters.create, BY, 'pdu', 'berlin', {
             'medium': 'electricity', 'role': 'it_pdu_out', 'unit': 'kWh',

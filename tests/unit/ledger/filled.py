@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import collections
 import datetime
-import functools
 import hashlib
-import pathlib
 import tempfile
 import unittest
 from typing import Any
@@ -21,6 +19,7 @@ import sqlalchemy as sa
 
 from energy_accounting import units
 from energy_accounting.ledger import columns, engine, models
+from tests.unit.ledger import empty
 
 NOW = datetime.datetime(2026, 11, 23, 5, 7, tzinfo=units.UTC)
 NOW_NS = units.wall_ns(NOW)
@@ -37,23 +36,10 @@ def sqlite(test: unittest.TestCase) -> engine.Database:
     """A new ledger in a file of its own."""
     directory = tempfile.TemporaryDirectory()
     test.addCleanup(directory.cleanup)
-    path = pathlib.Path(directory.name) / 'ledger.db'
-    path.write_bytes(_empty())
-    database = engine.Database(f'sqlite:///{path}')
+    database = engine.Database(f'sqlite:///{directory.name}/ledger.db')
     test.addCleanup(database.close)
+    empty.fill(database)
     return database
-
-
-@functools.cache
-def _empty() -> bytes:
-    """A ledger with all its tables: they take longer than most tests."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = pathlib.Path(directory) / 'ledger.db'
-        database = engine.Database(f'sqlite:///{path}')
-        engine.sync(database)
-        # The last one that closes it writes all of it into the one file.
-        database.close()
-        return path.read_bytes()
 
 
 class Filled:

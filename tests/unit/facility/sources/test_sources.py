@@ -11,7 +11,8 @@ from typing import Any
 
 from energy_accounting import errors, units
 from energy_accounting.facility import meters, readings, sources
-from energy_accounting.ledger import audit, engine, register
+from energy_accounting.ledger import audit, register
+from tests.unit import records
 
 S = units.NS_PER_S
 BY = audit.By(audit.Actor('a test'), 10 ** 18)
@@ -24,9 +25,8 @@ class SourcesTest(unittest.TestCase):
         where = tempfile.TemporaryDirectory()
         self.addCleanup(where.cleanup)
         path = pathlib.Path(where.name) / 'ledger.db'
-        self.database = engine.Database(f'sqlite:///{path}')
+        self.database = records.database(f'sqlite:///{path}')
         self.addCleanup(self.database.close)
-        engine.sync(self.database)
         self.database.write(register.enrol, BY, 'one', {})
         self.make('node-1')
 
