@@ -1,57 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real Keystone in a virtual environment of its own, and its contents.
+"""A real Keystone, and its contents.
 
-It is installed from the package index into ``EA_TEST_CACHE`` once.  Only
-what the acceptance tests need of an identity service is made in it.
+Only what the acceptance tests need of an identity service is made in it.
 """
 
 from __future__ import annotations
 
 import atexit
+import base64
+import contextlib
 import dataclasses
 import functools
 import os
 import pathlib
-import subprocess
-import sys
-import tempfile
+import time
 import unittest
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 from keystoneauth1 import adapter, session
 from keystoneauth1.identity import v3
 
 from tests import servers
-from tests.acceptance import cloud
+from tests.acceptance import cloud, environment
 from tests.functional import base
 
 PASSWORD = 'secret'
 DOMAIN = 'Default'
+_START_SECONDS = 90
 _SERVE = """
 import waitress
 from keystone.wsgi import api
 waitress.serve(api.application, listen='{address}', threads=4)
 """
-REQUIREMENTS = ('keystone>=27', 'PyMySQL', 'waitress')
-
-
-def installed() -> pathlib.Path:
-    """The bin directory of the environment that has Keystone."""
-    cache = pathlib.Path(os.environ.get('EA_TEST_CACHE')
-                         or pathlib.Path(tempfile.gettempdir())
-                         / f'ea-test-cache-{os.getuid()}')
-    where = cache / 'keystone'
-    ready = where / '.installed'
-    wanted = f'{sys.version} {" ".join(REQUIREMENTS)}'
-    if not ready.exists() or ready.read_text() != wanted:
-        subprocess.run([sys.executable, '-m', 'venv', '--clear', where],
-                       check=True)
-        subprocess.run([where / 'bin/pip', 'install', '-q', *REQUIREMENTS],
-                       check=True)
-        ready.write_text(wanted)
-    return where / 'bin'
 
 
 class Keystone(servers.Server):
@@ -69,9 +52,13 @@ class Keystone(servers.Server):
     def prepare(self) -> None:
         self.port = servers.free_port()
         self.url = f'http://{servers.LOOPBACK}:{self.port}/v3'
-        self.bin = installed()
+        self.bin = environment.installed()
+        # As keystone-manage makes them: the next key and the present one.
         for name in ('fernet', 'credential'):
             (self.path / name).mkdir(mode=0o700)
+            for number in '01':
+                (self.path / name / number).write_bytes(
+                    base64.urlsafe_b64encode(os.urandom(32)))
         (self.path / 'keystone.conf').write_text(f"""
 [DEFAULT]
 use_stderr = true
@@ -92,9 +79,6 @@ password_hash_rounds = 4
 enforce_scope = true
 enforce_new_defaults = true
 """)
-        for command in (('fernet_setup',), ('credential_setup',)):
-            self.manage(*command, '--keystone-user', str(os.getuid()),
-                        '--keystone-group', str(os.getgid()))
         self.manage('db_sync')
         self.manage('bootstrap', '--bootstrap-password', PASSWORD,
                     '--bootstrap-region-id', 'one',
@@ -104,26 +88,39 @@ enforce_new_defaults = true
         self.run(str(self.bin / 'keystone-manage'), '--config-dir',
                  str(self.path), *words)
 
-    def start(self, settings: str = '') -> None:
-        """Start, with settings that this start alone has."""
-        (self.path / 'now.conf').write_text(settings)
-        super().start()
-
     def launch(self) -> None:
+        self._serve(self.port, '')
+
+    def _serve(self, port: int, settings: str) -> None:
+        (self.path / f'{port}.conf').write_text(settings)
         # Not waitress-serve: Keystone would read its arguments.
-        serve = _SERVE.format(address=f'{servers.LOOPBACK}:{self.port}')
+        serve = _SERVE.format(address=f'{servers.LOOPBACK}:{port}')
         self.spawn(*cloud.DIE_TOGETHER, str(self.bin / 'python'), '-c',
                    serve, env={'OS_KEYSTONE_CONFIG_DIR': str(self.path),
                                'OS_KEYSTONE_CONFIG_FILES':
-                               'keystone.conf;now.conf',
+                               f'keystone.conf;{port}.conf',
                                'PYTHONWARNINGS': 'ignore'})
 
-    def answers(self) -> bool:
+    @contextlib.contextmanager
+    def second(self, settings: str) -> Iterator[str]:
+        """The URL of a process beside the first, with settings of its own."""
+        port = servers.free_port()
+        self._serve(port, settings)
+        process = self.processes.pop()
+        url = f'http://{servers.LOOPBACK}:{port}/v3'
+        deadline = time.monotonic() + _START_SECONDS
         try:
-            with urllib.request.urlopen(self.url, timeout=30):
-                return True
-        except (OSError, urllib.error.URLError):
-            return False
+            while not _answers(url):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    self.fail('does not start a second time')
+                time.sleep(0.05)
+            yield url
+        finally:
+            process.kill()
+            process.wait()
+
+    def answers(self) -> bool:
+        return _answers(self.url)
 
     def login(self, user: str, project: str) -> dict[str, str]:
         """What ``openstack`` reads of the environment for a user."""
@@ -139,6 +136,14 @@ enforce_new_defaults = true
                 f'username = {user}\npassword = {PASSWORD}\n'
                 f'user_domain_name = {DOMAIN}\nproject_name = service\n'
                 f'project_domain_name = {DOMAIN}\n')
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=30):
+            return True
+    except (OSError, urllib.error.URLError):
+        return False
 
 
 @functools.cache

@@ -91,10 +91,10 @@ class Stage:
         self.call('PUT', f'{scope}/users/{self.users[user]}/roles/'
                          f'{self.roles[role]}')
 
-    def token(self, user: str, **scope: Any) -> str:
+    def token(self, user: str, url: str = '', **scope: Any) -> str:
         """A new token; of the user's project if nothing else is said."""
         return self.sign_in(v3.Password(
-            self.keystone.url, user_id=self.users[user],
+            url or self.keystone.url, user_id=self.users[user],
             password=keystone.PASSWORD, **(scope or {
                 'project_id': self.projects[USERS[user][0]]})))
 
@@ -118,12 +118,9 @@ class Stage:
 
     def _tokens_that_end(self) -> None:
         """Let Keystone make tokens that are at their end at once."""
-        self.keystone.kill()
-        self.keystone.start('[token]\nexpiration = 1\n')
-        self.expired = {user: self.token(user)
-                        for user in ('reader', 'caller')}
-        self.keystone.kill()
-        self.keystone.start()
+        with self.keystone.second('[token]\nexpiration = 1\n') as url:
+            self.expired = {user: self.token(user, url)
+                            for user in ('reader', 'caller')}
         # Keystone's clock is this machine's: they end within a second.
         until_refused(self, self.expired['caller'])
 
