@@ -38,17 +38,27 @@ class Asked:
         return units.wall_ns(self.as_of)
 
 
+def as_of(given: Mapping[str, str],
+          now: datetime.datetime) -> datetime.datetime:
+    """As of when.
+
+    :raises errors.InvalidRequest: it is in the future.
+    """
+    found = parameters.time(given, 'as_of') or now
+    if found > now:
+        parameters.refuse('as_of', f'{given["as_of"][:64]!r} is in the '
+                          'future', 'give a time that has passed')
+    return found
+
+
 def asked(given: Mapping[str, str], site: sites.Site,
           now: datetime.datetime, calculated_by: str) -> Asked:
     """What is asked of a site.
 
+    :param site: as it was known at :func:`as_of`.
     :raises errors.InvalidRequest: names the parameter and the remedy.
     """
     where = units.zone(site.time_zone)
-    as_of = parameters.time(given, 'as_of') or now
-    if as_of > now:
-        parameters.refuse('as_of', f'{given["as_of"][:64]!r} is in the '
-                          'future', 'give a time that has passed')
     minimum = given.get('minimum_coverage')
     return Asked(
         figures.Scope(
@@ -57,7 +67,8 @@ def asked(given: Mapping[str, str], site: sites.Site,
             calculated_by=calculated_by,
             minimum_coverage=figures.MINIMUM_COVERAGE if minimum is None
             else fractions.Fraction(minimum)),
-        as_of, int(given['category']) if 'category' in given else None,
+        as_of(given, now),
+        int(given['category']) if 'category' in given else None,
         'law' in given, _started(given))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fractions
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -24,6 +24,7 @@ from energy_accounting.facility import (
     supply,
 )
 from energy_accounting.ledger import models as ledger
+from energy_accounting.ledger import sites
 
 
 class Intensities:
@@ -125,12 +126,16 @@ def read(connection: sa.Connection, site_id: int, start: int, end: int,
     :param as_of_ns: as it was known then; None: as it is known now.
     :param basis: direct or lifecycle: the two are not mixed.
     """
-    sites = ledger.sites.c
-    site = connection.execute(sa.select(sites.name, sites.grid_zone).where(
-        sites.id == site_id)).one()
+    table = ledger.sites.c
+    name = connection.execute(
+        sa.select(table.name).where(table.id == site_id)).scalar_one()
+    site = sites.found(connection, name)
+    if as_of_ns is not None:
+        site = sites.as_of(connection, site, as_of_ns)
     time = start * units.BUCKET_NS, end * units.BUCKET_NS, as_of_ns
-    here = {'zone': site.grid_zone, 'site': site.name,
-            'kind': factors.CARBON, 'basis': basis}
+    here: dict[str, Any] = {
+        'zone': site.grid_zone, 'site': site.name, 'kind': factors.CARBON,
+        'basis': basis}
     # A fallback counts on after its end.
     before = (max(0, time[0] - factors.CARRIED_NS), *time[1:])
     known = {one.id: one.factor for one in (

@@ -17,7 +17,7 @@ from oslo_db import exception as db_exception
 
 from energy_accounting import errors, units
 from energy_accounting.facility import addresses, models, quantities
-from energy_accounting.ledger import audit, sites
+from energy_accounting.ledger import audit, pasts, sites
 from energy_accounting.ledger import models as ledger
 from energy_accounting.ledger.audit import By
 
@@ -82,10 +82,12 @@ def read(connection: sa.Connection, *, ids: Sequence[int] | None = None,
          name: str | None = None, site: str | None = None,
          roles: Iterable[str] | None = None, medium: str | None = None,
          source: str | None = None, after: str | None = None,
-         limit: int | None = None) -> list[Meter]:
+         limit: int | None = None, recorded_until_ns: int | None = None,
+         ) -> list[Meter]:
     """Meters in the order of their names.
 
     :param after: only those behind this name.
+    :param recorded_until_ns: only those that were there at that moment.
     """
     table, parent = models.meters, models.meters.alias('parent')
     chosen = (
@@ -100,6 +102,8 @@ def read(connection: sa.Connection, *, ids: Sequence[int] | None = None,
         .order_by(table.c.name))
     if after is not None:
         chosen = chosen.where(table.c.name > after)
+    if recorded_until_ns is not None:
+        chosen = chosen.where(table.c.recorded_ns <= recorded_until_ns)
     if limit is not None:
         chosen = chosen.limit(limit)
     rows = connection.execute(chosen).all()
@@ -107,6 +111,21 @@ def read(connection: sa.Connection, *, ids: Sequence[int] | None = None,
                                 if row.kind == quantities.VIRTUAL])
     return [Meter(**row._mapping, terms=tuple(terms.get(row.id, ())))
             for row in rows]
+
+
+def as_of(connection: sa.Connection, site: str, as_of_ns: int,
+          ) -> list[Meter]:
+    """The meters of a site as they were known at a moment."""
+    found = read(connection, site=site, recorded_until_ns=as_of_ns)
+    was = pasts.said(connection, pasts.METER,
+                     [meter.id for meter in found], as_of_ns)
+    return [dataclasses.replace(meter, **_known(was[meter.id]))
+            if meter.id in was else meter for meter in found]
+
+
+def _known(said: Mapping[str, Any]) -> dict[str, Any]:
+    """As :func:`_said` told it of each field."""
+    return {**said, 'terms': tuple(sorted((said['terms'] or {}).items()))}
 
 
 def count(connection: sa.Connection, *, site: str | None = None,
@@ -189,7 +208,8 @@ def create(connection: sa.Connection, by: By, name: str, site: str,
     columns = _checked(connection, None, site_row, values)
     try:
         made = connection.execute(sa.insert(models.meters).values(
-            name=name, site_id=site_row.id, **columns))
+            name=name, site_id=site_row.id, recorded_ns=by.at_ns,
+            **columns))
     except db_exception.DBDuplicateEntry:
         # At another site, at the same time.
         _taken(name)
@@ -226,6 +246,7 @@ def change(connection: sa.Connection, by: By, called: str,
                 'when it was removed (removed_at), and make another meter')
     values = {**was, **changed}
     columns = _checked(connection, before, site_row, values)
+    pasts.keep(connection, pasts.METER, before.id, by.at_ns, was)
     connection.execute(sa.update(models.meters)
                        .where(models.meters.c.id == before.id)
                        .values(columns))

@@ -26,6 +26,8 @@ meters = sa.Table(
     # host_id: of a node's meter.  section: a part of the site that has key
     # figures of its own.  parent_id: the meter that this one's energy has
     # gone through.  source, source_ref: where its readings are fetched.
+    # What was said of it before a change is in ``pasts``; recorded_ns:
+    # since when it is there at all.
     columns.identity(),
     columns.text('name'),
     columns.reference('site_id', 'sites.id'),
@@ -45,6 +47,7 @@ meters = sa.Table(
     columns.number('removed_ns', null=True),
     columns.text('source', null=True, size=32),
     columns.text('source_ref', null=True, size=1024),
+    columns.number('recorded_ns'),
     sa.UniqueConstraint('name'),
     sa.Index(None, 'site_id', 'role'),
     sa.Index(None, 'host_id'),

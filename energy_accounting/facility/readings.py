@@ -537,16 +537,22 @@ def _in_words(event: KeptEvent) -> dict[str, Any]:
 
 def measured(connection: sa.Connection, meter: meters.Meter,
              start_ns: int | None, end_ns: int | None, as_of_ns: int,
+             terms: Iterable[meters.Meter] | None = None,
              ) -> amounts.Measured:
     """What a meter says was used in a time, and just around it.
 
+    :param terms: among which those of a virtual meter are, as they are to
+        be read; None: as they are now.
     :param start_ns: None: from its first reading on.
     :param end_ns: None: to its last one.
     """
     if meter.kind == quantities.VIRTUAL:
+        known = {one.name: one for one in terms or ()}
         return amounts.combined([
-            (sign, measured(connection, meters.found(connection, name),
-                            start_ns, end_ns, as_of_ns))
+            (sign, measured(
+                connection, known[name] if terms is not None
+                else meters.found(connection, name),
+                start_ns, end_ns, as_of_ns))
             for name, sign in meter.terms])
     quantity = meter.quantity
     return amounts.measured(
@@ -590,11 +596,13 @@ def amounts_of(connection: sa.Connection, site: str, roles: Iterable[str],
     start_ns = start_bucket * units.BUCKET_NS
     end_ns = end_bucket * units.BUCKET_NS
     wanted = sorted(set(roles))
-    found = meters.read(connection, site=site, roles=wanted)
-    inside = counted_by(found, meters.read(connection, site=site))
+    every = meters.as_of(connection, site, as_of_ns)
+    found = [meter for meter in every if meter.role in wanted]
+    inside = counted_by(found, every)
     answer: dict[str, list[Amounts]] = {role: [] for role in wanted}
     for meter in found:
-        said = measured(connection, meter, start_ns, end_ns, as_of_ns)
+        said = measured(connection, meter, start_ns, end_ns, as_of_ns,
+                        every)
         answer[meter.role].append(Amounts(
             meter,
             amounts.whole(said.intervals, start_bucket, end_bucket),

@@ -53,10 +53,11 @@ def read(connection: sa.Connection, site: sites.Site, period: inputs.Period,
          as_of_ns: int, *, names: bool = True) -> Known:
     """What is known of a site and a period.
 
-    Meters and hosts are as they are now; readings, events, factors and
-    contracts as they were known at the moment; the hosts' time is what is
-    booked now.
+    Meters, readings, events, factors and contracts are as they were known
+    at the moment; hosts are as they are now, and so is what is booked of
+    their time.
 
+    :param site: as it was known at the moment.
     :param names: whether meters and hosts are called by their names, and
         not by numbers: tenants may not know them.
     :raises errors.FigureRefused: an edge is inside a quarter of an hour.
@@ -86,11 +87,12 @@ class _Reader:
                               units.bucket_of(self._end_ns))
 
     def known(self) -> Known:
-        every = meters.read(self._connection, site=self._site.name)
+        every = meters.as_of(self._connection, self._site.name,
+                             self._as_of_ns)
         said = [
             _Said(meter, readings.measured(
                 self._connection, meter, self._start_ns, self._end_ns,
-                self._as_of_ns))
+                self._as_of_ns, every))
             for meter in every if meter.role in inputs.METERED
             and meters.in_service(meter, self._start_ns, self._end_ns)]
         counted = self._counted(said, every, None)

@@ -36,6 +36,7 @@ from energy_accounting.facility import (
 )
 from energy_accounting.facility.ratios import Exact, Ratio
 from energy_accounting.ledger import models as ledger
+from energy_accounting.ledger import pasts
 
 SOLAR = 'solar'
 GENERATOR = 'generator'
@@ -56,7 +57,7 @@ Series = dict[int, int]
 """An amount by bucket, of those that were metered throughout."""
 
 class Site(NamedTuple):
-    """A site as it is now."""
+    """A site as it was known at a moment."""
 
     id: int
     name: str
@@ -90,7 +91,7 @@ def read(connection: sa.Connection, start: int, end: int, as_of_ns: int,
     :param ids: of no other sites; None: of all.
     """
     found: dict[int, Sequence[supply.Supply]] = {}
-    for site in sites(connection):
+    for site in sites(connection, as_of_ns):
         if ids is None or site.id in ids:
             buckets = range(start, end)
             one = of_site(connection, site, buckets, as_of_ns, metered_of(
@@ -107,16 +108,19 @@ def anything(connection: sa.Connection) -> bool:
                              models.contracts))
 
 
-def sites(connection: sa.Connection, name: str | None = None,
-          ) -> list[Site]:
+def sites(connection: sa.Connection, as_of_ns: int,
+          name: str | None = None) -> list[Site]:
     """The sites there are, or the one of a name."""
     table = ledger.sites.c
     chosen = sa.select(table.id, table.name, table.time_zone).order_by(
         table.id)
     if name is not None:
         chosen = chosen.where(table.name == name)
-    return [Site(row.id, row.name, units.zone(row.time_zone))
-            for row in connection.execute(chosen)]
+    rows = connection.execute(chosen).all()
+    was = pasts.said(connection, pasts.SITE, [row.id for row in rows],
+                     as_of_ns)
+    return [Site(row.id, row.name, units.zone(
+        was.get(row.id, row._mapping)['time_zone'])) for row in rows]
 
 
 def of_site(connection: sa.Connection, site: Site, buckets: range,

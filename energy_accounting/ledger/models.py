@@ -360,6 +360,18 @@ audit = sa.Table(
     sa.Index(None, 'subject', 'at_ns'),
     **columns.TABLE)
 
+pasts = sa.Table(
+    'pasts', columns.metadata,
+    # What a site or a meter (kind) was said to be until superseded_ns, as
+    # JSON: what is said of it now stands in its own row.
+    columns.identity(),
+    columns.text('kind', size=16),
+    columns.number('of_id'),
+    columns.number('superseded_ns'),
+    sa.Column('said', sa.Text(), nullable=False),
+    sa.Index(None, 'kind', 'superseded_ns'),
+    **columns.TABLE)
+
 names = sa.Table(
     'names', columns.metadata,
     # As learnt from Keystone; kept after a deletion (valid_to_ns set).

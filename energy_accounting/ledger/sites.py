@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from energy_accounting import errors, units
-from energy_accounting.ledger import audit, bulk, models
+from energy_accounting.ledger import audit, bulk, models, pasts
 from energy_accounting.ledger.audit import By
 
 FIELDS = ('region', 'time_zone', 'grid_zone')
@@ -67,6 +67,15 @@ def found(connection: sa.Connection, name: str) -> Site:
     raise _none(name)
 
 
+def as_of(connection: sa.Connection, site: Site, as_of_ns: int) -> Site:
+    """A site as it was known at a moment."""
+    site_id = connection.execute(
+        sa.select(models.sites.c.id)
+        .where(models.sites.c.name == site.name)).scalar_one()
+    was = pasts.said(connection, pasts.SITE, [site_id], as_of_ns)
+    return site._replace(**was.get(site_id, {}))
+
+
 def create(connection: sa.Connection, by: By, name: str,
            given: Mapping[str, Any]) -> None:
     """Make a site.
@@ -118,6 +127,8 @@ def change(connection: sa.Connection, by: By, name: str,
             + ', and its hosts have booked energy there; leave region out, '
             'or give another site')
     if values:
+        pasts.keep(connection, pasts.SITE, site.id, by.at_ns,
+                   {field: site._mapping[field] for field in FIELDS})
         connection.execute(sa.update(models.sites)
                            .where(models.sites.c.id == site.id)
                            .values(values))

@@ -55,7 +55,8 @@ class Case(unittest.TestCase):
         super().setUp()
         with self.database.writer() as connection:
             for table in (models.meter_terms, models.readings,
-                          models.meter_events, ledger.audit):
+                          models.meter_events, ledger.audit,
+                          ledger.pasts):
                 connection.execute(sa.delete(table))
             # One after the other, because of their parents.
             connection.execute(sa.update(models.meters).values(
@@ -71,7 +72,7 @@ class Case(unittest.TestCase):
 
     def make(self, name: str = 'grid', site: str = 'berlin',
              **given: Any) -> None:
-        self.write(meters.create, by(), name, site, {**COUNTER, **given})
+        self.write(meters.create, by(10), name, site, {**COUNTER, **given})
 
     def add(self, batch: list[Given], name: str = 'grid',
             at_ns: int = 10 ** 18, **more: Any) -> readings.Outcome:
@@ -602,6 +603,34 @@ class TestAmounts(Case):
         for as_of_ns, kwh in ((99, 0), (199, 4), (200, 8)):
             (one,) = self.amounts('dc_total', as_of_ns=as_of_ns)['dc_total']
             self.assertEqual(kwh * KWH, sum(one.whole.values()))
+
+    def test_a_change_of_a_meter_changes_yesterdays_answer(self) -> None:
+        self.make('main', rollover='1000', max_rate='100')
+        self.make('pv', role='pv_onsite')
+        self.make('sum', kind='virtual', terms={'main': 1, 'pv': 1})
+        self.add(hourly('0', '8', '16', '990', '20'), 'main', at_ns=100)
+        self.add(hourly('5', '6', '7', '8', '9'), 'pv', at_ns=100)
+        roles = 'dc_total', 'pv_onsite', 'it_ups_out'
+        whole = {name: self.amounts(*roles, end=16, as_of_ns=moment)
+                 for name, moment in (('before', 9), ('then', 199))}
+        self.assertEqual([], whole['before']['dc_total'])
+        for place, (name, change) in enumerate((
+                ('main', {'role': 'it_ups_out'}), ('main', {'rollover': None}),
+                ('sum', {'terms': {'pv': 1}}), ('pv', {'removed_ns': HOUR}),
+                ('main', {'parent': 'pv'}), ('main', {'role': 'dc_total'}))):
+            self.write(meters.change, by(200 + place), name, change)
+        self.write(meters.create, by(210), 'late', 'berlin', COUNTER)
+        for name, moment in (('before', 9), ('then', 199)):
+            self.assertEqual(whole[name], self.amounts(
+                *roles, end=16, as_of_ns=moment))
+        self.assertEqual(
+            (['sum'], ['main', 'sum'], ['main', 'sum']), tuple([
+                one.meter.name for one in self.amounts(
+                    *roles, as_of_ns=moment)['dc_total']
+                if one.meter.name != 'late']
+                for moment in (204, 205, 10 ** 18)))
+        self.assertNotEqual(whole['then']['dc_total'][-1], self.amounts(
+            *roles, end=16, as_of_ns=201)['dc_total'][-1])
 
     def test_what_nobody_has_decided_about_is_energy(self) -> None:
         self.make()

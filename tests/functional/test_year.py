@@ -171,7 +171,7 @@ class TestYear(YearCase):
         with self.database.reader() as connection:
             rows = usage.read(connection, self.query())
             known = supplies.read(connection, YEAR.start, YEAR.stop, NOW_NS)
-            (site,) = supplies.sites(connection)
+            (site,) = supplies.sites(connection, NOW_NS)
             metered = supplies.metered_of(connection, site, YEAR, NOW_NS)
             energies = list(by_site.read(connection, self.query(), rows))
         assert metered is not None

@@ -61,7 +61,7 @@ def _sites(connection: sa.Connection, now: datetime.datetime,
     sheets = []
     as_of_ns = units.wall_ns(now)
     buckets = range(asked.start, asked.end)
-    for site in supplies.sites(connection, name):
+    for site in supplies.sites(connection, as_of_ns, name):
         metered = supplies.metered_of(connection, site, buckets, as_of_ns)
         known = supplies.of_site(connection, site, buckets, as_of_ns,
                                  metered)

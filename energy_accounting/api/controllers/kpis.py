@@ -9,6 +9,7 @@ from typing import Any
 import pecan
 import webob
 
+from energy_accounting import units
 from energy_accounting.api import context as contexts
 from energy_accounting.api import kpi_parameters, policies, schemas
 from energy_accounting.api.controllers import Resource, Service
@@ -43,7 +44,9 @@ class Kpis(Resource):
         now = service.clock()
         with service.database.reader() as connection:
             engine.snapshot(connection)
-            site = sites.found(connection, name)
+            site = sites.as_of(
+                connection, sites.found(connection, name),
+                units.wall_ns(kpi_parameters.as_of(given, now)))
             asked = kpi_parameters.asked(given, site, now,
                                          self._calculated_by)
             known = site_inputs.read(

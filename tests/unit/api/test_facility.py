@@ -7,7 +7,12 @@ import decimal
 from typing import Any
 
 from energy_accounting import units
-from energy_accounting.facility import factor_store, factors
+from energy_accounting.facility import (
+    factor_store,
+    factors,
+    meters,
+    readings,
+)
 from energy_accounting.ledger import audit, sites
 from tests.unit.api import cloud
 from tests.unit.ledger import filled
@@ -85,3 +90,32 @@ class UsageTest(cloud.ApiCase):
                           ({}, '2.280000000000')):
             row, = self.get(USAGE, 'reader-p1', **asked)['usage']
             self.assertEqual(kg, row['co2_location_kg'])
+
+    def test_an_earlier_view_knows_another_grid_or_role(self) -> None:
+        early = audit.By(OPERATOR, filled.NOW_NS - 10 ** 12)
+        self.say('default', '1.5', '400', early.at_ns)
+        self.say('berlin', '1.2', '100', early.at_ns)
+        with self.database.writer() as connection:
+            for role, kwh in (('dc_total', '13'), ('it_ups_out', '10')):
+                meters.create(connection, early, role, 'berlin', {
+                    'medium': 'electricity', 'role': role, 'unit': 'kWh',
+                    'kind': 'interval'})
+                readings.add(connection, early, role, [readings.Given(
+                    START_NS + units.BUCKET_NS, kwh, start_ns=START_NS)],
+                    'api')
+
+        def answer(**asked: str) -> bytes:
+            return self.ask(USAGE, 'reader-p1', **asked).body
+
+        as_of = units.iso(units.moment(filled.NOW_NS - 10 ** 10))
+        seen, before = [answer()], answer(as_of=as_of)
+        for change in (
+                lambda connection, by: sites.change(
+                    connection, by, 'berlin', {'grid_zone': 'FR'}),
+                lambda connection, by: meters.change(
+                    connection, by, 'dc_total', {'role': 'cooling_el'})):
+            with self.database.writer() as connection:
+                change(connection, audit.By(OPERATOR, filled.NOW_NS - 10 ** 9))
+            self.assertNotIn(answer(), seen)
+            seen.append(answer())
+        self.assertEqual(before, answer(as_of=as_of))

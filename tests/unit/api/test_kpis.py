@@ -7,6 +7,7 @@ readings were made of.
 
 from __future__ import annotations
 
+import datetime
 import decimal
 import functools
 import pathlib
@@ -142,6 +143,30 @@ class YearTest(SiteCase):
         self.assertEqual(
             'DIN EN 50600-4-2:2019-08',
             self.only('PUE', editions='enefg')['standard'])
+
+
+class AsOfTest(SiteCase):
+
+    def test_a_change_of_master_data_changes_yesterdays_answer(self) -> None:
+        """Not a byte of it, whatever was said since."""
+        def answer(as_of: str) -> bytes:
+            self.now = year.NOW + datetime.timedelta(days=9)
+            return self.ask(PATH, 'admin-p1', as_of=as_of, **MARCH).body
+
+        before = answer('2026-01-25T00:00:00Z')
+        self.now = year.NOW + datetime.timedelta(days=6)
+        for path, body in (
+                (f'/v1/sites/{year.NAME}', {
+                    'time_zone': 'America/New_York', 'grid_zone': 'FR'}),
+                ('/v1/meters/ups-a', {'role': 'cooling_el'}),
+                ('/v1/meters/heat', {'rollover': '300000'}),
+                ('/v1/meters/roof', {
+                    'removed_at': '2025-03-05T00:00:00Z'})):
+            self.assertEqual(200, self.ask(
+                path, 'admin-p1', method='PATCH', body=body).status_int)
+        self.assertEqual(before, answer('2026-01-25T00:00:00Z'))
+        for late in (before, answer('2026-01-20T08:00:00Z')):
+            self.assertNotEqual(late, answer('2026-01-28T00:00:00Z'))
 
 
 class RefusedTest(SiteCase):

@@ -238,7 +238,7 @@ class SuppliesTest(SiteCase):
              (fractions.Fraction(3, 2), True)],
             [(one.pue, one.water is not None) for one in self.known()])
         with self.database.reader() as connection:
-            (site,) = supplies.sites(connection)
+            (site,) = supplies.sites(connection, NOW_NS)
             metered = supplies.metered_of(
                 connection, site, range(FIRST, FIRST + 4), NOW_NS)
         assert metered is not None

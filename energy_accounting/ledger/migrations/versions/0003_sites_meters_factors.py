@@ -73,10 +73,15 @@ def upgrade() -> None:
         _number('calibrated_until_ns', null=True),
         _number('installed_ns', null=True), _number('removed_ns', null=True),
         _text('source', null=True, size=32),
-        _text('source_ref', null=True, size=1024),
+        _text('source_ref', null=True, size=1024), _number('recorded_ns'),
         sa.UniqueConstraint('name', name='uq_meters_name'), **_TABLE)
     _index('meters', 'site_id', 'role')
     _index('meters', 'host_id')
+    op.create_table(
+        'pasts', _id(), _text('kind', size=16), _number('of_id'),
+        _number('superseded_ns'), sa.Column('said', sa.Text(),
+                                            nullable=False), **_TABLE)
+    _index('pasts', 'kind', 'superseded_ns')
     op.create_table(
         'meter_terms', _key('meter_id'), _key('of_meter_id'),
         _number('sign'), **_TABLE)
