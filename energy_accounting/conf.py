@@ -173,6 +173,12 @@ energy-accounting-manage platform apportion.
 api_opts = [
     cfg.IntOpt('max_limit', default=1000, min=1, max=100000,
                help='The most rows one answer holds.'),
+    cfg.StrOpt('server_models_file', help="""
+CSV file with the models of the sites' servers, for the key figure ITEEsv:
+columns site, model, count, smpe (maximum performance of one, in the unit of
+its benchmark), smpo_w (its maximum power in watts), benchmark. The last
+three are empty where a model was not rated. Read when the service starts.
+"""),
 ]
 
 factors_opts = [

@@ -31,6 +31,7 @@ from oslo_middleware import (
 
 from energy_accounting.api import context, faults, policies, versions
 from energy_accounting.api.controllers import Service, root
+from energy_accounting.facility import server_models
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -70,9 +71,12 @@ def make_app(conf: cfg.ConfigOpts, database: Any, *, auth: bool = True,
     :param auth: False makes every caller an administrator: for the
         standalone service on the loopback interface, and nothing else.
     :param clock: gives the aware time of a request.
+    :raises errors.ConfigurationError: a file that is named is wrong.
     """
     service = Service(database, policies.make_enforcer(conf), clock,
-                      conf.api.max_limit, conf.collector.user_ids)
+                      conf.api.max_limit, conf.collector.user_ids,
+                      server_models.load(conf.api.server_models_file)
+                      if conf.api.server_models_file else {})
 
     # From the inside out.  Pecan guesses nothing: a host's name may end in
     # .json, and the request is an argument, not a global.

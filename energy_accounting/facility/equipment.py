@@ -37,6 +37,17 @@ class ServerModel:
     benchmark: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Models:
+    """The server models of a site.
+
+    :ivar unrated: those that no benchmark says anything of.
+    """
+
+    rated: tuple[ServerModel, ...]
+    unrated: tuple[str, ...]
+
+
 def iteesv(scope: Scope, models: Sequence[ServerModel],
            unrated: Collection[str] = ()) -> Figure:
     """IT equipment energy efficiency for servers: sum SMPE / sum SMPO (kW).

@@ -21,10 +21,10 @@ from energy_accounting.facility.inputs import Amount, Missing
 WHOLE = ''
 """The section that is all of a site."""
 
-SERVER_MODELS = Missing(
-    'server_models', 'it needs the maximum performance (SMPE) and power '
-    '(SMPO) of each server model, rated by one benchmark, and no such table '
-    'is kept here')
+NO_MODELS = Missing(
+    'server_models', 'the table of server models has none of this site: '
+    'give their maximum performance (SMPE) and power (SMPO), rated by one '
+    'benchmark, in the file of [api] server_models_file')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,20 +113,24 @@ class Found:
 
 
 def table(scope: Scope, known: Known,
-          category: int | None = None) -> list[Found]:
+          category: int | None = None,
+          models: equipment.Models | None = None) -> list[Found]:
     """Every key figure of a site.
 
     :param category: of the IT energy; None: each that has meters.
+    :param models: of its servers; None: none are known.
     """
-    return _Table(scope, known).rows(category)
+    return _Table(scope, known, models).rows(category)
 
 
 class _Table:
     """The figures of one scope, none of which hides another."""
 
-    def __init__(self, scope: Scope, known: Known) -> None:
+    def __init__(self, scope: Scope, known: Known,
+                 models: equipment.Models | None) -> None:
         self._scope = scope
         self._known = known
+        self._models = models
 
     def rows(self, asked: int | None) -> list[Found]:
         known, scope = self._known, self._scope
@@ -156,9 +160,7 @@ class _Table:
                       for one in known.emitted]
         for number, water in _WATER.items():
             found.append(self._wue(number, known.amount(water), e_its[0][1]))
-        found.append(self._found(figures.made(
-            scope, 'ITEEsv', None, 'performance/kW', None, None,
-            missing=[SERVER_MODELS])))
+        found.append(self._iteesv())
         found.append(self._try(
             'ITEUsv', '%', (),
             lambda: equipment.iteusv(scope, known.servers)))
@@ -178,6 +180,19 @@ class _Table:
                           known.amount(_ROLE[category], section), section)
                 for category in known.categories(section) or [1]
                 if asked in (None, category)]
+
+    def _iteesv(self) -> Found:
+        models = self._models
+        if models is None:
+            return self._found(figures.made(
+                self._scope, 'ITEEsv', None, 'performance/kW', None, None,
+                missing=[NO_MODELS]))
+        return self._try(
+            'ITEEsv', 'performance/kW', (),
+            lambda: equipment.iteesv(self._scope, models.rated,
+                                     models.unrated),
+            notes=('servers as the table has them now, whatever the '
+                   'period',))
 
     def _ref(self, e_dc: Amount | Missing) -> Found:
         renewable = self._known.renewable

@@ -21,6 +21,7 @@ from oslo_policy import policy
 from energy_accounting import units
 from energy_accounting.api import context as contexts
 from energy_accounting.api import policies, schemas
+from energy_accounting.facility import equipment
 from energy_accounting.ledger.audit import By
 
 
@@ -32,6 +33,7 @@ class Service:
     :ivar clock: gives the aware time of a request.
     :ivar max_limit: the most rows of an answer.
     :ivar user_ids: whether user ids of records are kept.
+    :ivar server_models: by site.
     """
 
     database: Any
@@ -39,6 +41,8 @@ class Service:
     clock: Callable[[], datetime.datetime]
     max_limit: int
     user_ids: bool = False
+    server_models: Mapping[str, equipment.Models] = dataclasses.field(
+        default_factory=dict)
 
 
 class Resource:

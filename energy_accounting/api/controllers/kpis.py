@@ -54,7 +54,8 @@ class Kpis(Resource):
                 names=names)
         return report.answer(
             asked.scope,
-            site_figures.table(asked.scope, known, asked.category),
+            site_figures.table(asked.scope, known, asked.category,
+                               service.server_models.get(site.name)),
             known.classes if names else None, as_of=asked.as_of, now=now,
             law=limits.shipped() if asked.law else None,
             started=asked.started)

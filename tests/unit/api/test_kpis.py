@@ -17,6 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from energy_accounting.api import app
 from energy_accounting.facility import models
 from energy_accounting.ledger import engine
 from energy_accounting.ledger import models as ledger
@@ -143,6 +144,33 @@ class YearTest(SiteCase):
         self.assertEqual(
             'DIN EN 50600-4-2:2019-08',
             self.only('PUE', editions='enefg')['standard'])
+
+
+class ServersTest(SiteCase):
+
+    def test_the_operators_table_of_models_makes_no_figure(self) -> None:
+        head = 'site,model,count,smpe,smpo_w,benchmark\n'
+        rated = f'{head}{year.NAME},a,10,12000,400,ssj_ops\n'
+        for table, value, words in (
+                (f'{rated}{year.NAME},b,5,30000,1200,ssj_ops\n',
+                 '27000.000000', None),
+                (f'{rated}{year.NAME},c,1,,,\n', None,
+                 'server_models: c has no SMPE and SMPO'),
+                (f'{rated}{year.NAME},d,1,9,9,other\n', None,
+                 'rate all models by one benchmark'),
+                (f'{head}elsewhere,a,10,12000,400,ssj_ops\n', None,
+                 '[api] server_models_file')):
+            (path,) = self.create_tempfiles([('models', table)], '.csv')
+            conf = cloud.configure(self, api=f'server_models_file = {path}')
+            self.app = app.make_app(conf, self.database,
+                                    clock=lambda: self.now)
+            found = self.only('ITEEsv', **MARCH)
+            self.assertEqual(value, found['value'])
+            if words is None:
+                self.assertIn('as the table has them now',
+                              found['notes'][-1])
+            else:
+                self.assertIn(words, found['why'])
 
 
 class AsOfTest(SiteCase):
