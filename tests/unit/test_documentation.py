@@ -3,6 +3,8 @@
 
 import ast
 import configparser
+import fractions
+import math
 import pathlib
 import re
 
@@ -52,3 +54,15 @@ class WhatIsQuoted(testtools.TestCase):
                 r'([a-z_]+)', text)
                 if f"'{name}'" not in options]
         self.assertEqual([], missing)
+
+    def test_a_sum_is_not_what_its_terms_make(self):
+        text = ' '.join((DOCS / 'method.rst').read_text().split())
+        sums = re.findall(r'((?:[0-9.]+ [×+] )+[0-9.]+) = ([0-9.]+[0-9])',
+                          text)
+        self.assertEqual(7, len(sums))
+        for terms, said in sums:
+            exact = sum(math.prod(map(fractions.Fraction, term.split(' × ')))
+                        for term in terms.split(' + '))
+            places = len(said.partition('.')[2])
+            self.assertEqual(fractions.Fraction(said), round(exact, places),
+                             terms)
