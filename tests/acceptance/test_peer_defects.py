@@ -5,7 +5,8 @@ Each was reproduced on Kepler (main, late 2025) or Scaphandre with the
 stimulus that stands in its test, and each test states the right figure, to
 the microjoule.  The machine is a tree of files that is moved from outside;
 the service is the installed ``energy-accounting-standalone``; what it
-booked is read from its API and with the ``openstack`` command.
+booked is read from its API and with the ``openstack`` command.  At the end
+are machines without RAPL, whose node has a meter of its own.
 
 All cases live at the same time, each with a process of its own: the whole
 takes as long as the longest.
@@ -236,9 +237,56 @@ def no_modules(case: Case) -> Seen:
             'modules': (machine.procfs / 'modules').exists()}
 
 
+NODE = {'meters': 'hwmon', 'policy': 'node/1'}
+
+
+def node_counter(case: Case) -> Seen:
+    machine = Machine(case.path('host'), packages=0)
+    chip = machine.chip(2, 'aem1', energy1_input=900 * J, power1_average=1)
+    machine.start(41, ONE)
+    service = case.start(machine, **NODE, idle_power_watts=10)
+    for energy_uj in (1000 * J, 1100 * J):
+        service.step(lambda: machine.run(41, 1000),
+                     lambda energy_uj=energy_uj: fakes.write(
+                         chip / 'energy1_input', f'{energy_uj}\n'))
+    return {**case.books(), **_of_node(service)}
+
+
+def node_power(case: Case) -> Seen:
+    machine = Machine(case.path('host'), packages=0)
+    chip = machine.chip(2, 'power_meter', power1_average=300 * J)
+    machine.start(41, ONE)
+    before_ns = boottime_ns()
+    service = case.start(machine, **NODE)
+    begun_ns = boottime_ns()
+
+    def freeze() -> None:
+        # Longer than its ticks, which are of a second.
+        until_ns = boottime_ns() + 5 * 10**9
+        while boottime_ns() < until_ns:
+            time.sleep(0.1)
+
+    service.step(freeze)
+    (chip / 'power1_average').unlink()
+    service.step()
+    fakes.write(chip / 'power1_average', f'{300 * J}\n')
+    service.step()
+    least_ns = boottime_ns() - begun_ns
+    return {**case.books(), **_of_node(service), 'least': least_ns,
+            'most': boottime_ns() - before_ns}
+
+
+def _of_node(service: Service) -> Seen:
+    row, = service.get('/v1/usage', group_by='boundary', **day())['usage']
+    host, = service.get('/v1/hosts')['hosts']
+    return {'row': row, 'host': host,
+            'boundary': service.balance()['boundary']}
+
+
 SCRIPTS = (unreadable_process, old_register, dying_guest, no_activity,
            wrapping_total, reused_pid, failed_reading, failed_socket,
-           qemu_in_a_pod, wrapping_share, long_step, empty_files, no_modules)
+           qemu_in_a_pod, wrapping_share, long_step, empty_files, no_modules,
+           node_counter, node_power)
 _lives: dict[str, concurrent.futures.Future[Seen]] = {}
 
 
@@ -350,6 +398,38 @@ class PeerDefects(unittest.TestCase):
         # Scaphandre: no /proc/modules (all is built in), a panic at start.
         seen = self.booked('no_modules', {ONE: 8 * J, TWO: 12 * J})
         self.assertFalse(seen['modules'])
+
+    # --- without RAPL -------------------------------------------------------
+
+    def of_node(self, name: str, zone: str) -> Seen:
+        """A case, when its figures say that they are of the node."""
+        seen = _lives[name].result()
+        self.assertEqual(
+            ('node', 'node', 'node', 'node/1', [zone], None, 0, [], 0),
+            (seen['row']['boundary'], seen['host']['boundary'],
+             seen['boundary'], seen['row']['policy'], seen['host']['basis'],
+             seen['row']['memory_kwh'], seen['difference'], seen['gaps'],
+             seen['status']))
+        self.assertEqual(seen['measured'], sum(seen['shares'].values()))
+        return seen
+
+    def test_14_a_node_without_rapl_has_another_energy_than_its_counter(
+            self) -> None:
+        # Not what it began with; the power beside it is the same twice.
+        seen = self.of_node('node_counter', 'node-aem1-energy1')
+        self.assertEqual(200 * J, seen['measured'])
+        # All but some ticks at 10 W is above the idle draw, and is the
+        # guest's: nobody else worked.
+        self.assertGreater(seen['shares'][ONE], 150 * J)
+
+    def test_15_power_is_multiplied_by_the_nominal_interval(self) -> None:
+        # The process stood still for 5 s and could not read for one tick:
+        # 300 W were drawn all the time.
+        seen = self.of_node('node_power', 'node-power_meter-power1')
+        least_uj, most_uj = (300 * J * seen[name] // 10**9
+                             for name in ('least', 'most'))
+        self.assertGreater(seen['measured'], least_uj)
+        self.assertLess(seen['measured'], most_uj)
 
 
 if __name__ == '__main__':

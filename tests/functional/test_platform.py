@@ -6,9 +6,16 @@ from __future__ import annotations
 import concurrent.futures
 import unittest
 from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import sqlalchemy as sa
+from oslo_db import exception as db_exception
 
 from energy_accounting import units
 from energy_accounting.ledger import engine
+from energy_accounting.ledger import models as ledger
+from energy_accounting.ledger import platform as rows
 from tests.functional import base
 from tests.unit.facility import nodes
 from tests.unit.facility.nodes import FIRST, window
@@ -70,6 +77,35 @@ class TestTerm(Case):
             [sheet[f'{side}_uj'] for side in (
                 'node', 'platform', 'undivided_node')])
         self.assertIsNone(self.nodes.sheet('h2')['node_uj'])
+
+
+@base.on(*base.SERVERS)
+class TestLocked(Case):
+
+    def test_a_window_is_booked_while_a_term_of_its_host_is_written(
+            self) -> None:
+        """Whoever books would add to rows that were read already."""
+        self.nodes.book(window('h1', 1, [40 * UJ, 20 * UJ, 7 * UJ]))
+        self.nodes.meter('h1')
+        self.nodes.read('h1', {0: 0, 15: 300})
+        asked = []
+
+        def while_it_is_written(*given: Any) -> rows.Written:
+            # As booking asks for the row, but does not wait.
+            with (self.assertRaises((db_exception.DBError,
+                                     sa.exc.DBAPIError)),
+                  self.nodes.database.writer() as other):
+                other.execute(sa.select(ledger.hosts).where(
+                    ledger.hosts.c.name == 'h1').with_for_update(nowait=True))
+            asked.append(True)
+            return write(*given)
+
+        write = rows.write
+        with mock.patch.object(rows, 'write', while_it_is_written):
+            [one] = self.nodes.apportion()
+        self.assertEqual((1, None), (one.changed, one.problem))
+        self.assertEqual([True], asked)
+        self.assert_balanced()
 
 
 @base.on(*base.EVERY)
