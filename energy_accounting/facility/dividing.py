@@ -55,12 +55,12 @@ class Dividing:
                               one.host, one.changed, one.refused)
                 if stop.is_set():
                     return
-        except errors.EnergyAccountingError as error:
-            complaint = str(error)
         except Exception as error:
-            # Booking must not end for it.
-            complaint = f'{type(error).__name__}: {error}'
-            LOG.debug('a defect', exc_info=True)
+            # Whatever it is, this thread goes on, and booking beside it.
+            known = isinstance(error, errors.EnergyAccountingError)
+            complaint = (str(error) if known
+                         else f'{type(error).__name__}: {error}')
+            LOG.debug('the platform term', exc_info=not known)
         self._say('', complaint)
 
     def _say(self, host: str, complaint: str) -> None:

@@ -4,6 +4,11 @@
 from __future__ import annotations
 
 import concurrent.futures
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
 import unittest
 from collections.abc import Callable
 from typing import Any
@@ -106,6 +111,40 @@ class TestLocked(Case):
         self.assertEqual((1, None), (one.changed, one.problem))
         self.assertEqual([True], asked)
         self.assert_balanced()
+
+
+class TestCollector(unittest.TestCase):
+
+    def test_a_collector_leaves_it_to_somebody_else(self) -> None:
+        """The installed one, which is told nothing of node meters."""
+        path = pathlib.Path(self.enterContext(
+            tempfile.TemporaryDirectory()))
+        url = f'sqlite:///{path}/ledger.db'
+        database = engine.Database(url)
+        self.addCleanup(database.close)
+        engine.sync(database)
+        made = nodes.Nodes(database)
+        made.book(window('h1', 1, [40 * UJ, 20 * UJ, 7 * UJ]))
+        made.meter('h1')
+        made.read('h1', {0: 0, 15: 300})
+        conf = path / 'collector.conf'
+        conf.write_text(f'[DEFAULT]\nhost = c\ntransport_url = fake://\n'
+                        f'[database]\nconnection = {url}\n')
+        with subprocess.Popen([
+                pathlib.Path(sys.executable).parent
+                / 'energy-accounting-collector', '--config-file', conf],
+                stderr=subprocess.PIPE, text=True) as process:
+            try:
+                deadline = time.monotonic() + 120
+                while made.terms('h1', 1) == [None]:
+                    self.assertIsNone(process.poll())
+                    self.assertLess(time.monotonic(), deadline)
+                    time.sleep(0.1)
+            finally:
+                process.terminate()
+                said = process.communicate(timeout=60)[1]
+        self.assertEqual(0, process.returncode, said)
+        self.assertNotIn('Traceback', said)
 
 
 @base.on(*base.EVERY)
