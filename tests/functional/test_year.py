@@ -17,10 +17,15 @@ import sqlalchemy as sa
 
 from energy_accounting import units
 from energy_accounting.facility import (
+    editions,
+    equipment,
     factor_store,
     factors,
+    figures,
+    inputs,
     meters,
     readings,
+    site_inputs,
     supplies,
 )
 from energy_accounting.ledger import (
@@ -35,6 +40,7 @@ from energy_accounting.ledger import (
 from energy_accounting.report import facility
 from energy_accounting.report import sites as report
 from tests.functional import base
+from tests.unit.facility import year as german
 
 BERLIN = zoneinfo.ZoneInfo('Europe/Berlin')
 HOUR_NS = 4 * units.BUCKET_NS
@@ -230,6 +236,48 @@ class TestPlan(YearCase):
             read = rows_read(connection, statement, parameters)
         if read is not None:
             self.assertEqual(len(YEAR), read)
+
+
+@base.on(*base.EVERY)
+class TestServers(YearCase):
+
+    def test_a_servers_utilisation_is_another_on_some_database(self) -> None:
+        """A large one is a quarter busy, a small one half of its time."""
+        with self.database.writer() as connection:
+            sites.create(connection, german.BY, german.NAME, {})
+        german.Year(self.database).hosts()
+        start_ns, end_ns = german.months()[11:]
+        with self.database.writer() as connection:
+            # The small one was not measured for a day, of which half was
+            # planned; and for a bucket it was busier than it can be.
+            small = connection.execute(
+                sa.select(models.hosts.c.id).where(
+                    models.hosts.c.name.like('%-small'))).scalar_one()
+            table, first = models.host_buckets, units.bucket_of(start_ns)
+            connection.execute(sa.delete(table).where(
+                table.c.host_id == small, table.c.bucket < first + 96))
+            connection.execute(sa.insert(models.downtimes).values(
+                host_id=small, start_ns=start_ns,
+                end_ns=start_ns + 48 * units.BUCKET_NS, reason='a test'))
+            connection.execute(sa.update(table).where(
+                table.c.host_id == small, table.c.bucket == first + 96,
+            ).values(busy_ns=table.c.capacity_ns + 5))
+        period = inputs.Period(units.moment(start_ns), units.moment(end_ns))
+        with self.database.reader() as connection:
+            known = site_inputs.read(
+                connection, sites.found(connection, german.NAME), period,
+                german.NOW_NS)
+        figure = equipment.iteusv(figures.Scope(
+            german.NAME, period, BERLIN, editions.chosen('iso'), 'a test'),
+            known.servers)
+        all_of = 31 * 96
+        self.assertEqual(
+            (fractions.Fraction(100, 1) * (
+                fractions.Fraction(all_of, 4)
+                + fractions.Fraction(all_of - 96 - 1, 2) + 1)
+                / (2 * all_of - 96),
+             fractions.Fraction(2 * all_of - 96, 2 * all_of - 48)),
+            (figure.exact, figure.coverage))
 
 
 def rows_read(connection: sa.Connection, statement: str,

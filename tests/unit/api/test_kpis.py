@@ -146,6 +146,26 @@ class YearTest(SiteCase):
             self.only('PUE', editions='enefg')['standard'])
 
 
+class RenewableTest(SiteCase):
+
+    def test_what_nobody_has_used_up_is_renewable(self) -> None:
+        """Neither a contract's energy nor that of a plant of one's own."""
+        def ref() -> tuple[Fraction, str]:
+            found = self.only('REF', **MARCH)
+            return Fraction(found['value']), '; '.join(found['notes'])
+
+        before, _ = ref()
+        self.year.contract(share=decimal.Decimal('0.2'), retired=False)
+        self.year.contract(share=decimal.Decimal('0.1'), retired=False,
+                           instrument='onsite')
+        after, notes = ref()
+        self.assertEqual(before, after)
+        self.assertIn('contract 2 is not retired and counts 0', notes)
+        self.year.contract(share=decimal.Decimal('0.1'),
+                           instrument='onsite')
+        self.assertLess(before, ref()[0])
+
+
 class ServersTest(SiteCase):
 
     def test_the_operators_table_of_models_makes_no_figure(self) -> None:

@@ -287,6 +287,22 @@ class SuppliesTest(SiteCase):
             [(grams(one.location), one.factor_basis)
              for one in self.known()])
 
+    def test_a_quarter_with_a_hole_has_the_factor_of_its_rest(self) -> None:
+        self.factor('400', last=FIRST + 1)
+        self.meter('dc_total', [12] * 2)
+        self.meter('it_ups_out', [10] * 2)
+        with self.database.writer() as connection:
+            factor_store.record(connection, [factors.Factor(
+                kind=factors.CARBON, carrier='electricity', zone='DE',
+                start_ns=at(FIRST + 1), end_ns=at(FIRST + 2) - 60 * 10 ** 9,
+                value=decimal.Decimal(400), quality='actual',
+                provider='operator', source='a test', basis='lifecycle',
+                method='location', signal='average',
+                retrieved_ns=self.now_ns)], self.now_ns, OPERATOR)
+        self.assertEqual([400, None], [
+            one.location and grams(one.location)
+            for one in self.known(2)])
+
     def test_what_was_bought_is_lost(self) -> None:
         self.factor('400')
         self.factor('700', method='market')
