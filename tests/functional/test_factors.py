@@ -168,6 +168,20 @@ class TestFactors(unittest.TestCase):
         self.assertEqual([], factors.within([
             one.factor for one in self.database.read(factor_store.read)]))
 
+    def test_a_second_writer_does_not_wait_for_the_first(self) -> None:
+        self.record(made.factor(100, 101))
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            with self.database.writer() as connection:
+                factor_store.record(connection, [made.factor(0, 4)], 1,
+                                    audit.Actor('the first'))
+                second = pool.submit(self.record, made.factor(
+                    0, 4, '500', provider='another'))
+                # Long enough for what does not wait.
+                with self.assertRaises(concurrent.futures.TimeoutError):
+                    second.result(0.5)
+            with self.assertRaises(errors.Conflict):
+                second.result(60)
+
     def test_writers_of_many_zones_wait_for_each_other_for_ever(
             self) -> None:
         zones = ['DE', 'FR', 'AT', 'CH']
