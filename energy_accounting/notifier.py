@@ -455,12 +455,12 @@ def _text(record: samples.Window) -> str:
     Were it more, it would come to the collector's quarantine and stay there.
     """
     text = wire.payload(record)
-    size = wire.size(text)
-    if size <= wire.MAX_BYTES:
+    if wire.fits(text):
         return text
-    LOG.error('window %d would be of %d bytes, more than the %d of a record: '
-              'its energy is booked as unallocated, with reason %s',
-              record.sequence, size, wire.MAX_BYTES, window.TOO_MANY)
+    LOG.error('window %d would be of %d bytes, more than the %d of a record '
+              'or than a message takes with all its quotes: its energy is '
+              'booked as unallocated, with reason %s', record.sequence,
+              wire.size(text), wire.MAX_BYTES, window.TOO_MANY)
     return wire.payload(dataclasses.replace(record, parts=tuple(
         window.without_names(part) for part in record.parts)))
 

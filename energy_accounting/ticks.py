@@ -96,8 +96,9 @@ def advance(baseline: Baseline, reading: samples.HostReading,
     """The tick from the baseline to a reading, or why there is none."""
     before = baseline.reading
     if reading.boot_id != before.boot_id:
-        return _start_over(baseline, reading, REBOOT,
-                           min(before.wall_ns, reading.wall_ns))
+        # Since it booted, if the clock was set back meanwhile.
+        return _start_over(baseline, reading, REBOOT, max(0, min(
+            before.wall_ns, reading.wall_ns - reading.boottime_ns)))
     duration_ns = reading.boottime_ns - before.boottime_ns
     start_ns = max(0, reading.wall_ns - duration_ns)
     if duration_ns < 0:

@@ -40,6 +40,8 @@ quotes and backslashes doubled stays below MariaDB's default
 ``max_allowed_packet``, and a message below RabbitMQ's default
 ``max_message_size``: 16 MiB both.
 """
+# Below that, with room for the rest of the message.
+_MESSAGE_BYTES = 15 << 20
 
 _VERSION = {'v': MAJOR, 'minor': MINOR, 'needs': 0}
 _PART_PLAIN = tuple(field.name for field in dataclasses.fields(samples.Part)
@@ -74,6 +76,18 @@ def payload(record: samples.Window | samples.Lost) -> str:
 def size(text: str) -> int:
     """Bytes of a text where it is stored and sent."""
     return len(text.encode('utf-8', 'backslashreplace'))
+
+
+def fits(text: str) -> bool:
+    """Whether a record may be so long, also where a message quotes it.
+
+    JSON in JSON: quotes, and letters that are not ASCII, take up to four
+    times as many bytes there.
+    """
+    length = size(text)
+    return length <= MAX_BYTES and (
+        4 * length <= _MESSAGE_BYTES
+        or len(json.dumps(json.dumps(text))) <= _MESSAGE_BYTES)
 
 
 def digest(text: str) -> str:

@@ -19,20 +19,20 @@ from energy_accounting.ledger import (
     accounts,
     audit,
     buckets,
-    bulk,
     gaps,
+    holes,
     judgement,
+    known,
     models,
     purge,
     quarantine,
     received,
-    skipped,
     writes,
 )
 
-# What was booked is known for so long after it came.  A window comes after
-# it was measured, so none that overlaps a younger one is forgotten; a day
-# for purges by another clock.
+# What was booked is known for so long after it came, and as long as a record
+# of its time is held.  A window comes after it was measured, so none that
+# overlaps a younger one is forgotten; a day for purges by another clock.
 CHECKABLE_NS = (purge.ACKNOWLEDGED_DAYS - 1) * purge.DAY_NS
 
 _DISCARD = 'discard it'
@@ -54,10 +54,10 @@ def release(connection: sa.Connection, record_id: int, now_ns: int,
     """
     held, host = _locked(connection, record_id)
     window = _bookable(held, host, now_ns, user_ids=user_ids)
-    unknown = _unknowable(connection, held, host, window, now_ns)
+    unknown = _unknowable(connection, held, host, known.told(window))
     if unknown is not None:
         _refuse(held, unknown, _DISCARD)
-    booked = _booked(connection, host, window)
+    booked = _booked(connection, host, known.told(window))
     if booked:
         _refuse(held, 'it overlaps what is booked: its boottime is '
                 f'{window.boottime_start_ns} to {window.boottime_end_ns} ns, '
@@ -91,21 +91,8 @@ def discard(connection: sa.Connection, record_id: int, now_ns: int,
     :raises errors.Conflict: it is decided about already.
     """
     held, host = _locked(connection, record_id)
-    stream = _stream(connection, held, host)
-    unknown, notes = _unknown(connection, held, host, now_ns)
-    missing = gaps.Gaps(host.id, None if stream is None else stream.id,
-                        lasting=False)
-    for start_ns, end_ns in unknown:
-        if any(gap.start_ns <= start_ns
-               and (gap.end_ns is None or end_ns <= gap.end_ns)
-               for gap in gaps.overlapping(connection, host.id, start_ns,
-                                           end_ns)):
-            continue
-        missing.state(samples.Gap(None, start_ns, end_ns, gaps.DISCARDED),
-                      held.sequence)
-    missing.write(connection)
     _decide(connection, held, models.DISCARDED, now_ns, actor, reason)
-    return notes
+    return _state_discarded(connection, held, host, now_ns)
 
 
 # --- what is known ----------------------------------------------------------
@@ -135,15 +122,6 @@ def _refuse(held: sa.Row[Any], why: str, remedy: str) -> NoReturn:
     raise errors.Conflict(
         f'record {held.id} of host {held.host_name} stays as it is: {why}; '
         f'{remedy}')
-
-
-def _window(held: sa.Row[Any]) -> samples.Window | None:
-    """The record as it is understood now; None when it is no window."""
-    try:
-        record = wire.from_payload(held.payload)
-    except errors.InvalidRecord:
-        return None
-    return record if isinstance(record, samples.Window) else None
 
 
 def _bookable(held: sa.Row[Any], host: sa.Row[Any], now_ns: int, *,
@@ -202,23 +180,30 @@ def _stream(connection: sa.Connection, held: sa.Row[Any],
 
 
 def _unknowable(connection: sa.Connection, held: sa.Row[Any],
-                host: sa.Row[Any], window: samples.Window,
-                now_ns: int) -> str | None:
+                host: sa.Row[Any], told: known.Told) -> str | None:
     """Why it is not known what a window would overlap; None: it is."""
-    until_ns = _booked_until(connection, host, window)
-    if until_ns is None or until_ns <= window.boottime_start_ns:
+    if _booked_until(connection, host, told) <= told.boottime_start_ns:
         return None
-    if min(held.received_ns, window.start_ns) < now_ns - CHECKABLE_NS:
-        return ('it is too old: what was booked at its time is not known any '
-                f'more ({CHECKABLE_NS // purge.DAY_NS} days are)')
-    if _before_spans(connection, host, window):
+    if told.start_ns < held.received_ns - CHECKABLE_NS:
+        return ('it was too old when it came: what was booked at its time '
+                'was not known any more '
+                f'({CHECKABLE_NS // purge.DAY_NS} days are)')
+    if _before_spans(connection, host, told):
         return ('what was booked at its time is not known: it is from before '
                 'records were signed')
     return None
 
 
+def _booked_until(connection: sa.Connection, host: sa.Row[Any],
+                  told: known.Told) -> int:
+    """Up to which boottime the boot of a window is booked; 0: not at all."""
+    boots = models.boots.c
+    return connection.scalar(sa.select(boots.boottime_end_ns).where(
+        boots.host_id == host.id, boots.boot_id == told.boot_id)) or 0
+
+
 def _before_spans(connection: sa.Connection, host: sa.Row[Any],
-                  window: samples.Window) -> bool:
+                  told: known.Told) -> bool:
     """Whether a window may be of a time whose booked spans were not kept.
 
     They are kept since records are signed.  What was booked before that
@@ -232,19 +217,19 @@ def _before_spans(connection: sa.Connection, host: sa.Row[Any],
     if connection.execute(
             sa.select(acknowledged.c.sequence).select_from(of_host).where(
                 streams.c.host_id == host.id, streams.c.public_key == '',
-                streams.c.window_end_ns > window.start_ns - purge.DAY_NS,
+                streams.c.window_end_ns > told.start_ns - purge.DAY_NS,
                 acknowledged.c.boot_id.is_(None)).limit(1)).first() is None:
         return False
     first_ns = connection.scalar(
         sa.select(sa.func.min(acknowledged.c.boottime_start_ns))
         .select_from(of_host).where(
             streams.c.host_id == host.id,
-            acknowledged.c.boot_id == window.boot_id))
-    return first_ns is None or window.boottime_start_ns < first_ns
+            acknowledged.c.boot_id == told.boot_id))
+    return first_ns is None or told.boottime_start_ns < first_ns
 
 
 def _booked(connection: sa.Connection, host: sa.Row[Any],
-            window: samples.Window) -> list[tuple[int, int]]:
+            told: known.Told) -> list[tuple[int, int]]:
     """What is booked of a window's boottime, in order."""
     acknowledged, streams = models.acknowledged, models.streams
     released = models.quarantine
@@ -261,53 +246,10 @@ def _booked(connection: sa.Connection, host: sa.Row[Any],
                     released.c.state == models.RELEASED))):
         overlap += [(row[0], row[1]) for row in connection.execute(
             query.where(
-                table.c.boot_id == window.boot_id,
-                table.c.boottime_start_ns < window.boottime_end_ns,
-                table.c.boottime_end_ns > window.boottime_start_ns))]
+                table.c.boot_id == told.boot_id,
+                table.c.boottime_start_ns < told.boottime_end_ns,
+                table.c.boottime_end_ns > told.boottime_start_ns))]
     return sorted(overlap)
-
-
-def _unknown(connection: sa.Connection, held: sa.Row[Any],
-             host: sa.Row[Any], now_ns: int,
-             ) -> tuple[list[tuple[int, int]], list[str]]:
-    """The wall-clock times that only a record knew of, and notes."""
-    if held.start_ns is None or held.end_ns is None:
-        return [], ['it does not say when it was measured: no gap is stated']
-    if not _own(held, host):
-        return [], ['it is not signed with the key of the host, whose time '
-                    'it says nothing about: no gap is stated']
-    window = _window(held)
-    if window is None:
-        if _was_its_turn(connection, held, host):
-            late_ns = _late(held, held.end_ns)
-            return [(max(0, held.start_ns - late_ns),
-                     held.end_ns - late_ns)], []
-    elif _unknowable(connection, held, host, window, now_ns) is None:
-        # By boottime: a clock that was set tells less.
-        ahead_ns = (window.end_ns - _late(held, window.end_ns)
-                    - window.boottime_end_ns)
-        return [(max(0, start_ns + ahead_ns), end_ns + ahead_ns)
-                for start_ns, end_ns in units.without(
-                    window.boottime_start_ns, window.boottime_end_ns,
-                    _booked(connection, host, window))], []
-    return [], ['whether something else covers its time is not known: no gap '
-                'is stated']
-
-
-def _late(held: sa.Row[Any], end_ns: int) -> int:
-    """By how much a record ends too late: it was over when it came."""
-    return (0 if end_ns <= held.received_ns + judgement.AHEAD_NS
-            else end_ns - held.received_ns)
-
-
-def _was_its_turn(connection: sa.Connection, held: sa.Row[Any],
-                  host: sa.Row[Any]) -> bool:
-    """Whether its number was acknowledged for it and not for another."""
-    stream, table = _stream(connection, held, host), models.acknowledged
-    return stream is not None and connection.scalar(
-        sa.select(table.c.digest).where(
-            table.c.stream_id == stream.id,
-            table.c.sequence == held.sequence)) == held.digest
 
 
 # --- what is written --------------------------------------------------------
@@ -320,68 +262,90 @@ def _settle_gaps(connection: sa.Connection, held: sa.Row[Any],
     Its time goes out of gaps that were stated because it, or what stood
     where it stands, was not booked.  What a record states stays.
     """
-    notes = []
     stream_id = None if stream is None else stream.id
-    # After the newest record of its stream nothing is lost yet.
-    newest_of = (stream_id if stream is not None
-                 and stream.sequence == held.sequence else None)
-    for gap in gaps.overlapping(connection, host.id, window.start_ns,
-                                window.end_ns):
-        if gap.reason in gaps.STATED_HERE:
-            gaps.take_out(connection, gap, window.start_ns, window.end_ns,
-                          ends=newest_of is not None
-                          and gap.stream_id == newest_of)
-        else:
-            notes.append(
-                f'the gap from {judgement.when(gap.start_ns)} to '
-                f'{judgement.when(gap.end_ns)} stays: record '
-                f'{gap.sequence} states it ({gap.reason})')
-    stated = gaps.Gaps(host.id, stream_id, lasting=False)
+    span = window.boottime_start_ns, window.boottime_end_ns
+    notes = [f'the gap from {judgement.when(gap.start_ns)} to '
+             f'{judgement.when(gap.end_ns)} stays: record '
+             f'{gap.sequence} states it ({gap.reason})'
+             for gap in gaps.of_boot(connection, host.id, window.boot_id,
+                                     *span)
+             if gap.reason not in gaps.STATED_HERE]
     last_ns = host.last_window_end_ns
-    if (stream is not None and stream.window_end_ns is None
-            and last_ns is not None and last_ns < window.start_ns):
-        stated.state(samples.Gap(None, last_ns, window.start_ns,
-                                 gaps.NEW_STREAM), held.sequence)
-    else:
-        # Nobody asked what was before it: it was not booked in order.
-        for one in _skipped(connection, held, host, window, now_ns):
-            stated.state(one, held.sequence)
-    for one in window.gaps:
-        stated.state(one, held.sequence)
-    stated.write(connection)
+    new_stream = (stream is not None and stream.window_end_ns is None
+                  and last_ns is not None and last_ns < window.start_ns)
+    _state_before(connection, host, known.told(window), gaps.Cause(
+        gaps.NEW_STREAM if new_stream else gaps.SKIPPED, stream_id,
+        held.sequence), now_ns, window)
+    stated = gaps.rows_of_window(host.id, stream_id, window)
+    gaps.fill(connection, host.id, [(window.boot_id, span), *(
+        (window.boot_id, (row['boottime_start_ns'], row['boottime_end_ns']))
+        for row in stated if row['zone'] is None)])
+    gaps.write(connection, stated)
     return notes
 
 
-def _skipped(connection: sa.Connection, held: sa.Row[Any],
-             host: sa.Row[Any], window: samples.Window,
-             now_ns: int) -> list[samples.Gap]:
-    """What nothing explains before a window that is its boot's newest."""
-    until_ns = _booked_until(connection, host, window)
-    if until_ns is not None and window.boottime_end_ns <= until_ns:
-        return []  # What is after it was booked, and explained what is not.
-    return skipped.find(
-        connection, host.id, window, held.public_key, until_ns,
-        quarantine.Held(now_ns, trusted=True), window.gaps)
+def _state_before(connection: sa.Connection, host: sa.Row[Any],
+                  told: known.Told, cause: gaps.Cause, now_ns: int,
+                  booked: samples.Window | None = None) -> int:
+    """State what is unknown beside a record; how far its clock is ahead.
+
+    What came by the host's own key is known since, with all around it.
+
+    :param booked: the record, if it is.
+    """
+    found = known.read(connection, host, [told.boot_id], now_ns)
+    ahead_ns = found.ahead_ns(told)
+    around = found.add(
+        told, booked=booked is not None,
+        newest=host.last_window_end_ns is None
+        or host.last_window_end_ns < min(told.end_ns, now_ns),
+        same_machine=booked is None
+        or host.machine_id in (None, booked.machine_id))
+    if around:
+        holes.state(connection, host, holes.Before(
+            told, booked.gaps if booked else (), around, cause, ahead_ns))
+    found.write(connection, host.id)
+    if found.newest != host.boot_id:
+        hosts = models.hosts
+        connection.execute(sa.update(hosts).where(hosts.c.id == host.id)
+                           .values(boot_id=found.newest))
+    return ahead_ns
 
 
-def _booked_until(connection: sa.Connection, host: sa.Row[Any],
-                  window: samples.Window) -> int | None:
-    """Up to which boottime the boot of a window is booked."""
-    boots = models.boots.c
-    return connection.scalar(sa.select(boots.boottime_end_ns).where(
-        boots.host_id == host.id, boots.boot_id == window.boot_id))
+def _state_discarded(connection: sa.Connection, held: sa.Row[Any],
+                     host: sa.Row[Any], now_ns: int) -> list[str]:
+    """State the time that only a record knew of, and note what is not."""
+    if not _own(held, host):
+        return ['it is not signed with the key of the host, whose time it '
+                'says nothing about: no gap is stated']
+    if held.boot_id is None:
+        return ['it cannot be read: what was stated because of that '
+                f'({gaps.NOT_UNDERSTOOD}) stays, and no other gap is stated']
+    told = known.told(held)
+    if _unknowable(connection, held, host, told) is not None:
+        return ['whether something else was booked at its time is not known: '
+                'no gap is stated']
+    stream = _stream(connection, held, host)
+    stream_id = None if stream is None else stream.id
+    ahead_ns = _state_before(connection, host, told, gaps.Cause(
+        gaps.SKIPPED, stream_id, held.sequence), held.received_ns)
+    span = told.boottime_start_ns, told.boottime_end_ns
+    taken = [*_booked(connection, host, told), *quarantine.spans(
+        connection, host, told.boot_id, *span), *(
+        (gap.boottime_start_ns, gap.boottime_end_ns) for gap in gaps.of_boot(
+            connection, host.id, told.boot_id, *span))]
+    cause = gaps.Cause(gaps.DISCARDED, stream_id, held.sequence)
+    gaps.write(connection, [gaps.row_of_boot(
+        host.id, cause, told.boot_id, piece, ahead_ns)
+        for piece in units.without(*span, taken)])
+    return []
 
 
 def _follow(connection: sa.Connection, host: sa.Row[Any],
             stream: sa.Row[Any] | None, window: samples.Window,
             now_ns: int) -> None:
     """Let what comes later know how far the host is booked."""
-    boots, streams = models.boots, models.streams
-    until_ns = _booked_until(connection, host, window)
-    if until_ns is None or until_ns < window.boottime_end_ns:
-        bulk.upsert(connection, boots, [
-            (host.id, window.boot_id, window.boottime_end_ns)],
-            replace=('boottime_end_ns',))
+    streams = models.streams
     end_ns = min(window.end_ns, now_ns)
     if stream is not None and (stream.window_end_ns is None
                                or stream.window_end_ns < end_ns):

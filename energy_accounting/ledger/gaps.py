@@ -1,144 +1,145 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Energy nobody can know: the gaps that records state, open and close.
+"""Energy nobody can know: the gaps that are stated, open and close.
 
-A lost record opens a gap that lasts until the next window of its stream.
-What a gap means for a report is not decided here.
+A gap of the whole host is of a boottime, and that is what is compared: a
+clock may have been set.  Its times by the wall clock are for people.  What a
+gap means for a report is not decided here, nor which time has to be in one
+(``holes``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import collections
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from energy_accounting import samples
+from energy_accounting import samples, units
 from energy_accounting.ledger import models
 
 LOST = 'lost'
+NOT_UNDERSTOOD = 'not_understood'
+"""The record of that time is held, and cannot be read."""
 NEW_STREAM = 'new_stream'
 SKIPPED = 'skipped'
-"""No record stated it, though a boot went on."""
+"""No record that is understood speaks of it."""
 DISCARDED = 'discarded'
 """A record was kept, and an operator did not believe it."""
-STATED_HERE = (LOST, NEW_STREAM, SKIPPED, DISCARDED)
+STATED_HERE = (LOST, NOT_UNDERSTOOD, NEW_STREAM, SKIPPED, DISCARDED)
 """What follows from records that were not booked, not from what one says:
 a record that is booked later takes its time out of these."""
 
+Span = tuple[int, int]
+_WALL_END_NS = (1 << 63) - 1
 
-class Gaps:
-    """The gaps of one stream as a call goes on, until they are written.
 
-    :param lasting: whether one was left open by an earlier call.
+class Cause(NamedTuple):
+    """Why a gap is stated, and the record that shows it."""
+
+    reason: str
+    stream_id: int | None
+    sequence: int
+
+
+def row(host_id: int, cause: Cause, zone: str | None, start_ns: int,
+        end_ns: int | None) -> dict[str, Any]:
+    """A row of ``gaps`` that is of no boot yet."""
+    return {'host_id': host_id, 'stream_id': cause.stream_id, 'zone': zone,
+            'start_ns': start_ns, 'end_ns': end_ns, 'reason': cause.reason,
+            'sequence': cause.sequence, 'boot_id': None,
+            'boottime_start_ns': None, 'boottime_end_ns': None}
+
+
+def row_of_boot(host_id: int, cause: Cause, boot_id: str, span: Span,
+                ahead_ns: int) -> dict[str, Any]:
+    """A row of a whole host and of a boottime.
+
+    :param ahead_ns: the wall clock then, less the boottime.
     """
-
-    def __init__(self, host_id: int, stream_id: int | None, *,
-                 lasting: bool) -> None:
-        self._host_id = host_id
-        self._stream_id = stream_id
-        self._earlier_lasts = lasting
-        self._earlier_end_ns: int | None = None
-        self._stated: list[dict[str, Any]] = []
-        self._open: dict[str, Any] | None = None
-
-    @property
-    def lasting(self) -> bool:
-        """Whether a gap is open now: there is never more than one."""
-        return self._earlier_lasts or self._open is not None
-
-    def state(self, gap: samples.Gap, sequence: int) -> None:
-        """A gap of known length; the number is of what says so."""
-        self._state(sequence, gap.zone, gap.start_ns, gap.end_ns, gap.reason)
-
-    def open(self, start_ns: int, sequence: int) -> None:
-        """From here on is lost, until it is closed."""
-        self._open = self._state(sequence, None, start_ns, None, LOST)
-
-    def close(self, end_ns: int) -> None:
-        """Something is known again."""
-        if self._earlier_lasts:
-            self._earlier_lasts, self._earlier_end_ns = False, end_ns
-        elif self._open is not None:
-            self._open['end_ns'] = end_ns
-            self._open['start_ns'] = min(self._open['start_ns'], end_ns)
-            self._open = None
-
-    def stated(self) -> list[samples.Gap]:
-        """Those of known length that the call has stated so far."""
-        return [samples.Gap(row['zone'], row['start_ns'], row['end_ns'],
-                            row['reason']) for row in self._stated
-                if row['end_ns'] is not None]
-
-    def _state(self, sequence: int, zone: str | None, start_ns: int,
-               end_ns: int | None, reason: str) -> dict[str, Any]:
-        row = {'host_id': self._host_id, 'stream_id': self._stream_id,
-               'zone': zone, 'start_ns': start_ns, 'end_ns': end_ns,
-               'reason': reason, 'sequence': sequence}
-        self._stated.append(row)
-        return row
-
-    def write(self, connection: sa.Connection) -> None:
-        table = models.gaps
-        end_ns = self._earlier_end_ns
-        # First what was open before, then what may be open now.
-        if end_ns is not None:
-            connection.execute(
-                sa.update(table)
-                .where(table.c.stream_id == self._stream_id,
-                       table.c.end_ns.is_(None))
-                .values(end_ns=end_ns, start_ns=sa.case(
-                    (table.c.start_ns > end_ns, end_ns),
-                    else_=table.c.start_ns)))
-        if self._stated:
-            connection.execute(sa.insert(table), self._stated)
+    start_ns, end_ns = span
+    return {**row(host_id, cause, None, *(
+        max(0, min(moment_ns + ahead_ns, _WALL_END_NS))
+        for moment_ns in span)), 'boot_id': boot_id,
+        'boottime_start_ns': start_ns, 'boottime_end_ns': end_ns}
 
 
-def overlapping(connection: sa.Connection, host_id: int, start_ns: int,
-                end_ns: int) -> Sequence[sa.Row[Any]]:
-    """Gaps of a whole host that have a part of [start, end)."""
+def rows_of_window(host_id: int, stream_id: int | None,
+                   window: samples.Window) -> list[dict[str, Any]]:
+    """The gaps that a window states; they may begin before its boot."""
+    ahead_ns = window.end_ns - window.boottime_end_ns
+    return [{**row(host_id, Cause(gap.reason, stream_id, window.sequence),
+                   gap.zone, gap.start_ns, gap.end_ns),
+             'boot_id': window.boot_id,
+             'boottime_start_ns': max(0, gap.start_ns - ahead_ns),
+             'boottime_end_ns': max(0, gap.end_ns - ahead_ns)}
+            for gap in window.gaps]
+
+
+def write(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(sa.insert(models.gaps), rows)
+
+
+def of_boot(connection: sa.Connection, host_id: int, boot_id: str,
+            start_ns: int, end_ns: int) -> Sequence[sa.Row[Any]]:
+    """Gaps of a whole host that have a part of [start, end) of a boot."""
     table = models.gaps
     return connection.execute(
         sa.select(table).where(
-            table.c.host_id == host_id, table.c.zone.is_(None),
-            table.c.start_ns < end_ns,
-            sa.or_(table.c.end_ns.is_(None), table.c.end_ns > start_ns))
-        .order_by(table.c.start_ns, table.c.id)).all()
+            table.c.host_id == host_id, table.c.boot_id == boot_id,
+            table.c.zone.is_(None), table.c.boottime_start_ns < end_ns,
+            table.c.boottime_end_ns > start_ns)
+        .order_by(table.c.boottime_start_ns, table.c.id)).all()
 
 
-def fill_discarded(connection: sa.Connection, host_id: int,
-                   spans: Sequence[tuple[int, int]]) -> None:
-    """Take times that are booked out of gaps of what was discarded.
-
-    A record that nobody believed may have told of time to come.
-    """
-    if not spans:
-        return
+def is_of(host_id: Any) -> sa.ColumnElement[bool]:
+    """Whether a gap of a host lasts: there is never more than one."""
     table = models.gaps.c
-    if connection.execute(sa.select(table.id).where(
-            table.host_id == host_id, table.reason == DISCARDED,
-            table.end_ns > min(start_ns for start_ns, _ in spans),
-            ).limit(1)).first() is None:
-        return
-    for start_ns, end_ns in spans:
-        for gap in overlapping(connection, host_id, start_ns, end_ns):
-            if gap.reason == DISCARDED:
-                take_out(connection, gap, start_ns, end_ns, ends=False)
+    return sa.and_(table.host_id == host_id, table.boot_id.is_(None),
+                   table.end_ns.is_(None))
 
 
-def take_out(connection: sa.Connection, gap: sa.Row[Any], start_ns: int,
-             end_ns: int, *, ends: bool) -> None:
-    """Take a time that is known by now out of a gap that overlaps it.
+def end(connection: sa.Connection, host_id: int) -> Cause | None:
+    """End the gap of a host that lasts: something is known again.
 
-    :param ends: whether a gap that lasts ends with it.
+    :returns: why there was one, for the time it turns out to be.
     """
     table = models.gaps
-    pieces = [(gap.start_ns, start_ns)] if gap.start_ns < start_ns else []
-    if (not ends) if gap.end_ns is None else end_ns < gap.end_ns:
-        pieces.append((end_ns, gap.end_ns))
+    mine = is_of(host_id)
+    found = connection.execute(sa.select(table).where(mine)).first()
+    if found is None:
+        return None
+    connection.execute(sa.delete(table).where(mine))
+    return Cause(found.reason, found.stream_id, found.sequence)
+
+
+def fill(connection: sa.Connection, host_id: int,
+         spans: Iterable[tuple[str, Span]]) -> None:
+    """Take times that are known by now out of what is stated here.
+
+    :param spans: boot and boottime.
+    """
+    by_boot = collections.defaultdict(list)
+    for boot_id, span in spans:
+        by_boot[boot_id].append(span)
+    for boot_id, known in by_boot.items():
+        first_ns = min(start_ns for start_ns, _ in known)
+        last_ns = max(end_ns for _, end_ns in known)
+        for gap in of_boot(connection, host_id, boot_id, first_ns, last_ns):
+            if gap.reason in STATED_HERE:
+                _take_out(connection, gap, known)
+
+
+def _take_out(connection: sa.Connection, gap: sa.Row[Any],
+              known: Iterable[Span]) -> None:
+    span = gap.boottime_start_ns, gap.boottime_end_ns
+    pieces = units.without(*span, known)
+    if pieces == [span] or span[0] == span[1]:
+        return
+    table = models.gaps
     connection.execute(sa.delete(table).where(table.c.id == gap.id))
-    if pieces:
-        columns = {name: value for name, value in gap._asdict().items()
-                   if name != 'id'}
-        connection.execute(sa.insert(table), [
-            {**columns, 'start_ns': piece_start_ns, 'end_ns': piece_end_ns}
-            for piece_start_ns, piece_end_ns in pieces])
+    cause = Cause(gap.reason, gap.stream_id, gap.sequence)
+    write(connection, [row_of_boot(
+        gap.host_id, cause, gap.boot_id, piece,
+        gap.end_ns - gap.boottime_end_ns) for piece in pieces])

@@ -80,7 +80,8 @@ sites = sa.Table(
 hosts = sa.Table(
     'hosts', columns.metadata,
     # What follows last_* is as the newest booked window of the host said
-    # it; NULL before the first.  machine_id is that of the same window.
+    # it; NULL before the first.  machine_id is that of the same window,
+    # boot_id that of the newest record that is understood, booked or held.
     # public_key: whose records are booked, NULL until one is known.
     # max_power_uw: of all packages together, as an operator says, NULL:
     # what the windows say counts.
@@ -100,6 +101,7 @@ hosts = sa.Table(
     columns.number('last_window_end_ns', null=True),
     columns.number('last_received_ns', null=True),
     columns.text('machine_id', null=True),
+    columns.text('boot_id', null=True),
     columns.text('policy', null=True),
     sa.Column('basis', sa.Text(), nullable=True),
     columns.text('idle_kind', null=True),
@@ -142,11 +144,16 @@ streams = sa.Table(
 
 boots = sa.Table(
     'boots', columns.metadata,
-    # Up to which boottime each boot of a host is booked: no two streams of
-    # a host may overlap, and no boot may come back.
+    # Up to which boottime each boot of a host is booked (0: nothing): no
+    # two streams of a host may overlap, and no boot may come back.
+    # known_*: of what is booked or held of it, known_until_ns by the wall
+    # clock; what lies between is in a gap.
     columns.key('host_id'),
     sa.Column('boot_id', columns.string(255), primary_key=True),
     columns.number('boottime_end_ns'),
+    columns.number('known_boottime_start_ns'),
+    columns.number('known_boottime_end_ns'),
+    columns.number('known_until_ns'),
     **columns.TABLE)
 
 acknowledged = sa.Table(
@@ -295,9 +302,11 @@ retired_buckets = sa.Table(
 gaps = sa.Table(
     'gaps', columns.metadata,
     # Energy nobody can know.  zone NULL: the whole host.  end_ns NULL: it
-    # lasts until the next window of the stream is booked.  sequence: of the
+    # lasts until something of the host is known again.  sequence: of the
     # record that stated it.  Where nothing is known from before, a gap is
     # stated as the moment from which on something is (start_ns = end_ns).
+    # boot_id, boottime_*: which time it is, whatever clocks say; NULL while
+    # it lasts.
     columns.identity(),
     columns.reference('host_id', 'hosts.id'),
     columns.reference('stream_id', 'streams.id', null=True),
@@ -306,7 +315,11 @@ gaps = sa.Table(
     columns.number('end_ns', null=True),
     columns.text('reason'),
     columns.number('sequence', null=True),
+    columns.text('boot_id', null=True),
+    columns.number('boottime_start_ns', null=True),
+    columns.number('boottime_end_ns', null=True),
     sa.Index(None, 'host_id', 'start_ns'),
+    sa.Index(None, 'host_id', 'boot_id'),
     sa.Index(None, 'stream_id', 'end_ns'),
     **columns.TABLE)
 

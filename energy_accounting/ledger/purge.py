@@ -69,10 +69,10 @@ def purge(database: engine.Database, retention: Retention,
             (models.project_buckets.c.bucket, 'project_ref', project_bucket,
              30 * DAY_BUCKETS),
             (models.gaps.c.start_ns, 'host_id',
-             now_ns - retention.project_days * DAY_NS, 30 * DAY_NS),
-            (models.acknowledged.c.received_ns, 'stream_id',
-             now_ns - ACKNOWLEDGED_DAYS * DAY_NS, DAY_NS)):
+             now_ns - retention.project_days * DAY_NS, 30 * DAY_NS)):
         gone[column.table.name] = _drop(database, column, owner, limit, step)
+    gone['acknowledged'] = _drop_acknowledged(
+        database, now_ns - ACKNOWLEDGED_DAYS * DAY_NS)
     gone['audit'] = _drop_audit(
         database, now_ns - retention.project_days * DAY_NS)
     gone['user_ids'] = _forget_users(
@@ -111,7 +111,7 @@ def _drop_of_host(connection: sa.Connection, host_id: int, limit: int,
 def _drop(database: engine.Database, column: sa.Column[int], owner: str,
           limit: int, step: int) -> int:
     """Drop rows whose column is below a limit, owner by owner."""
-    owners = {'host_id': models.hosts, 'stream_id': models.streams,
+    owners = {'host_id': models.hosts,
               'project_ref': models.projects}[owner]
     gone = 0
     for owner_id in database.write(_ids, owners.c.id):
@@ -120,6 +120,43 @@ def _drop(database: engine.Database, column: sa.Column[int], owner: str,
                                       step):
             gone += count
     return gone
+
+
+def _drop_acknowledged(database: engine.Database, limit_ns: int) -> int:
+    """Drop what was acknowledged; not what decisions have to know of."""
+    column, gone = models.acknowledged.c.received_ns, 0
+    for stream_id in database.write(_ids, models.streams.c.id):
+        mine = database.write(_undisputed, stream_id)
+        while count := database.write(_drop_slice, column, mine, limit_ns,
+                                      DAY_NS):
+            gone += count
+    return gone
+
+
+def _undisputed(connection: sa.Connection,
+                stream_id: int) -> sa.ColumnElement[bool]:
+    """The records of a stream whose time no record claims that is held."""
+    rows, held = models.acknowledged.c, models.quarantine.c
+    hosts, streams = models.hosts.c, models.streams.c
+    mine = rows.stream_id == stream_id
+    claims = [sa.and_(rows.boot_id == boot_id,
+                      rows.boottime_start_ns < end_ns,
+                      rows.boottime_end_ns > start_ns)
+              for boot_id, start_ns, end_ns in connection.execute(
+                  sa.select(held.boot_id, sa.func.min(held.boottime_start_ns),
+                            sa.func.max(held.boottime_end_ns))
+                  .select_from(sa.join(
+                      models.quarantine, models.hosts,
+                      hosts.name == held.host_name).join(
+                          models.streams, streams.host_id == hosts.id))
+                  .where(streams.id == stream_id,
+                         held.state == models.HELD,
+                         held.boot_id.is_not(None))
+                  .group_by(held.boot_id))]
+    if not claims:
+        return mine
+    return sa.and_(mine, sa.or_(rows.boot_id.is_(None),
+                                sa.not_(sa.or_(*claims))))
 
 
 def _drop_audit(database: engine.Database, limit_ns: int) -> int:

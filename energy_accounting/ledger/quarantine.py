@@ -13,14 +13,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from energy_accounting import samples, units, wire
-from energy_accounting.ledger import bulk, models, received
+from energy_accounting import samples, wire
+from energy_accounting.ledger import bulk, known, models, received
 
 _REASON_CHARACTERS = 1000
 _BIGINT_MAX = (1 << 63) - 1
 _SIGNATURE_CHARACTERS = 128
-_SLEW_NS = units.NS_PER_S
-"""A clock that is being set right goes that much off in an hour or so."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -92,7 +90,7 @@ class Held:
             'code': problem.code, 'trusted': self._trusted,
             'reason': reason,
             'payload': kept,
-            **_storable_span(window),
+            **received.span(window if known.tells(window) else None),
             'state': models.HELD})
         return reason
 
@@ -111,42 +109,6 @@ class Held:
                 table.c.sequence == record.sequence,
                 table.c.digest == record.digest,
                 table.c.public_key == record.key)).first() is not None
-
-    def spans(self, connection: sa.Connection, window: samples.Window,
-              key: str, since_ns: int) -> list[tuple[int, int]]:
-        """The boottime that a host's own records know of, now or before.
-
-        Of the boot of a window, from ``since_ns`` up to where it starts;
-        without what an operator does not believe.  Of a record that is not
-        understood the clock tells, as it went at the window's start.
-
-        :param key: the host's key now; records of an earlier one are its
-            own too, and others' say nothing of it.
-        """
-        table = models.quarantine.c
-        ahead_ns = window.start_ns - window.boottime_start_ns
-        known = [row for row in self._rows
-                 if row['boot_id'] in (None, window.boot_id)]
-        known += [row._asdict() for row in connection.execute(
-            sa.select(table.boot_id, table.boottime_start_ns,
-                      table.boottime_end_ns, table.start_ns, table.end_ns)
-            .where(table.host_name == window.host,
-                   sa.or_(table.public_key == key, table.trusted),
-                   table.state != models.DISCARDED, sa.or_(
-                       sa.and_(table.boot_id == window.boot_id,
-                               table.boottime_start_ns
-                               < window.boottime_start_ns,
-                               table.boottime_end_ns > since_ns),
-                       sa.and_(table.boot_id.is_(None),
-                               table.start_ns < window.start_ns,
-                               table.end_ns > since_ns + ahead_ns))))]
-        return [
-            (row['boottime_start_ns'], row['boottime_end_ns'])
-            if row['boot_id'] is not None
-            else (row['start_ns'] - ahead_ns - _SLEW_NS,
-                  row['end_ns'] - ahead_ns + _SLEW_NS)
-            for row in known
-            if row['boot_id'] is not None or row['start_ns'] is not None]
 
     def any_since(self, connection: sa.Connection, host: str,
                   since_ns: int) -> bool:
@@ -169,6 +131,27 @@ def own() -> sa.ColumnElement[bool]:
     table, hosts = models.quarantine.c, models.hosts.c
     return sa.or_(table.trusted, sa.and_(
         table.public_key != '', table.public_key == hosts.public_key))
+
+
+def spans(connection: sa.Connection, host: sa.Row[Any], boot_id: str,
+          start_ns: int, end_ns: int) -> list[tuple[int, int]]:
+    """The boottime in [start, end) that a host's own records know of.
+
+    Of those that are understood, without what an operator does not believe.
+
+    :param host: with the key it has now; records of an earlier one are its
+        own too, and others' say nothing of it.
+    """
+    table = models.quarantine.c
+    return [(row[0], row[1]) for row in connection.execute(
+        sa.select(table.boottime_start_ns, table.boottime_end_ns).where(
+            table.host_name == host.name, table.boot_id == boot_id,
+            sa.or_(table.trusted, sa.and_(
+                table.public_key != '',
+                table.public_key == host.public_key)),
+            table.state != models.DISCARDED,
+            table.boottime_start_ns < end_ns,
+            table.boottime_end_ns > start_ns))]
 
 
 def remember(connection: sa.Connection, host: str, key: str) -> None:
@@ -249,13 +232,6 @@ def _chosen(host: str | None = None, state: str | None = None,
 def claimed_uj(window: samples.Window) -> int:
     """What a window says the meters saw, as far as a column can hold it."""
     return min(sum(part.measured_uj for part in window.parts), _BIGINT_MAX)
-
-
-def _storable_span(window: samples.Window | None) -> dict[str, Any]:
-    span = received.span(window)
-    if window is not None:
-        span['boot_id'] = storable(window.boot_id)[:255]
-    return span
 
 
 def _claimed_times(text: str) -> tuple[int | None, int | None]:

@@ -4,8 +4,9 @@
 Everything of a call happens in the caller's transaction: the rows, the
 quarantine and the step of the stream's position are committed together or
 not at all.  Whether a record adds up has been judged before (collector).
-What a window adds to which row stands in ``buckets``, what is lost in
-``gaps``, what is held in ``quarantine``.  No clock, no retry.
+What a window adds to which row stands in ``buckets``, which time is known in
+``known``, what is unknown in ``gaps`` and ``holes``, what is held in
+``quarantine``.  No clock, no retry.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from energy_accounting.ledger import (
     buckets,
     bulk,
     gaps,
+    holes,
     judgement,
+    known,
     models,
     quarantine,
     received,
-    skipped,
 )
 
 ALARM_NS = 3600 * units.NS_PER_S
@@ -79,7 +81,7 @@ def book(connection: sa.Connection, records: Sequence[received.Record],
                 for record in records)
     host = _lock_host(connection, first, received_ns,
                       enrolment if sound else MANUAL, trust=sound)
-    stream = _stream_of(connection, host.id, records)
+    stream = _stream_of(connection, host, records, received_ns)
     call = _Call(connection, host, stream, received_ns, owner_of)
     results = [call.take(record) for record in records]
     call.write()
@@ -91,17 +93,17 @@ def book(connection: sa.Connection, records: Sequence[received.Record],
 class _Stream(NamedTuple):
     """A stream as the call finds it.
 
-    :ivar row: of ``streams``, and whether a gap of it lasts.
+    :ivar row: of ``streams``, and whether a gap of its host lasts.
     :ivar machine_id: '' as long as none of its records has said it.
     :ivar digests: of the records of the call that came before, by number.
-    :ivar booked_until_ns: up to which boottime each boot that the call
-        names is booked, whatever stream it came by.
+    :ivar known: of each boot that the call names, and of the host's newest,
+        whatever stream it came by.
     """
 
     row: sa.Row[Any]
     machine_id: str
     digests: dict[int, str]
-    booked_until_ns: dict[str, int]
+    known: known.Known
 
 
 def _lock_host(connection: sa.Connection, record: received.Record,
@@ -139,21 +141,23 @@ def _lock_host(connection: sa.Connection, record: received.Record,
     return row
 
 
-def _stream_of(connection: sa.Connection, host_id: int,
-               records: Sequence[received.Record]) -> _Stream:
+def _stream_of(connection: sa.Connection, host: sa.Row[Any],
+               records: Sequence[received.Record],
+               received_ns: int) -> _Stream:
     """What the decisions need of the first record's stream.
 
     Nothing here is locked: whoever books holds the host's row, as we do.
     """
     first = records[0]
-    boot_ids = {record.window.boot_id for record in records
-                if record.window is not None}
-    rows = _read_stream(connection, host_id, first, boot_ids)
+    boot_ids = {host.boot_id or '', *(
+        record.window.boot_id for record in records
+        if record.window is not None)}
+    rows = _read_stream(connection, host.id, first, boot_ids)
     if not rows:
         connection.execute(sa.insert(models.streams).values(
-            host_id=host_id, stream=first.stream, public_key=first.key,
+            host_id=host.id, stream=first.stream, public_key=first.key,
             machine_id=first.machine_id, sequence=0, digest=''))
-        rows = _read_stream(connection, host_id, first, boot_ids)
+        rows = _read_stream(connection, host.id, first, boot_ids)
     row = rows[0]
     table = models.acknowledged
     digests = {one.sequence: one.digest for one in bulk.find(
@@ -164,21 +168,21 @@ def _stream_of(connection: sa.Connection, host_id: int,
                            if record.sequence <= row.sequence})}
     # Older digests are purged one day, the last one never.
     digests[row.sequence] = row.digest
-    return _Stream(row, row.machine_id or first.machine_id, digests, {
-        one.boot_id: one.boottime_end_ns for one in rows
-        if one.boot_id is not None})
+    return _Stream(
+        row, row.machine_id or first.machine_id, digests,
+        known.Known({one.boot_id: known.boot_of(one) for one in rows
+                     if one.boot_id is not None}, host.boot_id, received_ns))
 
 
 def _read_stream(connection: sa.Connection, host_id: int,
                  record: received.Record,
                  boot_ids: Iterable[str]) -> Sequence[sa.Row[Any]]:
     """The stream's row beside each of the boots; none if it is new."""
-    streams, boots, stated = models.streams, models.boots, models.gaps
-    gap_lasts = sa.exists().where(stated.c.stream_id == streams.c.id,
-                                  stated.c.end_ns.is_(None))
+    streams, boots = models.streams, models.boots
+    gap_lasts = sa.exists().where(gaps.is_of(streams.c.host_id))
     return connection.execute(
         sa.select(streams, gap_lasts.label('gap_lasts'), boots.c.boot_id,
-                  boots.c.boottime_end_ns)
+                  *known.columns())
         .join_from(streams, boots, sa.and_(
             boots.c.host_id == streams.c.host_id,
             boots.c.boot_id.in_(sorted(boot_ids))), isouter=True)
@@ -208,23 +212,23 @@ class _Call:
         self._stream_end_ns: int | None = stream.row.window_end_ns
         self._stream_machine_id = stream.machine_id
         self._digests = dict(stream.digests)
-        self._booked_until_ns = dict(stream.booked_until_ns)
+        self._known = stream.known
+        self._lasting = bool(stream.row.gap_lasts)
         # and what the host's newest booked window said: the one that was
         # booked last, for a clock may have been set back since another.
         self._machine_id: str | None = host.machine_id
         self._host_end_ns: int | None = host.last_window_end_ns
         self._newest: samples.Window | None = None
         self._counts = (host.policy, host.idle_kind, host.idle_power_uw)
-        self._said: list[samples.Gap] = []
-        self._spans: list[tuple[int, int]] = []
         # What is to be written.
         self._acknowledged: list[dict[str, Any]] = []
-        self._boots: set[str] = set()
+        self._stated: list[dict[str, Any]] = []
+        self._opened: dict[str, Any] | None = None
+        self._before: list[holes.Before] = []
+        self._spans: list[tuple[str, gaps.Span]] = []
         self._changes: list[audit.Change] = []
         self._added = buckets.Added(owner_of)
         self._held = quarantine.Held(received_ns, trusted=self._trusted)
-        self._gaps = gaps.Gaps(host.id, stream.row.id,
-                               lasting=stream.row.gap_lasts)
 
     # --- deciding ---
 
@@ -255,7 +259,8 @@ class _Call:
         if problem is not None:
             return self._hold(record, problem)
         if record.window is None:
-            self._open_gap(record)
+            self._explain(record, f'lost up to {record.last}')
+            self._open_gap(record, gaps.LOST)
             return samples.BOOKED
         obstacle = self._obstacle(record, record.window)
         if obstacle is not None:
@@ -321,8 +326,8 @@ class _Call:
             return self._alarm(
                 f'two machines call themselves {record.host} at the same '
                 f'time: {self._machine_id} and {window.machine_id}')
-        until_ns = self._booked_until_ns.get(window.boot_id)
-        if until_ns is not None and window.boottime_start_ns < until_ns:
+        until_ns = self._known.booked_until_ns(window.boot_id)
+        if window.boottime_start_ns < until_ns:
             return received.Problem(received.OVERLAP, (
                 f'overlap: it starts at boottime '
                 f'{window.boottime_start_ns} ns, and this boot is booked up '
@@ -331,25 +336,13 @@ class _Call:
 
     def _add(self, record: received.Record, window: samples.Window) -> None:
         """Count a window in; it is its turn and it adds up."""
-        self._said.extend(window.gaps)
-        if self._gaps.lasting:
-            self._gaps.close(window.start_ns)
-            # Where a clock was set, it does not say all.
-            self._state_skipped(record, window)
-        elif (self._stream_end_ns is None and self._host_end_ns is not None
-                and self._host_end_ns < window.start_ns):
-            self._gaps.state(
-                samples.Gap(None, self._host_end_ns, window.start_ns,
-                            gaps.NEW_STREAM), record.sequence)
-        else:
-            self._state_skipped(record, window)
-        for gap in window.gaps:
-            self._gaps.state(gap, record.sequence)
+        self._place(record, known.told(window), booked=True)
+        self._stated += gaps.rows_of_window(self._host.id, self._stream.id,
+                                            window)
         self._note_what_counts(window)
         self._added.add(window)
-        self._spans.append((window.start_ns, window.end_ns))
-        self._booked_until_ns[window.boot_id] = window.boottime_end_ns
-        self._boots.add(window.boot_id)
+        self._spans.append((window.boot_id, (window.boottime_start_ns,
+                                             window.boottime_end_ns)))
         # A clock that is ahead makes nothing known of the time to come.
         end_ns = min(window.end_ns, self._received_ns)
         self._stream_end_ns = self._host_end_ns = end_ns
@@ -362,29 +355,55 @@ class _Call:
         self._counts = (window.policy, window.idle_kind,
                         window.idle_power_uw)
 
-    def _state_skipped(self, record: received.Record,
-                       window: samples.Window) -> None:
-        """State what nothing explains of the boottime before a window."""
-        for gap in skipped.find(
-                self._connection, self._host.id, window, record.key,
-                self._booked_until_ns.get(window.boot_id), self._held,
-                [*self._said, *self._gaps.stated()]):
-            self._gaps.state(gap, record.sequence)
-            self._explain(record, 'nothing says why it begins later than '
-                                  'what is known before it ended')
+    def _place(self, record: received.Record, told: known.Told, *,
+               booked: bool) -> None:
+        """Let the time of a window be known, and what is before it asked."""
+        known_before = self._known.newest is not None
+        cause = gaps.Cause(
+            gaps.NEW_STREAM if known_before and self._stream_end_ns is None
+            else gaps.SKIPPED, self._stream.id, record.sequence)
+        lost = self._end_lasting() if self._known.goes_on(told) else None
+        found = self._known.add(
+            told, booked=booked,
+            same_machine=self._machine_id in (None, record.machine_id))
+        if found or lost is not None:
+            said = record.window.gaps if booked and record.window else ()
+            self._before.append(holes.Before(
+                told, said, found, lost or cause,
+                self._known.ahead_ns(told), moment=lost is not None))
 
-    def _open_gap(self, record: received.Record) -> None:
-        if self._gaps.lasting:
+    def _end_lasting(self) -> gaps.Cause | None:
+        """Something is known again; why it was not."""
+        if not self._lasting:
+            return None
+        self._lasting = False
+        if self._opened is None:
+            return gaps.end(self._connection, self._host.id)
+        opened, self._opened = self._opened, None
+        return gaps.Cause(opened['reason'], opened['stream_id'],
+                          opened['sequence'])
+
+    def _open_gap(self, record: received.Record, reason: str) -> None:
+        """From what is known on is lost, until something is known again."""
+        if self._lasting:
             return
-        known_until_ns = (self._stream_end_ns, self._host_end_ns,
-                          self._received_ns)
-        self._gaps.open(next(moment_ns for moment_ns in known_until_ns
-                             if moment_ns is not None), record.sequence)
-        self._explain(record, f'lost up to {record.last}')
+        self._lasting = True
+        until_ns = self._known.until_ns
+        self._opened = gaps.row(
+            self._host.id, gaps.Cause(reason, self._stream.id,
+                                      record.sequence), None,
+            self._received_ns if until_ns is None else until_ns, None)
 
     def _hold(self, record: received.Record,
               problem: received.Problem) -> str:
         self._explain(record, self._held.hold(record, problem))
+        if not self._trusted:
+            return samples.QUARANTINED
+        told = known.tells(record.window)
+        if told is not None:
+            self._place(record, told, booked=False)
+        elif record.sequence > self.sequence:
+            self._open_gap(record, gaps.NOT_UNDERSTOOD)
         return samples.QUARANTINED
 
     def _expected_another(self, record: received.Record) -> str:
@@ -417,19 +436,28 @@ class _Call:
         self._held.write(connection)
         ids = accounts.ids(connection, self._added.recipients())
         self._added.write_own(connection, host.id, ids)
-        self._gaps.write(connection)
-        gaps.fill_discarded(connection, host.id, self._spans)
-        self._write_boots()
+        self._known.write(connection, host.id)
+        self._write_gaps()
         self._write_position()
         self._write_host()
         audit.write(connection, audit.COLLECTOR, self._received_ns,
                     *self._changes)
         self._added.write_shared(connection, host.site_id, ids)
 
-    def _write_boots(self) -> None:
-        bulk.upsert(self._connection, models.boots, [
-            (self._host.id, boot_id, self._booked_until_ns[boot_id])
-            for boot_id in self._boots], replace=('boottime_end_ns',))
+    def _write_gaps(self) -> None:
+        """What records state, then what is left of what nothing is known."""
+        connection, host = self._connection, self._host
+        gaps.write(connection, self._stated)
+        for before in self._before:
+            stated = holes.state(connection, host, before)
+            if stated and before.cause.reason == gaps.SKIPPED:
+                self.detail.append(
+                    f'{self._stream.stream}/{before.cause.sequence}: nothing '
+                    'says why it begins later than what is known before it '
+                    'ended')
+        gaps.fill(connection, host.id, self._spans)
+        if self._opened is not None:
+            gaps.write(connection, [self._opened])
 
     def _write_position(self) -> None:
         """Step on, from where the call found the stream and nowhere else."""
@@ -468,6 +496,8 @@ class _Call:
                           last_window_start_ns=min(self._newest.start_ns,
                                                    self._received_ns),
                           last_window_end_ns=self._host_end_ns)
+        if self._known.newest != self._host.boot_id:
+            values['boot_id'] = self._known.newest
         if self._acknowledged and self._trusted:
             values['last_received_ns'] = self._received_ns
         if values:

@@ -45,12 +45,11 @@ from tests.functional import base, known_time
 from tests.unit import records
 from tests.unit.ledger import sums
 
-NOW_NS = records.START_NS + 30 * purge.DAY_NS
-END = units.bucket_of(NOW_NS)
 # Long after all windows, and before it is forgotten what was booked.
-DECIDED_NS = records.START_NS + 5 * purge.DAY_NS
+NOW_NS = records.START_NS + 5 * purge.DAY_NS
+END = units.bucket_of(NOW_NS)
 OPERATOR = audit.Actor('operator')
-BY = register.By(OPERATOR, DECIDED_NS)
+BY = register.By(OPERATOR, NOW_NS)
 HOSTS = ('host-1', 'host-2')
 # The clock of the other one never is.
 CLOCK_IS_SET = HOSTS[1]
@@ -95,6 +94,8 @@ class Host:
     wall_ns: int = records.START_NS
     boot: int = 1
     boottime_ns: int = BOOTTIME_NS
+    # Up to now it did not measure, and the next window says so.
+    stated_ns: int = 0
     streams: list[Stream] = dataclasses.field(default_factory=list)
     signer: signing.Signer = records.SIGNER
 
@@ -121,14 +122,19 @@ class Kept:
     disputed: set[Any] = dataclasses.field(default_factory=set)
     # What an operator decided about comes again, and is nothing new.
     decided: set[Any] = dataclasses.field(default_factory=set)
+    # What told of a time, by the host's own word.
+    told: set[Any] = dataclasses.field(default_factory=set)
+    # Hosts of which nothing has been known since a record was lost.
+    lost: set[str] = dataclasses.field(default_factory=set)
     retired: set[str] = dataclasses.field(default_factory=set)
     projects: dict[str, int] = dataclasses.field(
         default_factory=collections.Counter)
 
     def copy(self) -> Kept:
         return Kept(dict(self.booked), dict(self.held),
-                    set(self.disputed), set(self.decided),
-                    set(self.retired), collections.Counter(self.projects))
+                    set(self.disputed), set(self.decided), set(self.told),
+                    set(self.lost), set(self.retired),
+                    collections.Counter(self.projects))
 
 
 class Ledgers:
@@ -186,7 +192,6 @@ class Cloud(stateful.RuleBasedStateMachine):
         self.copies = 0
         self.broken: set[Any] = set()
         self.hopeless: set[Any] = set()
-        self.timeless: set[Any] = set()
         # What was sent in place of a window, by the text it would have had,
         self.sent_as: dict[str, str] = {}
         # what each is that was sent, and by how much clocks were ahead.
@@ -219,10 +224,12 @@ class Cloud(stateful.RuleBasedStateMachine):
                 self.broken.add(self.key(window))
             self.hosts[host].stream.spooled.append(window)
 
-    @stateful.rule(host=A_HOST, minutes=st.integers(1, 30))
-    def leave_out(self, host: int, minutes: int) -> None:
-        """A notifier that forgets to say that it did not measure."""
+    @stateful.rule(host=A_HOST, minutes=st.integers(1, 30),
+                   said=st.booleans())
+    def leave_out(self, host: int, minutes: int, said: bool) -> None:
+        """A notifier that does not measure, and may forget to say so."""
         self.hosts[host].pass_time(minutes * records.MINUTE_NS)
+        self.hosts[host].stated_ns = said * minutes * records.MINUTE_NS
 
     @stateful.rule(hours=st.sampled_from([-1, 1]))
     def set_the_clock(self, hours: int) -> None:
@@ -235,6 +242,7 @@ class Cloud(stateful.RuleBasedStateMachine):
         stream = self.hosts[host].stream
         number = stream.next_number
         self.hosts[host].pass_time(count * STEP_NS)
+        self.hosts[host].stated_ns = 0
         stream.spooled.append(records.lost(
             number, number + count - 1, host=HOSTS[host], stream=stream.name,
             machine_id=HOSTS[host]))
@@ -341,7 +349,7 @@ class Cloud(stateful.RuleBasedStateMachine):
         self.copies += 1
         window = dataclasses.replace(
             self.window(dataclasses.replace(mine), guests, True),
-            stream=f'copy {self.copies}', sequence=1,
+            stream=f'copy {self.copies}', sequence=1, gaps=(),
             boot_id=done[-1].boot_id, start_ns=done[-1].start_ns + 1,
             end_ns=done[-1].end_ns + 1, parts=done[-1].parts,
             boottime_start_ns=done[-1].boottime_start_ns + 1,
@@ -424,7 +432,7 @@ class Cloud(stateful.RuleBasedStateMachine):
         key = row.host_name, row.stream, row.sequence, row.digest
         if row.public_key == STRANGER.key:
             key = STRANGER, *key
-        arguments = row.id, DECIDED_NS, OPERATOR, 'it looks so'
+        arguments = row.id, NOW_NS, OPERATOR, 'it looks so'
         if decision is decisions.discard:
             self.database.write(decision, *arguments)
         else:
@@ -476,27 +484,31 @@ class Cloud(stateful.RuleBasedStateMachine):
     def all_time_is_known_or_a_gap(self) -> None:
         boots: dict[tuple[str, str], known_time.Boot] = (
             collections.defaultdict(known_time.Boot))
-        for key in self.kept.booked.keys() & self.windows.keys():
+        for key in self.kept.told:
             window = self.windows[key]
-            boots[window.host, window.boot_id].booked.append(
-                _boottime(window))
-        for key in self.kept.held.keys() & self.windows.keys():
-            window = self.windows[key]
-            slew_ns = (known_time.SLEW_NS
-                       if wire.payload(window) in self.sent_as else 0)
-            boots[window.host, window.boot_id].held.append((
-                window.boottime_start_ns - slew_ns,
-                window.boottime_end_ns + slew_ns))
+            boot = boots[window.host, window.boot_id]
+            span = window.boottime_start_ns, window.boottime_end_ns
+            boot.told.append(span)
+            if key in self.kept.booked:
+                boot.booked.append(span)
+            elif key in self.kept.held:
+                boot.held.append(span)
+        for host, boot_id in dict(sorted(
+                boots, key=lambda one: one[1], reverse=True)).items():
+            boots[host, boot_id].first = True
         names = {row.id: row.name
                  for row in sums.rows(self.database, models.hosts)}
         stated = collections.defaultdict(list)
         for gap in sums.rows(self.database, models.gaps):
-            stated[names[gap.host_id]].append(gap)
+            stated[names[gap.host_id], gap.boot_id].append(gap)
         for (name, boot_id), boot in boots.items():
             boot.ahead_ns = self.ahead_ns[name, boot_id]
-            found = known_time.complaints(
-                boot, stated[name], clock_was_set=name == CLOCK_IS_SET)
-            assert not found, (boot_id, found, boot, stated[name])
+            found = known_time.complaints(boot, stated[name, boot_id])
+            assert not found, (boot_id, found, boot, stated[name, boot_id])
+        lasting = {name: stated[name, None] for name in names.values()
+                   if stated[name, None]}
+        assert self.kept.lost == set(lasting), lasting
+        assert all(len(some) == 1 for some in lasting.values()), lasting
 
     def teardown(self) -> None:
         """In the end the collector has all that was ever emitted."""
@@ -534,7 +546,11 @@ class Cloud(stateful.RuleBasedStateMachine):
             machine_id=host.name, stream=host.stream.name,
             boot_id=f'{host.name}, boot {host.boot}', start_ns=host.wall_ns,
             duration_ns=STEP_NS, boottime_start_ns=host.boottime_ns,
-            boottime_end_ns=host.boottime_ns + STEP_NS)
+            boottime_end_ns=host.boottime_ns + STEP_NS,
+            gaps=(samples.Gap(None, host.wall_ns - host.stated_ns,
+                              host.wall_ns, 'suspended'),)
+            if host.stated_ns else ())
+        host.stated_ns = 0
         self.ahead_ns[host.name, window.boot_id].add(
             host.wall_ns - host.boottime_ns)
         host.pass_time(STEP_NS)
@@ -558,8 +574,6 @@ class Cloud(stateful.RuleBasedStateMachine):
                 'malformed': {'parts': None},
                 'timeless': {'start_ns': None}}[kind]})
         self.hopeless.add(self.key(window))
-        if kind == 'timeless':
-            self.timeless.add(self.key(window))
         return window
 
     def text(self, record: Record) -> str:
@@ -606,19 +620,35 @@ class Cloud(stateful.RuleBasedStateMachine):
             return
         assert not self.is_kept(key), f'booked twice: {record}'
         understood = wire.payload(record) not in self.sent_as
-        if isinstance(record, samples.Window) and (
-                understood or key not in self.timeless):
+        if isinstance(record, samples.Window) and understood:
+            if record.boottime_end_ns > max((
+                    self.windows[one].boottime_end_ns
+                    for one in self.kept.told if record.boot_id
+                    == self.windows[one].boot_id), default=0):
+                self.kept.lost.discard(record.host)
             self.windows[key] = record
+            self.kept.told.add(key)
+        else:
+            self.kept.lost.add(record.host)
         if said == samples.QUARANTINED:
             self.kept.held[key] = (
                 quarantine.claimed_uj(record)
                 if isinstance(record, samples.Window) and understood else 0)
-            if disputed:
+            if disputed or (key not in self.broken
+                            and self.is_overtaken(record)):
                 self.kept.disputed.add(key)
             return
         assert said == samples.BOOKED, said
         assert key not in self.broken, f'does not add up: {record}'
         self.book(key, record)
+
+    def is_overtaken(self, record: Record) -> bool:
+        """Whether an operator released something later of its boot."""
+        return isinstance(record, samples.Window) and any(
+            one.boot_id == record.boot_id
+            and record.boottime_start_ns < one.boottime_end_ns
+            for one in map(self.windows.get, self.kept.booked)
+            if one is not None)
 
     def book(self, key: Any, record: Record) -> None:
         self.kept.booked[key] = 0
@@ -642,10 +672,6 @@ class Cloud(stateful.RuleBasedStateMachine):
             found[names[row.project_ref]] += sum(
                 getattr(row, term) or 0 for term in sums.TERMS)
         return found
-
-
-def _boottime(window: samples.Window) -> known_time.Span:
-    return window.boottime_start_ns, window.boottime_end_ns
 
 
 def _last(record: Record) -> int:

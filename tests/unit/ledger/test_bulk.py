@@ -41,7 +41,7 @@ class TestUpsert(unittest.TestCase):
                 seen.append(parameters)
         self.database.write(
             bulk.upsert, models.boots,
-            [(host, boot, 1) for host in (3, 1, 2)
+            [(host, boot, 1, 1, 1, 1) for host in (3, 1, 2)
              for boot in ('b', 'a')],
             replace=('boottime_end_ns',))
         rows, = seen

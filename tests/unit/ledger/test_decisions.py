@@ -186,14 +186,16 @@ class TestRelease(DecisionCase):
         self.refused('overlaps', 1)
         self.assert_balance(2, 1)
 
-    def test_what_is_too_old_to_be_checked_is_booked(self) -> None:
-        self.book(records.window(1), records.window(2))
+    def test_what_was_too_old_to_be_checked_is_booked(self) -> None:
+        for sequence, now_ns in (
+                (1, records.START_NS + decisions.CHECKABLE_NS),
+                (2, records.START_NS + 2 * decisions.CHECKABLE_NS)):
+            self.now_ns = now_ns
+            self.book(records.window(sequence))
         self.enrol()
-        self.now_ns += decisions.CHECKABLE_NS - 60 * records.MINUTE_NS
         self.book(records.window(3))
-        self.release(2)
-        self.now_ns += 2 * records.MINUTE_NS
-        self.refused('too old')
+        self.release(1)
+        self.refused('too old', 2)
 
     def test_what_nothing_was_booked_over_is_too_old(self) -> None:
         self.book(records.window(1))
@@ -370,10 +372,10 @@ class TestGaps(DecisionCase):
     def test_a_gap_stays_that_was_stated_for_what_was_held(self) -> None:
         self.replaced()
         self.next()
-        self.assertEqual([('new_stream', 1.0, 5.0)], self.gaps())
+        # What is held since may be known yet.
+        self.assertEqual([('new_stream', 1.0, 3.0)], self.gaps())
         self.release_of_2(1)
-        self.assertEqual([('new_stream', 1.0, 3.0),
-                          ('new_stream', 4.0, 5.0)], self.gaps())
+        self.assertEqual([('new_stream', 1.0, 3.0)], self.gaps())
         self.release_of_2(2)
         self.assertEqual([('new_stream', 1.0, 3.0)], self.gaps())
         self.assert_balance(4, 0)
@@ -381,7 +383,7 @@ class TestGaps(DecisionCase):
     def test_a_gap_before_what_was_held_is_never_stated(self) -> None:
         self.replaced()
         self.release_of_2(2)
-        self.assertEqual([('new_stream', 1.0, 4.0)], self.gaps())
+        self.assertEqual([('new_stream', 1.0, 3.0)], self.gaps())
         self.release_of_2(1)
         self.next()
         self.assertEqual([('new_stream', 1.0, 3.0)], self.gaps())
@@ -396,7 +398,7 @@ class TestGaps(DecisionCase):
 
     def test_a_loss_that_lasts_is_ended_by_an_older_record(self) -> None:
         self.book(records.window(1), hungry(2), records.lost(3, 4))
-        self.assertEqual([('lost', 1.0, None)], self.gaps())
+        self.assertEqual([('lost', 2.0, None)], self.gaps())
         self.release(2)
         self.assertEqual([('lost', 2.0, None)], self.gaps())
         self.book(records.window(5))
@@ -423,6 +425,26 @@ class TestGaps(DecisionCase):
         self.book(hungry(1, gaps=(gap,)), records.window(2))
         self.release()
         self.assertEqual([('unreadable', 0.0, 1.0)], self.gaps())
+
+    def test_a_gap_before_what_was_held_is_stated_by_two(self) -> None:
+        gap = samples.Gap(None, records.START_NS + records.MINUTE_NS,
+                          records.START_NS + 4 * records.MINUTE_NS, 'reset')
+        self.book(records.window(1), dataclasses.replace(
+            hungry(5, gaps=(gap,)), sequence=2))
+        self.assertEqual([('skipped', 1.0, 4.0)], self.gaps())
+        self.release(2)
+        self.assertEqual([('reset', 1.0, 4.0)], self.gaps())
+
+    def test_a_release_takes_another_time_of_the_same_clock(self) -> None:
+        def back(window: samples.Window) -> samples.Window:
+            back_ns = 3 * records.MINUTE_NS
+            return dataclasses.replace(
+                window, start_ns=window.start_ns - back_ns,
+                end_ns=window.end_ns - back_ns)
+        self.book(records.window(1), records.lost(2, 3), records.window(4),
+                  back(hungry(5)), back(records.window(6)))
+        self.release(5)
+        self.assertEqual([('lost', 1.0, 3.0)], self.gaps())
 
 
 class TestKeysThatEnd(DecisionCase):
@@ -616,8 +638,9 @@ class TestDiscard(DecisionCase):
         for sequence, code in ((2, 'future'), (3, 'future'), (4, 'schema')):
             self.assertEqual(code, self.held(sequence).code)
             self.discard(sequence)
-        # When they came.
-        self.assertEqual([('discarded', 59.0, 60.0)], self.gaps())
+        # When they came; and of what cannot be read nothing is believed.
+        self.assertEqual([('discarded', 59.0, 60.0)] * 2
+                         + [('not_understood', 60.0, None)], self.gaps())
 
     def test_energy_that_was_not_believed_stays_in_quarantine(self) -> None:
         self.book(records.window(1), crooked(2), records.window(3))
@@ -652,12 +675,44 @@ class TestDiscard(DecisionCase):
         self.discard(2)
         self.assertEqual([('discarded', 1.0, 1.5)], self.gaps())
 
+    def test_what_is_held_for_long_overlaps_what_is_forgotten(self) -> None:
+        self.book(records.window(1), records.window(2), records.window(3))
+        self.book(records.window(1, version='another'),
+                  records.window(2, version='another'))
+        self.now_ns += 40 * purge.DAY_NS
+        self.discard(2)
+        purge.purge(self.database, purge.Retention(93, 3660, 62),
+                    self.now_ns)
+        self.assertEqual([1], [row.sequence for row in self.rows(
+            models.acknowledged)])
+        self.refused('overlaps', 1)
+        self.discard(1)
+        self.assertEqual([], self.gaps())
+
+    def test_time_of_the_past_fills_what_a_clock_ahead_left(self) -> None:
+        """Discarded while its host catches up: it was over when it came."""
+        two = records.window(2)
+        self.book(records.window(1), dataclasses.replace(
+            two, start_ns=two.start_ns + 2 * purge.DAY_NS,
+            end_ns=two.end_ns + 2 * purge.DAY_NS), records.window(3))
+        self.discard(2)
+        self.book(*(records.window(number) for number in range(4, 61)))
+        self.assertEqual([('discarded', 59.0, 60.0)], self.gaps())
+
+    def test_a_text_that_was_dropped_leaves_its_time_in_no_gap(self) -> None:
+        self.book(records.window(1), hungry(2), records.window(3))
+        self.database.write(lambda connection: connection.execute(
+            models.quarantine.update().values(payload='{"v":1')))
+        self.discard(2)
+        self.assertEqual([('discarded', 1.0, 2.0)], self.gaps())
+
     def test_time_that_is_booked_later_stays_a_gap(self) -> None:
         """What was not believed told of time to come."""
         self.book(records.window(1))
         self.book(dataclasses.replace(records.window(3), sequence=1))
         self.discard(1)
-        self.assertEqual([('discarded', 2.0, 3.0)], self.gaps())
+        self.assertEqual([('discarded', 2.0, 3.0), ('skipped', 1.0, 2.0)],
+                         self.gaps())
         self.book(records.window(2), records.window(3))
         self.assertEqual([], self.gaps())
 
@@ -681,12 +736,12 @@ class TestDiscard(DecisionCase):
         body['parts'][0]['shares'][0][6] = -1
         self.book(records.window(1), json.dumps(body), records.window(3))
         self.discard(2)
-        self.assertEqual([('discarded', 1.0, 2.0)], self.gaps())
+        self.assertEqual([('not_understood', 1.0, 2.0)], self.gaps())
 
     def test_garbage_cannot_be_discarded(self) -> None:
         self.book(records.window(1), '{"v":', records.window(3))
         note, = self.discard(2)
-        self.assertIn('does not say when', note)
+        self.assertIn('cannot be read', note)
 
     def test_a_record_that_is_measured_after_all_leaves_a_gap(self) -> None:
         # Two that tell of the same time: the wrong one is discarded first.
@@ -697,7 +752,16 @@ class TestDiscard(DecisionCase):
         wrong, right = self.rows(models.quarantine)
         self.database.write(decisions.discard, wrong.id, self.now_ns,
                             OPERATOR, 'a broken counter')
-        self.assertEqual([('discarded', 1.0, 2.0)], self.gaps())
+        # The other one knows.
+        self.assertEqual([], self.gaps())
         self.database.write(decisions.release, right.id, self.now_ns,
                             OPERATOR)
         self.assertEqual([], self.gaps())
+
+    def test_time_that_two_records_tell_of_is_said_twice(self) -> None:
+        self.book(records.window(1), hungry(2))
+        self.book(records.window(2))
+        for held in self.rows(models.quarantine):
+            self.database.write(decisions.discard, held.id, self.now_ns,
+                                OPERATOR, 'a broken counter')
+        self.assertEqual([('discarded', 1.0, 2.0)], self.gaps())
