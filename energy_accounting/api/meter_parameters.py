@@ -12,7 +12,12 @@ from typing import Any
 
 from energy_accounting import units
 from energy_accounting.api import parameters
-from energy_accounting.facility import factors, quantities, readings
+from energy_accounting.facility import (
+    batches,
+    factors,
+    meter_events,
+    quantities,
+)
 
 QUESTIONS = datetime.timedelta(days=400)
 """How far back a meter is asked for questions, unless somebody says."""
@@ -66,7 +71,7 @@ def said_of_meter(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def batch(body: Mapping[str, Any], now: datetime.datetime,
-          ) -> list[readings.Given]:
+          ) -> list[batches.Given]:
     """The readings that a body brings.
 
     :raises errors.InvalidRequest: names the one that is wrong.
@@ -80,15 +85,15 @@ def batch(body: Mapping[str, Any], now: datetime.datetime,
         if at_ns > latest_ns:
             parameters.refuse(f'{where}at', f'{one["at"][:64]!r} is in the '
                               'future', 'give a time that has passed')
-        found.append(readings.Given(
+        found.append(batches.Given(
             at_ns, one['value'], one.get('quality', quantities.MEASURED),
             _moment(one, 'start', where) if 'start' in one else None))
     return found
 
 
-def event(body: Mapping[str, Any]) -> readings.KeptEvent:
+def event(body: Mapping[str, Any]) -> meter_events.KeptEvent:
     """What a body says has happened to a counter."""
-    return readings.KeptEvent(
+    return meter_events.KeptEvent(
         0, _moment(body, 'at'), body['kind'], body.get('end_value'),
         body.get('start_value'), body.get('note'), 0, None)
 

@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from energy_accounting.api import forms
-from energy_accounting.facility import amounts, meters, quantities, readings
+from energy_accounting.facility import (
+    amounts,
+    batches,
+    meters,
+    quantities,
+)
 
 SOURCES = ('api', 'csv')
 """How a batch came about."""
@@ -172,8 +177,8 @@ _CORRECT = {'type': 'boolean', 'description':
             'of the same moment; the default is false'}
 _READINGS_CREATE = forms.body({
     'readings': {
-        'type': 'array', 'minItems': 1, 'maxItems': readings.MAX_BATCH,
-        'description': f'from 1 to {readings.MAX_BATCH} readings, each with '
+        'type': 'array', 'minItems': 1, 'maxItems': batches.MAX_BATCH,
+        'description': f'from 1 to {batches.MAX_BATCH} readings, each with '
                        'at and value',
         'items': forms.record({
             'at': _TEXT(f'{_MOMENT}; of an interval, its end'),

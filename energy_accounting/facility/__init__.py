@@ -4,15 +4,16 @@
 ``models`` are the tables.
 
 A reading's way: ``sources`` fetch it (``addresses``), ``meters`` says what
-it is a reading of, ``readings`` keeps it, ``quantities`` makes an integer of
-it and ``amounts`` what was used and when.  A factor's way: ``providers`` and
-``factor_csv`` bring it (``fetching``), ``factors`` says which contradict and
-which counts, ``factor_store`` keeps it; ``contracts`` and ``contract_store``
-are the same of what a site bought.
+it is a reading of, it comes in ``batches`` and is kept (``readings``) beside
+``meter_events``, ``quantities`` makes an integer of it and ``amounts`` what
+was used and when, ``meter_amounts`` by meter and site.  A factor's way:
+``providers`` and ``factor_csv`` bring it (``fetching``), ``factors`` says
+which contradict and which counts, ``factor_store`` keeps it; ``contracts``
+and ``contract_store`` are the same of what a site bought.
 
 What holds in each bucket of a site is ``supply``: ``supplies`` makes it of
 the meters, of ``pue``, and of the ``intensities`` that ``carbon`` adds up.
-What a node's meter saw beyond RAPL is ``platform``, divided by
+What a node meter saw beyond RAPL is ``node_energy``, divided by
 ``apportioning``.
 
 Key figures: ``kpi`` (sites), ``equipment`` (servers) and ``means`` (several

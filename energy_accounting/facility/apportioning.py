@@ -4,7 +4,7 @@
 Finds what has come or changed since it was looked at last and writes the
 term of those buckets anew: a host and a few of its buckets per transaction,
 which holds the host's row, as booking does.  What the term is follows in
-``platform``, whose it is in ``ledger.platform``.  No clock.
+``node_energy``, whose it is in ``ledger.platform``.  No clock.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import sqlalchemy as sa
 
 from energy_accounting import errors, units
 from energy_accounting.facility import (
+    meter_amounts,
     meters,
     models,
-    platform,
+    node_energy,
     quantities,
     readings,
 )
-from energy_accounting.ledger import audit, bulk, engine
+from energy_accounting.ledger import audit, bulk, engine, platform
 from energy_accounting.ledger import models as ledger
-from energy_accounting.ledger import platform as rows
 
 BUCKETS = 96
 """A day: the most that is written in a transaction."""
@@ -119,19 +119,19 @@ def _was_seen(connection: sa.Connection, host_id: int,
 
 
 def _write(connection: sa.Connection, host_id: int, wanted: Sequence[int],
-           now_ns: int) -> rows.Written:
-    host = rows.locked(connection, host_id)
+           now_ns: int) -> platform.Written:
+    host = platform.locked(connection, host_id)
     start, end = min(wanted), max(wanted) + 1
     terms = _terms(connection, host_id, start, end, now_ns)
     first, last = _extent(terms, start, end)
-    booked = rows.rapl(connection, host_id, first, last)
-    seen = platform.by_bucket(
+    booked = platform.rapl(connection, host_id, first, last)
+    seen = node_energy.by_bucket(
         terms, {bucket: one.energy_uj for bucket, one in booked.items()
                 if one.whole}, start, end)
-    return rows.write(connection, host, booked, seen, wanted)
+    return platform.write(connection, host, booked, seen, wanted)
 
 
-def _extent(terms: Iterable[platform.Term], start: int,
+def _extent(terms: Iterable[node_energy.Term], start: int,
             end: int) -> tuple[int, int]:
     """The buckets that all intervals touch."""
     for term in terms:
@@ -179,9 +179,9 @@ def _is_below(connection: sa.Connection, meter: meters.Meter,
 
 
 def _terms(connection: sa.Connection, host_id: int, start: int, end: int,
-           now_ns: int) -> list[platform.Term]:
-    return [platform.Term(
-        sign, readings.measured(
+           now_ns: int) -> list[node_energy.Term]:
+    return [node_energy.Term(
+        sign, meter_amounts.measured(
             connection, meter, start * units.BUCKET_NS,
             end * units.BUCKET_NS, now_ns).intervals,
         (meter.installed_ns, meter.removed_ns))
@@ -200,9 +200,9 @@ def _wanted(connection: sa.Connection, host_id: int, name: str, now_ns: int,
     if seen_ns is not None and _is_anew(connection, host_id, name, {
             meter.name for meter in of_host}, seen_ns):
         seen_ns = None
-    wanted = set(rows.outdated(connection, host_id))
+    wanted = set(platform.outdated(connection, host_id))
     if wanted:
-        wanted = platform.reach(_terms(
+        wanted = node_energy.reach(_terms(
             connection, host_id, min(wanted), max(wanted) + 1, now_ns),
             wanted)
     wanted.update(_of_readings(connection, host_id, of_host, seen_ns, now_ns))
@@ -218,7 +218,8 @@ def _of_readings(connection: sa.Connection, host_id: int,
                  now_ns: int) -> set[int]:
     """The buckets that readings since a moment change; None: all."""
     # What was divided may be of meters that are not the host's any more.
-    found = set(rows.divided(connection, host_id) if seen_ns is None else ())
+    found = set(platform.divided(connection, host_id)
+                if seen_ns is None else ())
     for meter in of_host:
         for start_ns, end_ns in _changed(connection, meter, seen_ns, now_ns):
             found.update(range(units.bucket_of(start_ns),

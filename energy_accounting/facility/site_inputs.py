@@ -26,8 +26,8 @@ from energy_accounting.facility import (
     inputs,
     intensities,
     kpi,
+    meter_amounts,
     meters,
-    readings,
     supplies,
     supply,
 )
@@ -90,7 +90,7 @@ class _Reader:
         every = meters.as_of(self._connection, self._site.name,
                              self._as_of_ns)
         said = [
-            _Said(meter, readings.measured(
+            _Said(meter, meter_amounts.measured(
                 self._connection, meter, self._start_ns, self._end_ns,
                 self._as_of_ns, every))
             for meter in every if meter.role in inputs.METERED
@@ -121,7 +121,7 @@ class _Reader:
         sections are all of the site, a virtual meter says.
         """
         of = [one for one in said if one.meter.section == section]
-        inside = readings.counted_by([one.meter for one in of], every)
+        inside = meter_amounts.counted_by([one.meter for one in of], every)
         return [one for one in of if one.meter.name not in inside]
 
     def _amounts(self, said: Iterable[_Said], section: str,
@@ -283,7 +283,7 @@ class _Reader:
                  found: Mapping[tuple[str, str], Amount | Missing],
                  ) -> list[Emitted]:
         shares = {role: [
-            readings.Amounts(one.meter, amounts.whole(
+            meter_amounts.Amounts(one.meter, amounts.whole(
                 one.measured.intervals, self._buckets.start,
                 self._buckets.stop), None)
             for one in counted if one.meter.role == role]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The supply of each site, from its meters and the factors that count.
 
-Reads what ``readings`` and ``intensities`` know as of a moment and hands it
-to what is pure: ``pue`` and ``carbon``.  What is made of a tenant's
-energy is ``report.facility``'s.
+Reads what ``meter_amounts`` and ``intensities`` know as of a moment and hands
+it to what is pure: ``pue`` and ``carbon``.  What is made of a tenant's energy
+is ``report.facility``'s.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from energy_accounting import units
 from energy_accounting.facility import (
     carbon,
     intensities,
+    meter_amounts,
     meters,
     models,
     pue,
     quantities,
-    readings,
     supply,
 )
 from energy_accounting.facility.ratios import Exact, Ratio
@@ -294,12 +294,12 @@ def _supply(here: pue.Pue | None, location: Emission | None,
 def metered_of(connection: sa.Connection, site: Site, buckets: range,
                as_of_ns: int) -> Metered | None:
     """What a site's meters say of each bucket; None: it has none."""
-    return metered(readings.amounts_of(
+    return metered(meter_amounts.amounts_of(
         connection, site.name, ROLES, buckets.start, buckets.stop,
         as_of_ns), buckets)
 
 
-def metered(roles: Mapping[str, Sequence[readings.Amounts]],
+def metered(roles: Mapping[str, Sequence[meter_amounts.Amounts]],
             buckets: range) -> Metered | None:
     """What meters say of each bucket; None: there are none.
 
@@ -310,7 +310,7 @@ def metered(roles: Mapping[str, Sequence[readings.Amounts]],
              for role, found in roles.items()}
     if not any(roles.values()):
         return None
-    feeds: dict[tuple[str, int], list[readings.Amounts]] = {}
+    feeds: dict[tuple[str, int], list[meter_amounts.Amounts]] = {}
     for role in _SUPPLIES:
         for one in roles[role]:
             feeds.setdefault(_carrier(one, bool(roles['pv_onsite'])),
@@ -323,14 +323,14 @@ def metered(roles: Mapping[str, Sequence[readings.Amounts]],
         carriers_uj.setdefault(carrier, []).append(
             series if sign > 0 else
             {bucket: -amount for bucket, amount in series.items()})
-    known = {carrier: readings.added(series)
+    known = {carrier: meter_amounts.added(series)
              for carrier, series in carriers_uj.items()}
     it = next((roles[role] for role in _IT if roles[role]), [])
-    return Metered(known, readings.added(known.values()),
+    return Metered(known, meter_amounts.added(known.values()),
                    _whole(it, buckets), _whole(roles[_WATER], buckets))
 
 
-def _carrier(one: readings.Amounts, has_solar: bool) -> tuple[str, int]:
+def _carrier(one: meter_amounts.Amounts, has_solar: bool) -> tuple[str, int]:
     """What a supply is energy of, and whether it goes in or out."""
     match one.meter.role, one.meter.medium:
         case 'pv_onsite', _:
@@ -344,14 +344,14 @@ def _carrier(one: readings.Amounts, has_solar: bool) -> tuple[str, int]:
             return medium, 1
 
 
-def _whole(found: Sequence[readings.Amounts], buckets: range, *,
+def _whole(found: Sequence[meter_amounts.Amounts], buckets: range, *,
            absent_is_none: bool = False) -> Series:
     """The sum of meters in the buckets that those in service cover.
 
     :param absent_is_none: whether nothing is used while no meter is there,
         as of a generator before it came; else nobody knows.
     """
-    series = readings.together(found, buckets)
+    series = meter_amounts.together(found, buckets)
     if absent_is_none:
         there = [meters.buckets_in_service(one.meter, buckets)
                  for one in found]

@@ -5,7 +5,7 @@ What a host's node meters saw beyond RAPL in a bucket is divided over the
 accounts as package and DRAM energy went: a pure function of that amount and
 of the rows.  Written again it takes the place of what was written before,
 and projects get the difference, so that it may follow whatever comes late.
-How much it is follows from the meters (``facility.platform``).  No clock.
+How much it is follows from the meters (``facility.node_energy``).  No clock.
 """
 
 from __future__ import annotations

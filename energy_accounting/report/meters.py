@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 from energy_accounting.report import times
 
 if TYPE_CHECKING:
-    from energy_accounting.facility import amounts, meters, readings
+    from energy_accounting.facility import (
+    amounts,
+    meter_events,
+    meters,
+    readings,
+)
     from energy_accounting.ledger import sites
 
 
@@ -60,7 +65,7 @@ def reading(one: readings.Kept) -> dict[str, Any]:
         'superseded_at': times.iso(one.superseded_ns)}
 
 
-def event(one: readings.KeptEvent) -> dict[str, Any]:
+def event(one: meter_events.KeptEvent) -> dict[str, Any]:
     """What was decided about a meter."""
     return {
         'id': one.id, 'at': times.iso(one.at_ns), 'kind': one.kind,

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from energy_accounting.facility import (
+    batches,
     contract_store,
     factor_store,
     factors,
     meters,
-    readings,
 )
 from energy_accounting.ledger import audit, register, sites
 from energy_accounting.simulator import site
@@ -46,7 +46,7 @@ def tell(connection: sa.Connection, past: site.Past,
     """
     by = audit.By(ACTOR, at_ns)
     for name, batch in past.readings.items():
-        readings.add(connection, by, name, batch, 'csv')
+        batches.add(connection, by, name, batch, 'csv')
     factor_store.record(connection, [*shipped, *past.factors], at_ns, ACTOR)
     for contract in past.contracts:
         contract_store.record(connection, contract, at_ns, ACTOR)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from energy_accounting import units
 from energy_accounting.facility import contracts, factors, quantities
-from energy_accounting.facility.readings import Given
+from energy_accounting.facility.batches import Given
 
 NAME = 'machine-room'
 ZONE = 'DE'

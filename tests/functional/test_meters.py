@@ -13,8 +13,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from energy_accounting import errors, units
-from energy_accounting.facility import meters, models, quantities, readings
-from energy_accounting.facility.readings import Given
+from energy_accounting.facility import (
+    batches,
+    meter_amounts,
+    meter_events,
+    meters,
+    models,
+    quantities,
+    readings,
+)
+from energy_accounting.facility.batches import Given
 from energy_accounting.ledger import audit, engine, register, sites
 from energy_accounting.ledger import models as ledger
 from tests.functional import base
@@ -75,8 +83,8 @@ class Case(unittest.TestCase):
         self.write(meters.create, by(10), name, site, {**COUNTER, **given})
 
     def add(self, batch: list[Given], name: str = 'grid',
-            at_ns: int = 10 ** 18, **more: Any) -> readings.Outcome:
-        return self.write(readings.add, by(at_ns), name, batch, 'api', **more)
+            at_ns: int = 10 ** 18, **more: Any) -> batches.Outcome:
+        return self.write(batches.add, by(at_ns), name, batch, 'api', **more)
 
     def kept(self, name: str = 'grid', **more: Any) -> list[tuple[int, str]]:
         with self.database.reader() as connection:
@@ -300,7 +308,7 @@ class TestReadings(Case):
     def test_another_value_takes_the_place_of_the_first(self) -> None:
         self.add(hourly('1', '2'))
         self.refused(errors.Conflict, 'readings.1: at 1970-01-01T01:00:00Z',
-                     readings.add, by(), 'grid', hourly('1', '5', '6'), 'api')
+                     batches.add, by(), 'grid', hourly('1', '5', '6'), 'api')
         self.assertEqual([(0, '1'), (1, '2')], self.kept())
 
     def test_a_batch_is_kept_in_part(self) -> None:
@@ -308,7 +316,7 @@ class TestReadings(Case):
                       Given(5 * HOUR, '1', start_ns=0), Given(0, '7'),
                       Given(9 * HOUR, None)):
             self.refused(errors.EnergyAccountingError, 'readings.2',
-                         readings.add, by(), 'grid',
+                         batches.add, by(), 'grid',
                          [*hourly('1', '2'), wrong], 'api')
             self.assertEqual([], self.kept(superseded=True))
 
@@ -335,7 +343,7 @@ class TestReadings(Case):
         self.add([Given(HOUR, None)], at_ns=200, correct=True)
         self.assertEqual([(0, '1')], self.kept())
         self.assertEqual([(0, '1'), (1, '2')], self.kept(as_of_ns=199))
-        self.refused(errors.Conflict, 'take back', readings.add, by(),
+        self.refused(errors.Conflict, 'take back', batches.add, by(),
                      'grid', [Given(HOUR, None)], 'api', correct=True)
 
     def test_a_reading_of_a_meter_that_was_not_there_is_kept(self) -> None:
@@ -343,23 +351,23 @@ class TestReadings(Case):
             'installed_ns': 2 * HOUR, 'removed_ns': 3 * HOUR})
         self.add(hourly('1', '2', first=2))
         for hour, words in ((1, 'installed'), (4, 'removed')):
-            self.refused(errors.InvalidRequest, words, readings.add, by(),
+            self.refused(errors.InvalidRequest, words, batches.add, by(),
                          'grid', hourly('1', first=hour), 'api')
 
     def test_a_value_beyond_the_rollover_is_kept(self) -> None:
         self.write(meters.change, by(), 'grid', {'rollover': '100'})
         self.add(hourly('99.999'))
-        self.refused(errors.InvalidRequest, 'rollover', readings.add, by(),
+        self.refused(errors.InvalidRequest, 'rollover', batches.add, by(),
                      'grid', hourly('100', first=1), 'api')
 
     def test_more_than_a_batch_is_kept(self) -> None:
-        self.refused(errors.InvalidRequest, 'at most 100000', readings.add,
-                     by(), 'grid', [Given(0, '1')] * (1 + readings.MAX_BATCH),
+        self.refused(errors.InvalidRequest, 'at most 100000', batches.add,
+                     by(), 'grid', [Given(0, '1')] * (1 + batches.MAX_BATCH),
                      'api')
 
     def test_a_virtual_meter_has_readings(self) -> None:
         self.make('sum', kind='virtual', terms={'grid': 1})
-        self.refused(errors.Conflict, 'send those of grid', readings.add,
+        self.refused(errors.Conflict, 'send those of grid', batches.add,
                      by(), 'sum', hourly('1'), 'api')
 
     def test_a_time_is_billed_twice(self) -> None:
@@ -370,7 +378,7 @@ class TestReadings(Case):
 
         def refuse(*batch: Given, **more: Any) -> None:
             before = self.kept('bill')
-            self.refused(errors.Conflict, 'overlaps', readings.add, by(),
+            self.refused(errors.Conflict, 'overlaps', batches.add, by(),
                          'bill', list(batch), 'api', **more)
             self.assertEqual(before, self.kept('bill'))
 
@@ -386,9 +394,9 @@ class TestReadings(Case):
         self.add([bill(12, 20, None), bill(20, 30, None)], 'bill',
                  correct=True)
         self.add([bill(12, 30)], 'bill')
-        self.refused(errors.InvalidRequest, 'readings.0.start', readings.add,
+        self.refused(errors.InvalidRequest, 'readings.0.start', batches.add,
                      by(), 'bill', [Given(5, '1')], 'api')
-        self.refused(errors.InvalidRequest, 'readings.0.start', readings.add,
+        self.refused(errors.InvalidRequest, 'readings.0.start', batches.add,
                      by(), 'bill', [Given(5, '1', 'measured', 5)], 'api')
 
     def test_pages_leave_a_reading_out_or_show_it_twice(self) -> None:
@@ -470,14 +478,14 @@ class TestEvents(Case):
     def decide(self, kind: str, end_value: str | None = None,
                start_value: str | None = None, at_ns: int = HOUR // 2,
                now_ns: int = 200, name: str = 'grid', **more: Any) -> Any:
-        return self.write(readings.decide, by(now_ns), name,
-                          readings.KeptEvent(0, at_ns, kind, end_value,
+        return self.write(meter_events.decide, by(now_ns), name,
+                          meter_events.KeptEvent(0, at_ns, kind, end_value,
                                              start_value, 'why', 0, None),
                           **more)
 
     def said(self, as_of_ns: int = 10 ** 18) -> Any:
         with self.database.reader() as connection:
-            return readings.measured(
+            return meter_amounts.measured(
                 connection, meters.found(connection, 'grid'), None, None,
                 as_of_ns)
 
@@ -505,10 +513,10 @@ class TestEvents(Case):
 
     def test_a_decision_cannot_be_taken_back(self) -> None:
         event, _ = self.decide('exchange', '107', '3')
-        self.write(readings.withdraw, by(300), 'grid', event.id)
+        self.write(meter_events.withdraw, by(300), 'grid', event.id)
         self.assertEqual(1, len(self.said().questions))
         self.assertEqual(0, len(self.said(299).questions))
-        self.refused(errors.NotFound, 'no event', readings.withdraw, by(),
+        self.refused(errors.NotFound, 'no event', meter_events.withdraw, by(),
                      'grid', event.id)
         self.assertIsNone(self.changes('event')[0].became)
 
@@ -532,7 +540,7 @@ class TestAmounts(Case):
     def amounts(self, *roles: str, start: int = 0, end: int = 8,
                 as_of_ns: int = 10 ** 18) -> Any:
         with self.database.reader() as connection:
-            return readings.amounts_of(connection, 'berlin', roles, start,
+            return meter_amounts.amounts_of(connection, 'berlin', roles, start,
                                        end, as_of_ns)
 
     def test_a_range_is_not_the_part_of_the_whole(self) -> None:
@@ -580,7 +588,7 @@ class TestAmounts(Case):
         self.assertEqual(
             [('main', 'sum'), ('sub', 'main'), ('sum', None)],
             [(one.meter.name, one.inside) for one in found['dc_total']])
-        total = readings.together(found['dc_total'], range(8))
+        total = meter_amounts.together(found['dc_total'], range(8))
         self.assertEqual(18 * KWH, sum(total.values()))
 
     def test_a_missing_meter_is_taken_for_nothing(self) -> None:
@@ -589,7 +597,7 @@ class TestAmounts(Case):
         self.make('gone', removed_ns=0)
         self.add(hourly('0', '4', '8', '12'), 'a')
         self.add(hourly('0', '4', first=1), 'b')
-        total = readings.together(
+        total = meter_amounts.together(
             self.amounts('dc_total', end=12)['dc_total'], range(12))
         # Before b came a is all there is; after its last reading nobody
         # knows the sum.

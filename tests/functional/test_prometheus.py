@@ -18,7 +18,11 @@ import urllib.request
 from unittest import mock
 
 from energy_accounting import manage, units
-from energy_accounting.facility import meters, readings
+from energy_accounting.facility import (
+    meter_amounts,
+    meters,
+    readings,
+)
 from energy_accounting.ledger import audit, sites
 from tests.unit import records
 
@@ -133,7 +137,7 @@ class PrometheusTest(unittest.TestCase):
 
     def measured(self, name: str) -> readings.amounts.Measured:
         with self.database.reader() as connection:
-            return readings.measured(
+            return meter_amounts.measured(
                 connection, meters.found(connection, name), None, None,
                 time.time_ns())
 

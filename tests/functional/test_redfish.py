@@ -21,7 +21,11 @@ import urllib.parse
 from typing import Any
 
 from energy_accounting import collector, units
-from energy_accounting.facility import meters, readings
+from energy_accounting.facility import (
+    batches,
+    meters,
+    readings,
+)
 from energy_accounting.ledger import (
     audit,
     balance,
@@ -263,8 +267,8 @@ class PlatformTest(Case):
         first_ns = (current - 8) * units.BUCKET_NS
         self.meter('one', self.bmc.chassis)
         self.database.write(
-            readings.add, audit.By(BY.actor, time.time_ns()), 'node-one',
-            [readings.Given(first_ns, '325670')], 'api')
+            batches.add, audit.By(BY.actor, time.time_ns()), 'node-one',
+            [batches.Given(first_ns, '325670')], 'api')
         # The quarter that runs is booked already, and so is the next: as if
         # both were over.
         booked = collector.Collector(

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from energy_accounting import units
 from energy_accounting.facility import (
+    batches,
     editions,
     equipment,
     factor_store,
@@ -24,7 +25,6 @@ from energy_accounting.facility import (
     figures,
     inputs,
     meters,
-    readings,
     site_inputs,
     supplies,
 )
@@ -97,7 +97,7 @@ def fill(database: engine.Database) -> None:
         counter(connection, 'pv_onsite', sun_wh)
         counter(connection, 'it_ups_out', it_wh)
         meter(connection, 'dc_generator', 'interval', 'l', [
-            readings.Given(month.stop * units.BUCKET_NS,
+            batches.Given(month.stop * units.BUCKET_NS,
                            str(diesel_l(number)),
                            start_ns=month.start * units.BUCKET_NS)
             for number, month in enumerate(MONTHS)], 'diesel')
@@ -113,19 +113,19 @@ def fill(database: engine.Database) -> None:
 def counter(connection: sa.Connection, role: str,
             wh: Callable[[int], int]) -> None:
     """A counter that is read every hour."""
-    total, read = 0, [readings.Given(HOURS.start * HOUR_NS, '0')]
+    total, read = 0, [batches.Given(HOURS.start * HOUR_NS, '0')]
     for hour in HOURS:
         total += wh(hour)
-        read.append(readings.Given(
+        read.append(batches.Given(
             (hour + 1) * HOUR_NS, f'{total // 1000}.{total % 1000:03}'))
     meter(connection, role, 'cumulative', 'kWh', read)
 
 
 def meter(connection: sa.Connection, role: str, kind: str, unit: str,
-          batch: list[readings.Given], medium: str = 'electricity') -> None:
+          batch: list[batches.Given], medium: str = 'electricity') -> None:
     meters.create(connection, BY, role, 'default', {
         'medium': medium, 'role': role, 'unit': unit, 'kind': kind})
-    readings.add(connection, BY, role, batch, 'api')
+    batches.add(connection, BY, role, batch, 'api')
 
 
 def factor(start_ns: int, end_ns: int, g_per_kwh: int,

@@ -76,7 +76,7 @@ CORE = {'units', 'errors', 'samples', 'wire', 'ticks', 'attribution', 'idle',
 CORE_MODULES = {'facility.amounts', 'facility.carbon', 'facility.contracts',
                 'facility.editions', 'facility.equipment', 'facility.factors',
                 'facility.figures', 'facility.inputs', 'facility.kpi',
-                'facility.means', 'facility.platform', 'facility.pue',
+                'facility.means', 'facility.node_energy', 'facility.pue',
                 'facility.quantities', 'facility.ratios',
                 'facility.site_figures', 'facility.supply'}
 # Standard library without what reads clocks, files, networks, processes.

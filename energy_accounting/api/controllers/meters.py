@@ -25,7 +25,13 @@ from energy_accounting.api.meter_schemas import (
     METERS,
     READINGS,
 )
-from energy_accounting.facility import meters, readings
+from energy_accounting.facility import (
+    batches,
+    meter_amounts,
+    meter_events,
+    meters,
+    readings,
+)
 from energy_accounting.ledger import engine
 from energy_accounting.report import meters as report
 
@@ -137,8 +143,8 @@ class Readings(Resource):
         batch = meter_parameters.batch(body, service.clock())
         by = self.by(request)
 
-        def add(connection: sa.Connection) -> readings.Outcome:
-            outcome = readings.add(
+        def add(connection: sa.Connection) -> batches.Outcome:
+            outcome = batches.add(
                 connection, by, name, batch, body.get('source', 'api'),
                 correct=body.get('correct', False))
             if body.get('dry_run', False):
@@ -164,7 +170,7 @@ class Events(Resource):
         given = self.admit(request, 'GET', EVENTS, policies.READINGS)
         with service.database.reader() as connection:
             engine.snapshot(connection)
-            found = readings.events(
+            found = meter_events.events(
                 connection, meters.found(connection, name).id,
                 superseded=given.get('superseded') == 'true')
         return {'events': [report.event(one) for one in found]}
@@ -176,7 +182,7 @@ class Events(Resource):
         self.admit(request, 'POST', EVENTS, policies.READINGS_CREATE)
         body = schemas.body('POST', EVENTS, request)
         kept, _ = service.database.write(
-            readings.decide, self.by(request), name,
+            meter_events.decide, self.by(request), name,
             meter_parameters.event(body), correct=body.get('correct', False))
         response.status_int = 201
         return {'event': report.event(kept)}
@@ -187,7 +193,7 @@ class Events(Resource):
         service = self._service
         self.admit(request, 'DELETE', EVENT, policies.READINGS_CREATE)
         service.database.write(
-            readings.withdraw, self.by(request), name,
+            meter_events.withdraw, self.by(request), name,
             parameters.number_of(number, 'event'))
         response.status_int = 204
         return response
@@ -196,7 +202,7 @@ class Events(Resource):
 class _Tried(Exception):
     """Undoes what a dry run has written."""
 
-    def __init__(self, outcome: readings.Outcome) -> None:
+    def __init__(self, outcome: batches.Outcome) -> None:
         super().__init__()
         self.outcome = outcome
 
@@ -206,5 +212,5 @@ def _shown(connection: sa.Connection, name: str, since_ns: int,
     meter = meters.found(connection, name)
     return {'meter': report.shown(
         meter, readings.last(connection, meter.id),
-        readings.measured(connection, meter, since_ns, None,
+        meter_amounts.measured(connection, meter, since_ns, None,
                           now_ns).questions)}

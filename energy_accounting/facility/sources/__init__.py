@@ -15,7 +15,12 @@ from typing import NamedTuple, Protocol
 import sqlalchemy as sa
 
 from energy_accounting import errors
-from energy_accounting.facility import meters, readings
+from energy_accounting.facility import (
+    batches,
+    meter_events,
+    meters,
+    readings,
+)
 from energy_accounting.ledger import audit, engine
 
 
@@ -42,8 +47,8 @@ class Found:
     place: str
     said: str = ''
     failure: str | None = None
-    batch: tuple[readings.Given, ...] = ()
-    event: readings.KeptEvent | None = None
+    batch: tuple[batches.Given, ...] = ()
+    event: meter_events.KeptEvent | None = None
     source_ref: str | None = None
 
 
@@ -111,8 +116,8 @@ def _keep(connection: sa.Connection, source: str, found: Found,
     if found.source_ref is not None:
         meters.change(connection, by, name, {'source_ref': found.source_ref})
     if found.event is not None:
-        readings.decide(connection, by, name, found.event)
-    readings.add(connection, by, name, found.batch, source)
+        meter_events.decide(connection, by, name, found.event)
+    batches.add(connection, by, name, found.batch, source)
 
 
 def fetch(database: engine.Database, source: Source,

@@ -22,12 +22,17 @@ from typing import Any, NamedTuple
 from oslo_config import cfg
 
 from energy_accounting import errors, units
-from energy_accounting.facility import meters, quantities, readings, sources
+from energy_accounting.facility import (
+    batches,
+    meters,
+    quantities,
+    sources,
+)
 from energy_accounting.facility.providers import web
 
 MOST_POINTS = 10_000
 """Of a question; Prometheus itself refuses more than 11,000."""
-_MOST_QUESTIONS = readings.MAX_BATCH // MOST_POINTS
+_MOST_QUESTIONS = batches.MAX_BATCH // MOST_POINTS
 _MOST_BYTES = 16 * 2**20
 _DAY_NS = 24 * 3600 * units.NS_PER_S
 _LATE_NS = 60 * units.NS_PER_S
@@ -75,7 +80,7 @@ class Prometheus:
             yield sources.Found(one, place, said, batch=tuple(batch))
 
     def _batch(self, asked: sources.Asked,
-               ) -> tuple[list[readings.Given], list[str]]:
+               ) -> tuple[list[batches.Given], list[str]]:
         """What is new of a meter, as much as one batch holds; and what of
         it is no value.
         """
@@ -88,7 +93,7 @@ class Prometheus:
         end_ns = now_ns - _LATE_NS
         if meter.removed_ns is not None:
             end_ns = min(end_ns, meter.removed_ns)
-        batch: list[readings.Given] = []
+        batch: list[batches.Given] = []
         unusable: list[str] = []
         starts = range(-(-since_ns // step_ns) * step_ns, end_ns + 1,
                        MOST_POINTS * step_ns)
@@ -100,7 +105,7 @@ class Prometheus:
                     unusable.append(f'{point.text[:32]} at '
                                     f'{meters.when(point.at_ns)}')
                 else:
-                    batch.append(readings.Given(point.at_ns, value,
+                    batch.append(batches.Given(point.at_ns, value,
                                                 quantities.MEASURED))
         return batch, unusable
 

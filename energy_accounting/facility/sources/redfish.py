@@ -24,6 +24,8 @@ from energy_accounting import errors, units
 from energy_accounting.facility import (
     addresses,
     amounts,
+    batches,
+    meter_events,
     meters,
     quantities,
     readings,
@@ -347,9 +349,9 @@ def when(answer: service.Answer, read_ns: int | None) -> tuple[int, str]:
 
 
 def _given(read: _Read, at_ns: int,
-           last: readings.Kept | None) -> readings.Given:
+           last: readings.Kept | None) -> batches.Given:
     if not read.value.over_ns:
-        return readings.Given(at_ns, _text(read.value.number))
+        return batches.Given(at_ns, _text(read.value.number))
     # The mean of the last minutes; less of them where their beginning has
     # been counted, which is a guess when it is much less.
     start_ns = at_ns - read.value.over_ns
@@ -358,7 +360,7 @@ def _given(read: _Read, at_ns: int,
     span_ns = at_ns - start_ns
     with decimal.localcontext(prec=100):
         energy = read.value.number * span_ns / _NS
-    return readings.Given(
+    return batches.Given(
         at_ns, _text(energy), quantities.MEASURED
         if read.value.over_ns - span_ns <= _SHORT_NS
         else quantities.ESTIMATED, start_ns)
@@ -372,8 +374,8 @@ def _text(number: decimal.Decimal) -> str:
     return text.rstrip('0').rstrip('.') if '.' in text else text
 
 
-def _reset(read: _Read, last: readings.Kept, given: readings.Given,
-           clock: str) -> readings.KeptEvent | None:
+def _reset(read: _Read, last: readings.Kept, given: batches.Given,
+           clock: str) -> meter_events.KeptEvent | None:
     """That the service has set its counter to 0 since the last reading.
 
     What it counted before that is not known: there the counter ends.  By
@@ -386,7 +388,7 @@ def _reset(read: _Read, last: readings.Kept, given: readings.Given,
     if (reset_ns is None or clock == 'our clock'
             or not earliest_ns < reset_ns <= given.at_ns):
         return None
-    return readings.KeptEvent(
+    return meter_events.KeptEvent(
         0, reset_ns, amounts.RESET, None, None if read.several else '0',
         f'SensorResetTime of {read.candidate}'[:255], 0, None)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from energy_accounting import units
 from energy_accounting.facility import (
+    batches,
     factor_store,
     factors,
     meters,
-    readings,
 )
 from energy_accounting.ledger import audit, sites
 from tests.unit.api import cloud
@@ -100,7 +100,7 @@ class UsageTest(cloud.ApiCase):
                 meters.create(connection, early, role, 'berlin', {
                     'medium': 'electricity', 'role': role, 'unit': 'kWh',
                     'kind': 'interval'})
-                readings.add(connection, early, role, [readings.Given(
+                batches.add(connection, early, role, [batches.Given(
                     START_NS + units.BUCKET_NS, kwh, start_ns=START_NS)],
                     'api')
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import webob
 
-from energy_accounting.facility import readings
+from energy_accounting.facility import (
+    batches,
+)
 from tests.unit.api import cloud
 
 COUNTER = {'medium': 'electricity', 'role': 'dc_total',
@@ -235,7 +237,7 @@ class MetersTest(cloud.ApiCase):
             {'at': f'2026-{day // 28 % 11 + 1:02}-{day % 28 + 1:02}T'
                    f'{minute // 60:02}:{minute % 60:02}:00+00:00',
              'value': f'{number}.123456', 'quality': 'estimated'}
-            for number in range(readings.MAX_BATCH)
+            for number in range(batches.MAX_BATCH)
             for day, minute in (divmod(number, 1440),)]
         # A body above 16 MiB is refused, see below.
         self.assertLess(len(json.dumps({'readings': batch})), 1 << 24)
@@ -247,7 +249,7 @@ class MetersTest(cloud.ApiCase):
     def test_the_document_knows_another_limit(self) -> None:
         body: Any = cloud.schemas.ENDPOINTS[
             'POST', '/v1/meters/{name}/readings'].body
-        self.assertEqual(readings.MAX_BATCH,
+        self.assertEqual(batches.MAX_BATCH,
                          body['properties']['readings']['maxItems'])
 
     def test_a_large_body_is_taken_elsewhere(self) -> None:

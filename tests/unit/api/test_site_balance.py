@@ -8,10 +8,10 @@ from typing import Any
 
 from energy_accounting import units
 from energy_accounting.facility import (
+    batches,
     factor_store,
     factors,
     meters,
-    readings,
 )
 from energy_accounting.ledger import audit, sites
 from tests.unit.api import cloud
@@ -36,7 +36,7 @@ class SiteBalanceTest(cloud.ApiCase):
             meters.create(connection, BY, role, 'berlin', {
                 'medium': 'electricity', 'role': role, 'unit': 'kWh',
                 'kind': 'interval'})
-            readings.add(connection, BY, role, [readings.Given(
+            batches.add(connection, BY, role, [batches.Given(
                 (cloud.FIRST + number + 1) * units.BUCKET_NS, value,
                 start_ns=(cloud.FIRST + number) * units.BUCKET_NS)
                 for number, value in enumerate(values)], 'api')

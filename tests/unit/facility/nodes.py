@@ -12,7 +12,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from energy_accounting import collector, samples, units
-from energy_accounting.facility import apportioning, meters, models, readings
+from energy_accounting.facility import (
+    apportioning,
+    batches,
+    meters,
+    models,
+)
 from energy_accounting.ledger import audit, balance, boundaries, engine
 from energy_accounting.ledger import models as ledger
 from energy_accounting.report import balance as report
@@ -80,9 +85,9 @@ class Nodes:
              at_ns: int | None = None) -> None:
         """Readings in joules, by minutes after the first bucket begins."""
         self.database.write(
-            readings.add, by(at_ns or self.now_ns),
+            batches.add, by(at_ns or self.now_ns),
             name or f'node of {host}',
-            [readings.Given(at(minutes), None if value is None
+            [batches.Given(at(minutes), None if value is None
                             else str(value))
              for minutes, value in sorted(values.items())], 'api',
             correct=correct)

@@ -12,8 +12,12 @@ import sqlalchemy as sa
 from hypothesis import strategies as st
 from oslotest import base
 
-from energy_accounting import errors, samples, units
-from energy_accounting.facility import apportioning, meters, readings
+from energy_accounting import errors, units
+from energy_accounting.facility import (
+    apportioning,
+    meter_events,
+    meters,
+)
 from energy_accounting.ledger import (
     engine,
     models,
@@ -151,8 +155,8 @@ class TestWhatComes(NodesCase):
         self.assert_settled([100 * UJ - SUM, None])
         self.nodes.now_ns += nodes.DAY_NS
         self.database.write(
-            readings.decide, nodes.by(self.nodes.now_ns), 'node of h1',
-            readings.KeptEvent(0, nodes.at(20), 'exchange', '1020', '0',
+            meter_events.decide, nodes.by(self.nodes.now_ns), 'node of h1',
+            meter_events.KeptEvent(0, nodes.at(20), 'exchange', '1020', '0',
                                None, 0, None))
         self.nodes.apportion()
         self.assert_settled([100 * UJ - SUM, 80 * UJ - SUM])
@@ -176,10 +180,9 @@ class TestWhatComes(NodesCase):
         host = models.hosts
         with self.database.writer() as connection:
             host_id = connection.scalar(sa.select(host.c.id))
-            stated = ledger_gaps.Gaps(host_id or 0, None, lasting=False)
-            stated.state(samples.Gap('package-1', nodes.at(20), nodes.at(30),
-                                     'unreadable'), 1)
-            stated.write(connection)
+            ledger_gaps.write(connection, [ledger_gaps.row(
+                host_id or 0, ledger_gaps.Cause('unreadable', None, 1),
+                'package-1', nodes.at(20), nodes.at(30))])
         self.nodes.read('h1', {0: 0, 15: 100, 30: 200, 45: 300})
         self.nodes.apportion()
         self.assert_settled([100 * UJ - SUM, None, 100 * UJ - SUM])

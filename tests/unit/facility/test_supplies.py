@@ -16,14 +16,15 @@ from hypothesis import strategies as st
 from energy_accounting import units
 from energy_accounting.facility import (
     amounts,
+    batches,
     carbon,
     contract_store,
     contracts,
     factor_store,
     factors,
+    meter_amounts,
     meters,
     ratios,
-    readings,
     supplies,
     supply,
 )
@@ -66,7 +67,7 @@ class SiteCase(reading.LedgerCase):
               **given: Any) -> None:
         """A meter called as its role, and its reading of each interval."""
         batch = [
-            readings.Given(at(end), str(value), start_ns=at(end - step)
+            batches.Given(at(end), str(value), start_ns=at(end - step)
                            if kind == 'interval' else None)
             for end, value in zip(range(first + step, 1 << 62, step),
                                   values, strict=False)
@@ -75,7 +76,7 @@ class SiteCase(reading.LedgerCase):
             meters.create(connection, self.by(), role, 'default', {
                 'medium': medium, 'role': role, 'unit': unit, 'kind': kind,
                 **given})
-            readings.add(connection, self.by(), role, batch, 'api')
+            batches.add(connection, self.by(), role, batch, 'api')
 
     def factor(self, value: str, first: int = FIRST, last: int = FIRST + 96,
                **changes: Any) -> None:
@@ -148,8 +149,9 @@ class LawsTest(unittest.TestCase):
             known: list[dict[str, carbon.Intensity]]) -> None:
         buckets = range(12)
         metered = supplies.metered({role: [
-            readings.Amounts(one.meter, amounts.whole(one.intervals, 0, 12),
-                             one.inside) for one in site.get(role, ())]
+            meter_amounts.Amounts(
+                one.meter, amounts.whole(one.intervals, 0, 12), one.inside)
+            for one in site.get(role, ())]
             for role in supplies.ROLES}, buckets) or supplies.NOTHING
         emitted = carbon.by_bucket(
             metered.carriers_uj, lambda carrier: {
@@ -210,7 +212,7 @@ class SuppliesTest(SiteCase):
             meters.create(connection, self.by(), 'hall', 'default', {
                 'medium': 'electricity', 'role': 'dc_total', 'unit': 'kWh',
                 'kind': 'interval', 'parent': 'dc_total'})
-            readings.add(connection, self.by(), 'hall', [readings.Given(
+            batches.add(connection, self.by(), 'hall', [batches.Given(
                 at(FIRST + 1), '5', start_ns=at(FIRST))], 'api')
         self.meter('it_ups_out', [10] * 4)
         self.assertEqual({fractions.Fraction(12, 10)},
@@ -341,7 +343,7 @@ class SuppliesTest(SiteCase):
         self.now_ns = NOW_NS + 10 ** 9
         self.factor('380')
         with self.database.writer() as connection:
-            readings.add(connection, self.by(), 'dc_total', [readings.Given(
+            batches.add(connection, self.by(), 'dc_total', [batches.Given(
                 at(FIRST + 1), '14', start_ns=at(FIRST))], 'api',
                 correct=True)
         self.assertEqual(before, self.known())

@@ -19,12 +19,12 @@ import sqlalchemy as sa
 
 from energy_accounting import units
 from energy_accounting.facility import (
+    batches,
     contract_store,
     contracts,
     factor_store,
     factors,
     meters,
-    readings,
 )
 from energy_accounting.ledger import audit, engine, models, sites
 
@@ -122,17 +122,17 @@ class Year:
                 'medium': 'electricity', 'role': role, 'kind': 'cumulative',
                 'unit': 'kWh', **given})
 
-    def read(self, name: str, batch: Sequence[readings.Given],
+    def read(self, name: str, batch: Sequence[batches.Given],
              **more: Any) -> None:
         with self.database.writer() as connection:
-            readings.add(connection, BY, name, batch, 'api', **more)
+            batches.add(connection, BY, name, batch, 'api', **more)
 
     def hourly(self, name: str, role: str, watt_hours: Sequence[int],
                step: int = 1, **given: Any) -> None:
         """A meter that says of each time of so many hours what it was."""
         self.meter(name, role, kind='interval', unit='Wh', **given)
         self.read(name, [
-            readings.Given(START_NS + (hour + step) * HOUR_NS,
+            batches.Given(START_NS + (hour + step) * HOUR_NS,
                            str(sum(watt_hours[hour:hour + step])),
                            start_ns=START_NS + hour * HOUR_NS)
             for hour in range(0, HOURS, step)])
@@ -143,7 +143,7 @@ class Year:
         self.meter(name, role, **given)
         counter, batch = first, []
         for at_ns, amount in zip(months(), [*amounts, 0], strict=True):
-            batch.append(readings.Given(at_ns, str(counter)))
+            batch.append(batches.Given(at_ns, str(counter)))
             counter += amount
         self.read(name, batch)
 

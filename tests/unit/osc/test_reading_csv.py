@@ -8,7 +8,9 @@ import testtools
 from hypothesis import strategies as st
 
 from energy_accounting import units
-from energy_accounting.facility import readings
+from energy_accounting.facility import (
+    batches,
+)
 from energy_accounting.osc import reading_csv
 
 BERLIN = units.zone('Europe/Berlin')
@@ -167,7 +169,7 @@ class ReadTest(testtools.TestCase):
         self.assertEqual(reading_csv.MOST_ROWS, len(rows))
 
     def test_the_client_knows_another_limit_than_the_service(self):
-        self.assertEqual(readings.MAX_BATCH, reading_csv.MOST_ROWS)
+        self.assertEqual(batches.MAX_BATCH, reading_csv.MOST_ROWS)
 
     @hypothesis.given(st.text(), st.sampled_from([
         reading_csv.Mapped(), reading_csv.mapping(GERMAN)]))

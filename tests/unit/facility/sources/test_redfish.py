@@ -16,7 +16,13 @@ from collections.abc import Callable
 from typing import Any
 
 from energy_accounting import units
-from energy_accounting.facility import meters, readings, sources
+from energy_accounting.facility import (
+    batches,
+    meter_events,
+    meters,
+    readings,
+    sources,
+)
 from energy_accounting.facility.sources import (
     credentials,
     properties,
@@ -321,7 +327,7 @@ class WhenTest(Case):
 class ResetTest(Case):
 
     def event(self, reading: float, reset_ns: int | None, last: str = '500',
-              **more: Any) -> tuple[readings.KeptEvent | None, str]:
+              **more: Any) -> tuple[meter_events.KeptEvent | None, str]:
         found = self.read(answers.environment(EnergykWh={
             'Reading': reading, **({} if reset_ns is None else {
                 'SensorResetTime': iso(reset_ns)})}),
@@ -360,7 +366,7 @@ class ResetTest(Case):
 
 class MeanTest(Case):
 
-    def given(self, ago: int | None) -> readings.Given:
+    def given(self, ago: int | None) -> batches.Given:
         found = self.read(
             answers.power({'PowerMetrics': {'IntervalInMin': 30,
                                             'AverageConsumedWatts': 300.5}}),

@@ -10,7 +10,13 @@ import unittest
 from typing import Any
 
 from energy_accounting import errors, units
-from energy_accounting.facility import meters, readings, sources
+from energy_accounting.facility import (
+    batches,
+    meter_events,
+    meters,
+    readings,
+    sources,
+)
 from energy_accounting.ledger import audit, register
 from tests.unit import records
 
@@ -46,19 +52,19 @@ class SourcesTest(unittest.TestCase):
             return ([one.value
                      for one in readings.page(connection, meter.id)],
                     [one.kind
-                     for one in readings.events(connection, meter.id)],
+                     for one in meter_events.events(connection, meter.id)],
                     meter.source_ref)
 
     def keep(self, at: int, value: str, **more: Any) -> sources.Found:
         (asked,) = self.asked()
         return sources.keep(self.database, 'redfish', sources.Found(
-            asked, 'bmc-1', batch=(readings.Given(at * S, value),), **more),
+            asked, 'bmc-1', batch=(batches.Given(at * S, value),), **more),
             BY)
 
     def test_a_reset_is_recorded_without_the_reading(self) -> None:
         ref = 'https://bmc-1/redfish/v1/Chassis/1/EnvironmentMetrics#/E'
         self.assertIsNone(self.keep(100, '5', source_ref=ref).failure)
-        event = readings.KeptEvent(0, 150 * S, 'reset', None, '0',
+        event = meter_events.KeptEvent(0, 150 * S, 'reset', None, '0',
                                    'SensorResetTime', 0, None)
         self.assertIsNone(self.keep(200, '0.5', event=event).failure)
         both = ['5', '0.5'], ['reset'], ref

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from oslotest import base
 
 from energy_accounting import units
-from energy_accounting.facility import amounts, platform
+from energy_accounting.facility import amounts, node_energy
 
 FIRST = 1_900_000
 START_NS = FIRST * units.BUCKET_NS
@@ -30,10 +30,10 @@ def intervals(edges: Sequence[int], given: Sequence[int],
                 itertools.pairwise(edges), given, strict=True)]
 
 
-def seen(terms: Sequence[platform.Term], whole_uj: Mapping[int, int],
-         count: int) -> list[platform.Seen | None]:
+def seen(terms: Sequence[node_energy.Term], whole_uj: Mapping[int, int],
+         count: int) -> list[node_energy.Seen | None]:
     """What was seen of the first buckets."""
-    found = platform.by_bucket(
+    found = node_energy.by_bucket(
         terms, {FIRST + place: energy_uj
                 for place, energy_uj in whole_uj.items()},
         FIRST, FIRST + count)
@@ -44,8 +44,8 @@ class SeenTest(base.BaseTestCase):
 
     def one(self, edges: Sequence[int], given: Sequence[int],
             whole_uj: Mapping[int, int], count: int,
-            ) -> list[platform.Seen | None]:
-        return seen([platform.Term(1, intervals(edges, given))], whole_uj,
+            ) -> list[node_energy.Seen | None]:
+        return seen([node_energy.Term(1, intervals(edges, given))], whole_uj,
                     count)
 
     def test_the_term_is_not_the_difference_or_is_clamped(self) -> None:
@@ -98,21 +98,21 @@ class SeenTest(base.BaseTestCase):
             [(50, 50), (50, 50)], self.one([0, 30], [100], {0: 0, 1: 0}, 2))
 
     def test_two_power_supplies_are_not_added_up(self) -> None:
-        terms = [platform.Term(1, intervals([0, 15, 30], [60, 60])),
-                 platform.Term(1, intervals([0, 15], [50]))]
+        terms = [node_energy.Term(1, intervals([0, 15, 30], [60, 60])),
+                 node_energy.Term(1, intervals([0, 15], [50]))]
         self.assertEqual([(110, 10), (60, None)],
                          seen(terms, {0: 100, 1: 100}, 2))
 
     def test_a_meter_that_was_taken_out_makes_a_hole(self) -> None:
-        old = platform.Term(1, intervals([0, 5], [40]), (None, at(5)))
-        new = platform.Term(1, intervals([5, 15], [70]), (at(5), None))
+        old = node_energy.Term(1, intervals([0, 5], [40]), (None, at(5)))
+        new = node_energy.Term(1, intervals([5, 15], [70]), (at(5), None))
         late = new._replace(service_ns=(at(6), None))
         self.assertEqual([(110, 10)], seen([old, new], {0: 100}, 1))
         self.assertEqual([(110, None)], seen([old, late], {0: 100}, 1))
 
     def test_a_virtual_meter_adds_what_it_takes_off(self) -> None:
-        terms = [platform.Term(1, intervals([0, 15], [150])),
-                 platform.Term(-1, intervals([0, 15], [20]))]
+        terms = [node_energy.Term(1, intervals([0, 15], [150])),
+                 node_energy.Term(-1, intervals([0, 15], [20]))]
         self.assertEqual([(130, 30)], seen(terms, {0: 100}, 1))
 
 
@@ -134,7 +134,7 @@ class LawsTest(base.BaseTestCase):
         # As much before as the first intervals touch.
         whole = {place: data.draw(st.integers(0, 10 ** 12))
                  for place in range(-2, count)}
-        found = seen([platform.Term(1, intervals(edges, given))], whole,
+        found = seen([node_energy.Term(1, intervals(edges, given))], whole,
                      count)
         of_meter = intervals(edges, given)
         # Between two readings on an edge: what the meter saw, exactly.
@@ -159,8 +159,8 @@ class LawsTest(base.BaseTestCase):
             max_size=len(edges) - 1))
         whole = data.draw(st.dictionaries(
             st.integers(0, 40), st.integers(0, 10 ** 12)))
-        terms = [platform.Term(1, intervals(edges, given))]
-        found = platform.by_bucket(
+        terms = [node_energy.Term(1, intervals(edges, given))]
+        found = node_energy.by_bucket(
             terms, {FIRST + place: energy_uj
                     for place, energy_uj in whole.items()},
             FIRST - 2, FIRST + edges[-1] // 15 + 1)
@@ -181,13 +181,13 @@ class LawsTest(base.BaseTestCase):
             max_size=len(edges) - 1))
         whole = {FIRST + place: data.draw(st.integers(0, 1000))
                  for place in range(-2, 60) if data.draw(st.booleans())}
-        terms = [platform.Term(1, intervals(edges, given))]
-        all_of_it = platform.by_bucket(terms, whole, FIRST - 2, FIRST + 500)
+        terms = [node_energy.Term(1, intervals(edges, given))]
+        all_of_it = node_energy.by_bucket(terms, whole, FIRST - 2, FIRST + 500)
         part = range(FIRST + first, FIRST + first + length)
         self.assertEqual(
             {bucket: all_of_it[bucket] for bucket in part
              if bucket in all_of_it},
-            platform.by_bucket(terms, whole, part.start, part.stop))
+            node_energy.by_bucket(terms, whole, part.start, part.stop))
 
     @hypothesis.given(EDGES, st.integers(0, 40), st.data())
     def test_rapl_energy_changes_a_term_out_of_its_reach(
@@ -198,14 +198,14 @@ class LawsTest(base.BaseTestCase):
             max_size=len(edges) - 1))
         whole = {FIRST + place: data.draw(st.integers(0, 1000))
                  for place in range(-2, 60)}
-        terms = [platform.Term(1, intervals(edges, given))]
-        before = platform.by_bucket(terms, whole, FIRST, FIRST + 60)
+        terms = [node_energy.Term(1, intervals(edges, given))]
+        before = node_energy.by_bucket(terms, whole, FIRST, FIRST + 60)
         if data.draw(st.booleans()):
             del whole[FIRST + changed]
         else:
             whole[FIRST + changed] += 1 + data.draw(st.integers(0, 1000))
-        after = platform.by_bucket(terms, whole, FIRST, FIRST + 60)
-        reached = platform.reach(terms, {FIRST + changed})
+        after = node_energy.by_bucket(terms, whole, FIRST, FIRST + 60)
+        reached = node_energy.reach(terms, {FIRST + changed})
         for bucket in before.keys() | after.keys():
             if bucket not in reached:
                 self.assertEqual(before[bucket], after[bucket])
