@@ -29,7 +29,12 @@ from oslo_middleware import (
     sizelimit,
 )
 
-from energy_accounting.api import context, faults, policies, versions
+from energy_accounting.api import (
+    context,
+    faults,
+    policies,
+    versions,
+)
 from energy_accounting.api.controllers import Service, root
 from energy_accounting.facility import server_models
 
@@ -50,7 +55,7 @@ def _now() -> datetime.datetime:
 
 
 class Request(pecan.Request):
-    """A request whose body nobody reads but ``schemas.body``.
+    """A request whose body nobody reads but ``validation.body``.
 
     Pecan would parse it first, in its own way, and make arguments of it.
     """

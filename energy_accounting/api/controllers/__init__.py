@@ -19,8 +19,13 @@ import webob.exc
 from oslo_policy import policy
 
 from energy_accounting import units
-from energy_accounting.api import context as contexts
-from energy_accounting.api import policies, schemas
+from energy_accounting.api import (
+    context as contexts,
+)
+from energy_accounting.api import (
+    policies,
+    validation,
+)
 from energy_accounting.facility import equipment
 from energy_accounting.ledger.audit import By
 
@@ -81,7 +86,7 @@ class Resource:
         :param rule: of the policy, about nothing in particular.
         :raises errors.EnergyAccountingError: it is not.
         """
-        given = schemas.query(method, path, request.environ)
+        given = validation.query(method, path, request.environ)
         policies.authorize(self._service.enforcer,
                            request.environ[contexts.KEY], rule, {})
         return given

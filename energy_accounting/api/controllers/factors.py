@@ -9,13 +9,15 @@ import pecan
 import webob
 
 from energy_accounting import errors, units
-from energy_accounting.api import context as contexts
+from energy_accounting.api import (
+    context as contexts,
+)
 from energy_accounting.api import (
     factor_parameters,
     links,
     parameters,
     policies,
-    schemas,
+    validation,
 )
 from energy_accounting.api.controllers import Resource
 from energy_accounting.api.factor_schemas import (
@@ -52,7 +54,7 @@ class Factors(Resource):
                **query: str) -> dict[str, Any]:
         service = self._service
         self.admit(request, 'POST', FACTORS, policies.FACTORS_CREATE)
-        body = schemas.body('POST', FACTORS, request)
+        body = validation.body('POST', FACTORS, request)
         now_ns = units.wall_ns(service.clock())
         recorded = service.database.write(
             factor_store.record, factor_parameters.batch(body, now_ns),
@@ -92,7 +94,7 @@ class Contracts(Resource):
         service = self._service
         self.admit(request, 'POST', CONTRACTS, policies.CONTRACTS_CREATE)
         signed = factor_parameters.contract(
-            name, schemas.body('POST', CONTRACTS, request))
+            name, validation.body('POST', CONTRACTS, request))
 
         def record(connection: Any) -> contract_store.Kept:
             _exists(connection, name)

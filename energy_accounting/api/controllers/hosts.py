@@ -10,7 +10,12 @@ import sqlalchemy as sa
 import webob
 
 from energy_accounting import errors, units
-from energy_accounting.api import links, parameters, policies, schemas
+from energy_accounting.api import (
+    links,
+    parameters,
+    policies,
+    validation,
+)
 from energy_accounting.api.controllers import Resource, Service
 from energy_accounting.ledger import engine, hosts, register
 from energy_accounting.report import hosts as report
@@ -66,7 +71,7 @@ class Hosts(Resource):
                **query: str) -> dict[str, Any]:
         service = self._service
         self.admit(request, 'POST', HOSTS, policies.HOSTS_CREATE)
-        body = schemas.body('POST', HOSTS, request)
+        body = validation.body('POST', HOSTS, request)
         name = parameters.identifier(body, 'name')
         given = parameters.said_of_host(body)
         by = self.by(request)
@@ -85,7 +90,7 @@ class Hosts(Resource):
         service = self._service
         self.admit(request, 'PATCH', HOST, policies.HOSTS_UPDATE)
         given = parameters.said_of_host(
-            schemas.body('PATCH', HOST, request))
+            validation.body('PATCH', HOST, request))
         by = self.by(request)
 
         def change(connection: sa.Connection) -> dict[str, Any]:
@@ -123,7 +128,7 @@ class Downtimes(Resource):
         service = self._service
         self.admit(request, 'POST', DOWNTIMES, policies.HOSTS_UPDATE)
         planned = parameters.downtime(
-            schemas.body('POST', DOWNTIMES, request), service.clock())
+            validation.body('POST', DOWNTIMES, request), service.clock())
         made = service.database.write(
             register.plan, self.by(request), name, *planned)
         response.status_int = 201

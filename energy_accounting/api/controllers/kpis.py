@@ -10,8 +10,14 @@ import pecan
 import webob
 
 from energy_accounting import units
-from energy_accounting.api import context as contexts
-from energy_accounting.api import kpi_parameters, policies, schemas
+from energy_accounting.api import (
+    context as contexts,
+)
+from energy_accounting.api import (
+    kpi_parameters,
+    policies,
+    validation,
+)
 from energy_accounting.api.controllers import Resource, Service
 from energy_accounting.api.kpi_schemas import KPIS
 from energy_accounting.facility import limits, site_figures, site_inputs
@@ -35,7 +41,7 @@ class Kpis(Resource):
     def get_all(self, request: webob.Request, response: webob.Response,
                 name: str, /, **query: str) -> dict[str, Any]:
         service = self._service
-        given = schemas.query('GET', KPIS, request.environ)
+        given = validation.query('GET', KPIS, request.environ)
         caller = request.environ[contexts.KEY]
         policies.authorize(service.enforcer, caller, policies.KPIS, {})
         # What meters and hosts are called is their readers' to know.

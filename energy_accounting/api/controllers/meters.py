@@ -15,7 +15,7 @@ from energy_accounting.api import (
     meter_parameters,
     parameters,
     policies,
-    schemas,
+    validation,
 )
 from energy_accounting.api.controllers import Resource, Service
 from energy_accounting.api.meter_schemas import (
@@ -79,7 +79,7 @@ class Meters(Resource):
                **query: str) -> dict[str, Any]:
         service = self._service
         self.admit(request, 'POST', METERS, policies.METERS_CREATE)
-        body = schemas.body('POST', METERS, request)
+        body = validation.body('POST', METERS, request)
         name = meter_parameters.meter_name(body)
         given = meter_parameters.said_of_meter(body)
         by = self.by(request)
@@ -98,7 +98,7 @@ class Meters(Resource):
         service = self._service
         self.admit(request, 'PATCH', METER, policies.METERS_UPDATE)
         given = meter_parameters.said_of_meter(
-            schemas.body('PATCH', METER, request))
+            validation.body('PATCH', METER, request))
         by = self.by(request)
         since_ns = meter_parameters.questions_since({}, service.clock())
 
@@ -139,7 +139,7 @@ class Readings(Resource):
                name: str, /, **query: str) -> dict[str, Any]:
         service = self._service
         self.admit(request, 'POST', READINGS, policies.READINGS_CREATE)
-        body = schemas.body('POST', READINGS, request)
+        body = validation.body('POST', READINGS, request)
         batch = meter_parameters.batch(body, service.clock())
         by = self.by(request)
 
@@ -180,7 +180,7 @@ class Events(Resource):
                name: str, /, **query: str) -> dict[str, Any]:
         service = self._service
         self.admit(request, 'POST', EVENTS, policies.READINGS_CREATE)
-        body = schemas.body('POST', EVENTS, request)
+        body = validation.body('POST', EVENTS, request)
         kept, _ = service.database.write(
             meter_events.decide, self.by(request), name,
             meter_parameters.event(body), correct=body.get('correct', False))

@@ -10,8 +10,15 @@ import sqlalchemy as sa
 import webob
 
 from energy_accounting import errors, units
-from energy_accounting.api import context as contexts
-from energy_accounting.api import links, parameters, policies, schemas
+from energy_accounting.api import (
+    context as contexts,
+)
+from energy_accounting.api import (
+    links,
+    parameters,
+    policies,
+    validation,
+)
 from energy_accounting.api.controllers import Resource
 from energy_accounting.ledger import decisions, engine, models, quarantine
 from energy_accounting.report import quarantine as report
@@ -59,7 +66,7 @@ class Quarantine(Resource):
         service = self._service
         self.admit(request, 'PATCH', ONE, policies.QUARANTINE_UPDATE)
         state, reason = parameters.decision(
-            schemas.body('PATCH', ONE, request))
+            validation.body('PATCH', ONE, request))
         record_id = parameters.number_of(number, 'record')
         now_ns = units.wall_ns(service.clock())
         actor = contexts.actor(request.environ)

@@ -8,7 +8,10 @@ from typing import Any
 import pecan
 import webob
 
-from energy_accounting.api import schemas, versions
+from energy_accounting.api import (
+    validation,
+    versions,
+)
 from energy_accounting.api.controllers import (
     Resource,
     Service,
@@ -41,7 +44,7 @@ class V1(Resource):
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
-        schemas.query('GET', '/v1', request.environ)
+        validation.query('GET', '/v1', request.environ)
         return {'version': versions.document(request.application_url)}
 
 
@@ -55,5 +58,5 @@ class Root(Resource):
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
-        schemas.query('GET', '/', request.environ)
+        validation.query('GET', '/', request.environ)
         return {'versions': [versions.document(request.application_url)]}

@@ -10,13 +10,15 @@ import sqlalchemy as sa
 import webob
 
 from energy_accounting import units
-from energy_accounting.api import context as contexts
+from energy_accounting.api import (
+    context as contexts,
+)
 from energy_accounting.api import (
     links,
     meter_parameters,
     parameters,
     policies,
-    schemas,
+    validation,
 )
 from energy_accounting.api.controllers import (
     Resource,
@@ -62,7 +64,7 @@ class Sites(Resource):
     def create(self, request: webob.Request, response: webob.Response, /,
                **query: str) -> dict[str, Any]:
         self.admit(request, 'POST', SITES, policies.SITES_CREATE)
-        body = schemas.body('POST', SITES, request)
+        body = validation.body('POST', SITES, request)
         name = parameters.identifier(body, 'name')
         shown = self._write(request, sites.create, name,
                             meter_parameters.said_of_site(body))
@@ -75,7 +77,7 @@ class Sites(Resource):
         self.admit(request, 'PATCH', SITE, policies.SITES_UPDATE)
         return self._write(
             request, sites.change, name, meter_parameters.said_of_site(
-                schemas.body('PATCH', SITE, request)))
+                validation.body('PATCH', SITE, request)))
 
     def _write(self, request: webob.Request, function: Any, name: str,
                given: dict[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,16 @@ import sqlalchemy as sa
 import webob
 from oslo_context import context as oslo_context
 
-from energy_accounting.api import context as contexts
-from energy_accounting.api import links, parameters, policies, schemas
+from energy_accounting.api import (
+    context as contexts,
+)
+from energy_accounting.api import (
+    links,
+    parameters,
+    policies,
+    schemas,
+    validation,
+)
 from energy_accounting.api.controllers import Resource, Service
 from energy_accounting.facility import supplies
 from energy_accounting.ledger import by_site, engine, hosts, queries, usage
@@ -27,7 +35,7 @@ class Usage(Resource):
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
         service = self._service
-        given = schemas.query('GET', '/v1/usage', request.environ)
+        given = validation.query('GET', '/v1/usage', request.environ)
         given |= _scope(service, request.environ[contexts.KEY], given)
         with service.database.reader() as connection:
             engine.snapshot(connection)

@@ -11,7 +11,11 @@ import pecan
 import webob
 
 from energy_accounting import errors
-from energy_accounting.api import openapi, schemas
+from energy_accounting.api import (
+    openapi,
+    schemas,
+    validation,
+)
 from energy_accounting.api.controllers import Resource, root
 from tests.unit.api import cloud
 
@@ -77,7 +81,7 @@ class Things(Resource):
     @pecan.expose('json')
     def create(self, request: webob.Request, response: webob.Response, /,
                **query: str) -> Any:
-        body = schemas.body('POST', THINGS, request)
+        body = validation.body('POST', THINGS, request)
         if body['name'] == 'taken':
             raise errors.Conflict('name: taken is taken; give another')
         response.status_int = 201
@@ -86,7 +90,7 @@ class Things(Resource):
     @pecan.expose('json')
     def update(self, request: webob.Request, response: webob.Response,
                name: str, /, **query: str) -> Any:
-        return {**given(schemas.body('PATCH', THING, request)), 'of': name}
+        return {**given(validation.body('PATCH', THING, request)), 'of': name}
 
     @pecan.expose('json')
     def delete(self, request: webob.Request, response: webob.Response,
@@ -110,7 +114,7 @@ class BodyCase(cloud.ApiCase):
         self.enterContext(mock.patch.dict(
             schemas.ENDPOINTS, ENDPOINTS))  # type: ignore[arg-type]
         self.enterContext(mock.patch.object(root, 'V1', V1))
-        self.addCleanup(schemas._validator.cache_clear)
+        self.addCleanup(validation._validator.cache_clear)
         super().setUp()
 
     def send(self, text: bytes, content_type: str = 'application/json',

@@ -11,7 +11,10 @@ import jsonschema
 from oslotest import base
 
 from energy_accounting import errors, units
-from energy_accounting.api import schemas
+from energy_accounting.api import (
+    schemas,
+    validation,
+)
 from energy_accounting.api.controllers import Resource, Service, root
 
 
@@ -116,7 +119,7 @@ class EndpointsTest(base.BaseTestCase):
 class QueryTest(base.BaseTestCase):
 
     def test_values_are_decoded_once(self) -> None:
-        given = schemas.query('GET', '/v1/usage', {
+        given = validation.query('GET', '/v1/usage', {
             'QUERY_STRING': 'flavor=a%2Bb+c%2525&site=%C3%A4'})
         self.assertEqual({'flavor': 'a+b c%25', 'site': '\u00e4'}, given)
 
@@ -124,6 +127,6 @@ class QueryTest(base.BaseTestCase):
         for words in ('site=' + 'x' * 5000, 'x' * 5000 + '=1',
                       'sort=' + 'x' * 5000):
             error = self.assertRaises(
-                errors.InvalidRequest, schemas.query, 'GET', '/v1/usage',
+                errors.InvalidRequest, validation.query, 'GET', '/v1/usage',
                 {'QUERY_STRING': words})
             self.assertLess(len(str(error)), 600)
