@@ -39,6 +39,9 @@ _LATE_NS = 60 * units.NS_PER_S
 """What is scraped now may not be there yet."""
 _PLACES = decimal.Decimal('1e-15')
 _EXACT = decimal.Context(prec=60)
+_TIME_DIGITS = 12
+"""Of whole seconds since 1970: what is longer is no time, and an exponent
+such as 1e900000 takes minutes to become an integer."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -199,7 +202,8 @@ def _points(series: Any) -> list[_Point]:
     points = []
     for one in series['values']:
         match one:
-            case [int() | decimal.Decimal() as at, str(text)]:
+            case [int() | decimal.Decimal() as at, str(text)] if (
+                    decimal.Decimal(at).adjusted() < _TIME_DIGITS):
                 points.append(_Point(int(at * units.NS_PER_S), text))
             case _:
                 raise errors.Unavailable(

@@ -19,6 +19,7 @@ import pathlib
 import ssl
 import tempfile
 import threading
+import time
 import unittest
 import urllib.parse
 from typing import Any
@@ -164,6 +165,27 @@ class PrometheusTest(unittest.TestCase):
             self.assertEqual([(NOW - 3600, '1')], self.kept())
         self.fetch(matrix(good))
         self.assertEqual(2, len(self.kept()))
+
+    def test_a_time_with_a_huge_exponent_stops_or_holds_up_all(
+            self) -> None:
+        self.database.write(meters.create, BY, 'ups', 'berlin', {
+            'medium': 'electricity', 'role': 'it_ups_out', 'unit': 'kWh',
+            'kind': 'cumulative', 'source': 'prometheus',
+            'source_ref': 'y',
+            'installed_ns': (NOW - 3600) * units.NS_PER_S})
+        whole = json.dumps(matrix([12345, '1']))
+        for at, read in (('1e999999999', 1), ('1e900000', 2), ('1e12', 3),
+                         ('-1e999999999', 4)):
+            now = NOW + read * STEP
+            answer = whole.replace('12345', at).encode()
+            began = time.process_time()
+            said = self.fetch(
+                lambda handler, answer=answer: handler.raw(answer),
+                matrix([now - STEP, str(read)]), code=1, now=now)
+            self.assertLess(time.process_time() - began, 5)
+            self.assertRegex(said, 'pdu: .*FAILED: .*not a time')
+            self.assertRegex(said, 'ups: .*1 readings')
+        self.assertEqual([], self.kept())
 
     def test_nobody_is_there(self) -> None:
         self.configure('http://127.0.0.1:9')
