@@ -258,12 +258,23 @@ class _Counter:
             amount += self._rollover or 0
             # Whether it turned or was changed shows in how fast it would
             # have been: without a bound nobody can tell.
-            if (amount < 0 or stretch.turned or self._max_rate is None
+            if (amount < 0 or stretch.turned
+                    or not self._at_most_half_a_turn(span_ns)
                     or self._too_fast(amount, span_ns)):
                 return FALL
         if not stretch.confirmed and self._too_fast(amount, span_ns):
             return JUMP
         return amount
+
+    def _at_most_half_a_turn(self, span_ns: int) -> bool:
+        """Whether a fall can be told from a step back.
+
+        A counter that can do more in the time may have turned twice, or
+        fallen by a little: another meter, a wrong digit.
+        """
+        return (self._max_rate is not None and self._rollover is not None
+                and 2 * self._max_rate * span_ns
+                <= self._rollover * HOUR_NS)
 
     def _too_fast(self, amount: int, span_ns: int) -> bool:
         return (self._max_rate is not None

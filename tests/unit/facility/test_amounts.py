@@ -59,6 +59,33 @@ class CounterTest(testtools.TestCase):
             self.assertEqual([], used(said), more)
             self.assertEqual('fall', said.questions[0].kind)
 
+    def test_a_counter_that_could_turn_twice_is_believed_to_have_once(self):
+        # A month: 745 hours of 2500 are almost two turns.
+        month = [Reading(0, 123_456), Reading(745 * HOUR, 123_446)]
+        said = amounts.measured('cumulative', month, rollover=1_000_000,
+                                max_rate=2500)
+        self.assertEqual([], used(said))
+        self.assertEqual('fall', said.questions[0].kind)
+        said = amounts.measured('cumulative', month, [
+            Event(HOUR, amounts.ROLLOVER)], rollover=1_000_000,
+            max_rate=2500)
+        self.assertEqual([999_990], used(said))
+
+    def test_more_than_half_a_turn_is_told_from_a_step_back(self):
+        for rate, found in ((500, [500]), (501, [])):
+            self.assertEqual(found, used(counter(
+                700, 200, rollover=1000, max_rate=rate)))
+
+    def test_a_fall_into_the_end_of_an_exchanged_counter_is_a_turn(self):
+        said = amounts.measured('cumulative', [
+            Reading(0, 40), Reading(11 * HOUR, 15)], [
+            Event(10 * HOUR, amounts.EXCHANGE, 20, 10)], rollover=1000,
+            max_rate=100)
+        self.assertEqual([5], used(said))
+        self.assertEqual(('fall', 40, 20), (
+            said.questions[0].kind, said.questions[0].was,
+            said.questions[0].became))
+
     def test_a_jump_above_the_rate_is_believed(self):
         said = counter(0, 10, 10_010, 10_020, max_rate=1000)
         self.assertEqual([10, 10], used(said))
