@@ -306,6 +306,7 @@ def _checked(connection: sa.Connection, meter: Meter | None,
         if values['max_rate'] is not None:
             _refuse('max_rate', 'a virtual meter has no readings',
                     'leave it out')
+    _check_limits(values)
     _check_times(values)
     _check_source(values)
     columns = {field: values[field] for field in _PLAIN}
@@ -314,6 +315,19 @@ def _checked(connection: sa.Connection, meter: Meter | None,
                                       values['parent'])
     _check_terms(connection, meter, site, values)
     return columns
+
+
+def _check_limits(values: Mapping[str, Any]) -> None:
+    """That a meter may read anything at all, in the integers that count."""
+    quantity = quantities.Quantity(values['medium'], values['kind'],
+                                   values['unit'])
+    for field, nothing in (
+            ('rollover', 'no value is below it'),
+            ('max_rate', 'no use would be believed')):
+        if values[field] is not None and not quantity.exact(values[field]):
+            _refuse(field, f'{values[field]!r} {values["unit"]} is nothing: '
+                    f'{nothing}', 'give what is written on the meter, or '
+                    'leave it out')
 
 
 def _check_times(values: Mapping[str, Any]) -> None:

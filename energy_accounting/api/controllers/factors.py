@@ -40,6 +40,8 @@ class Factors(Resource):
         filters = factor_parameters.filters(given, service.clock())
         del filters['instrument']
         with service.database.reader() as connection:
+            if filters['site'] is not None:
+                _exists(connection, filters['site'])
             found = factor_store.read(
                 connection, after=parameters.marked_number(given),
                 limit=limit + 1, **filters)

@@ -67,6 +67,12 @@ class RecordTest(FactorsCase):
         self.assertEqual(('berlin', '1', None), (pue['site'], pue['unit'],
                                                  pue['basis']))
 
+    def test_a_site_that_is_none_has_no_factors(self) -> None:
+        self.assertEqual([], self.values(site='berlin'))
+        for name in ('nosite', 'n' * 255):
+            self.assertIn('there is no site', self.refused(
+                404, FACTORS, READER, site=name))
+
     def test_part_of_a_batch_is_recorded(self) -> None:
         self.record(GRID)
         later = {'start': '2026-10-02T00:00:00Z',

@@ -114,13 +114,22 @@ class MetersTest(cloud.ApiCase):
                 ('name', {'name': '123'}), ('unit', {'unit': 'furlong'}),
                 ('unit', {'unit': 'm3'}), ('rollover', {'rollover': '-5'}),
                 ('rollover', {'rollover': 1000}),
+                ("rollover: '0' kWh is nothing: .*; give what",
+                 {'rollover': '0'}),
+                ("max_rate: '0.0' kWh is nothing: .*; give what",
+                 {'max_rate': '0.0'}),
+                # Less than the microjoules that values count in.
+                ('max_rate: .*nothing', {'max_rate': f'0.{"0" * 14}1'}),
                 ('installed_at', {'installed_at': '2026-01-01'}),
                 ('terms.1.meter', {'kind': 'virtual', 'terms': [
                     {'meter': 'a', 'sign': 1}, {'meter': 'a', 'sign': 1}]}),
                 ('terms.0.sign', {'terms': [{'meter': 'a', 'sign': 2}]}),
                 ('role', {'role': 'coffee'}), ('site', {'site': 7})):
-            self.assertIn(field, self.post('/v1/meters', 400, **{
-                'name': 'x', 'site': 'berlin', **COUNTER, **said}), said)
+            self.assertRegex(self.post('/v1/meters', 400, **{
+                'name': 'x', 'site': 'berlin', **COUNTER, **said}), field)
+        self.make()
+        self.assertIn('max_rate', self.patch('/v1/meters/grid', 400,
+                                             max_rate='0'))
         self.post('/v1/meters', 404, name='x', site='nowhere', **COUNTER)
 
     def test_a_number_is_taken_for_a_value(self) -> None:
