@@ -136,7 +136,8 @@ def usage(given: Mapping[str, str], now: datetime.datetime, maximum: int,
     A page after the first has the range and ``as_of`` of the first, however
     late it is asked for: they are in the marker.
     """
-    group_by = tuple(given.get('group_by', 'project').split(','))
+    groups = given.get('group_by', 'project')
+    group_by = () if groups == queries.NONE else tuple(groups.split(','))
     if len(set(group_by)) < len(group_by):
         refuse('group_by', 'a name is given twice', 'give each once')
     filters = {name: given[name] for name in queries.GROUPS if name in given}

@@ -77,11 +77,13 @@ USAGE_QUERY = _query({
                           'length of a row; the default is total'),
     'group_by': {
         'type': 'string',
-        'pattern': f'^({_GROUP_NAMES})(,({_GROUP_NAMES}))*$',
+        'pattern': f'^({queries.NONE}|'
+                   f'({_GROUP_NAMES})(,({_GROUP_NAMES}))*)$',
         'description':
             'comma-separated, each once: '
             f'{", ".join(TENANT_GROUPS)}; operators also '
-            f'{", ".join(ADMIN_GROUPS)}; the default is project'},
+            f'{", ".join(ADMIN_GROUPS)}; or {queries.NONE}, one sum of all; '
+            'the default is project'},
     **_FILTERS,
     'all_projects': {**_FLAG, 'description':
                      'true or false: everything the ledger holds, services '

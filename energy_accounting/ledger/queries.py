@@ -20,6 +20,9 @@ GROUPS = {
     'account': 'account', 'user': 'user_id'}
 """What usage can be grouped and filtered by, and the key in the row."""
 
+NONE = 'none'
+"""Asked for as a group: no groups, one sum of all."""
+
 SORTS = {'start': 'period', 'it_kwh': 'it_uj', 'active_kwh': 'active_uj',
          'idle_kwh': 'idle_uj', 'memory_kwh': 'memory_uj',
          'host_kwh': 'host_uj', 'platform_kwh': 'platform_uj'}

@@ -173,6 +173,13 @@ def scope_query(manager: Any,
     return query
 
 
+def one_project(manager: Any, scope: dict[str, Any]) -> bool:
+    """Whether a scope is a project, named or that of the token."""
+    return 'project' in scope or (
+        not scope.get('all_projects')
+        and manager.auth_ref.project_id is not None)
+
+
 def changes(parsed_args: argparse.Namespace,
             fields: Iterable[str]) -> dict[str, Any]:
     """What options say of fields; ``--no-FIELD`` takes one back."""

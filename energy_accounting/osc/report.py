@@ -11,10 +11,11 @@ from typing import Any
 from osc_lib.command import command
 
 from energy_accounting import client
-from energy_accounting.osc import columns, common
+from energy_accounting.osc import columns, common, usage
 
 BAR_WIDTH = 24
 
+_MIXED = 'mixed'
 _NOBODY = 'services, unallocated'
 _TERMS = (
     ('active_kwh', 'active', 'what the servers computed'),
@@ -55,24 +56,28 @@ class ShowReport(command.Command):
         whole = query.get('all_projects', False)
         group = 'project' if whole else 'instance'
         api = common.api(self)
-        # A row for each boundary: they are shown, not blurred.
-        total = next(api.usage(group_by='boundary', **query))
+        total = next(api.usage(group_by=usage.NONE, **query))
+        parts: Sequence[client.Row] = ()
+        if any(row.get('boundary') == _MIXED for row in total.rows):
+            # One sum, and of it what was measured where: never blurred.
+            parts = next(api.usage(group_by='boundary', **query)).rows
         rows = [row for page in api.usage(group_by=group, **query)
                 for row in page.rows]
         names = {} if whole else common.server_names(manager)
         heading = common.heading(chosen, parsed_args,
                                  total.envelope.get('complete_until'))
-        for line in report_lines(heading, total.rows, rows,
+        for line in report_lines(heading, total.rows, parts, rows,
                                  f'{group}_id', names):
             self.app.stdout.write(f'{line}\n')
 
 
 def report_lines(heading: str, total: Sequence[client.Row],
-                 rows: Sequence[client.Row], key: str,
-                 names: Mapping[str, str]) -> Iterator[str]:
+                 parts: Sequence[client.Row], rows: Sequence[client.Row],
+                 key: str, names: Mapping[str, str]) -> Iterator[str]:
     """The lines of a report.
 
-    :param total: the sums, a row for each boundary they were measured at.
+    :param total: the sum, a row; none where nothing was booked.
+    :param parts: of it, a row for each boundary, where there are several.
     :param rows: a row for each server or project.
     :param key: the column that says which it is.
     :param names: what people call them, where that is known.
@@ -82,9 +87,11 @@ def report_lines(heading: str, total: Sequence[client.Row],
         yield ''
         yield 'No energy was booked in this period.'
         return
-    for sums in total:
-        yield ''
-        yield from _sums(sums)
+    yield ''
+    yield from _sums(total[0])
+    for part in parts:
+        yield (f'    {part["boundary"]:<9}{_kwh(part, "it_kwh"):>12} kWh  '
+               f'{_reach(part)}').rstrip()
     yield ''
     yield from _bars(rows, key, names)
 
@@ -113,7 +120,11 @@ def _sums(row: Mapping[str, Any]) -> Iterator[str]:
         yield f'  {"water":<11}{_kwh(row, "water_l"):>12} l'
     yield (f'  measured at {row.get("boundary") or "?"}, coverage '
            f'{columns.rounded(row.get("coverage"))}'
-           + (', a lower bound' if row.get('boundary') == 'rapl' else ''))
+           + ''.join(f', {words}' for words in (_reach(row),) if words))
+
+
+def _reach(row: Mapping[str, Any]) -> str:
+    return 'a lower bound' if row.get('boundary') == 'rapl' else ''
 
 
 def _bars(rows: Sequence[client.Row], key: str,

@@ -19,6 +19,9 @@ GROUP_COLUMNS = {
     'region': 'region', 'boundary': 'boundary', 'host': 'host',
     'account': 'account', 'user': 'user_id'}
 
+NONE = 'none'
+"""Instead of groups: one sum of all."""
+
 COLUMNS = ('active_kwh', 'idle_kwh', 'memory_kwh', 'host_kwh',
            'platform_kwh', 'it_kwh', 'facility_kwh', 'pue', 'pue_kind',
            'co2_location_kg', 'co2_market_kg', 'cue_kg_per_kwh', 'peak_kw',
@@ -45,8 +48,8 @@ class ListUsage(command.Lister):
         parser.add_argument(
             '--group-by', metavar='<name>[,<name>...]', action='append',
             help='A row for each ' + ', '.join(GROUP_COLUMNS) + ' (host, '
-                 'account and user: administrators; default: instance, '
-                 'with --all-projects project)')
+                 'account and user: administrators), or none: one sum '
+                 '(default: instance, with --all-projects project)')
         parser.add_argument(
             '--resolution', metavar='<resolution>',
             choices=units.RESOLUTIONS, default='total',
@@ -107,10 +110,9 @@ class ShowUsage(command.ShowOne):
         manager = self.app.client_manager
         chosen = common.period(parsed_args)
         scope = common.scope_query(manager, parsed_args)
-        # Of all projects there is one sum for each boundary: energy that
-        # was measured in different places is not added up.
         groups = (['instance'] if parsed_args.server else
-                  ['boundary'] if scope.get('all_projects') else ['project'])
+                  ['project'] if common.one_project(manager, scope)
+                  else [NONE])
         rows, last = _collect(common.api(self).usage(
             **common.period_query(chosen, parsed_args), **scope,
             group_by=groups, resolution='total'), None)
@@ -118,11 +120,6 @@ class ShowUsage(command.ShowOne):
             raise exceptions.CommandError(
                 'no energy was booked for '
                 f'{parsed_args.server or "this scope"} in this period')
-        if len(rows) > 1:
-            raise exceptions.CommandError(
-                f'there is no one sum but {len(rows)}, by '
-                f'{GROUP_COLUMNS[groups[0]]}: see "energy usage list '
-                f'--group-by {groups[0]}"')
         common.say(self, parsed_args, common.heading(
             chosen, parsed_args, last.envelope.get('complete_until')))
         row = {**rows[0], 'complete_until':
@@ -152,10 +149,15 @@ def _collect(pages: Iterable[client.Page], limit: int | None,
     return rows, page
 
 
+def _keys(groups: Sequence[str]) -> tuple[str, ...]:
+    return tuple(GROUP_COLUMNS.get(group, group) for group in groups
+                 if group != NONE)
+
+
 def _every_column(rows: Sequence[client.Row],
                   groups: Sequence[str]) -> tuple[str, ...]:
     """All columns: those we know and those a newer API sends beside."""
-    keys = [GROUP_COLUMNS.get(group, group) for group in groups]
+    keys = _keys(groups)
     sent = rows[0] if rows else {}
     return tuple(dict.fromkeys(('start', 'end', *keys, *COLUMNS, *sent)))
 
@@ -165,7 +167,7 @@ def _columns(rows: Sequence[client.Row], groups: Sequence[str],
     every = _every_column(rows, groups)
     if common.every_column_wanted(parsed_args):
         return every
-    keys = tuple(GROUP_COLUMNS.get(group, group) for group in groups)
+    keys = _keys(groups)
     times = ('start',) if parsed_args.resolution != 'total' else ()
     return tuple(dict.fromkeys(times + keys + tuple(
         name for name in _SHORT if name not in _WHEN_KNOWN

@@ -117,6 +117,23 @@ class UsageTest(cloud.ApiCase):
         self.assertEqual({('instance',), ('service:kubernetes',),
                           ('unallocated',)}, set(energy(body, 'account')))
 
+    def test_one_sum_is_that_of_another_scope_or_divided(self) -> None:
+        for persona, expected, query in (
+                ('reader-p1', '6.5', {}),
+                ('manager-d1', '11.5', {}),
+                ('reader-p1', '3', {'instance': 'db'}),
+                ('admin-p1', None, {'all_projects': 'true'})):
+            (row,) = self.get(USAGE, persona, group_by='none',
+                              **query)['usage']
+            parts = [other['it_kwh'] for other in self.get(
+                USAGE, persona, group_by='boundary', **query)['usage']]
+            self.assertEqual([row['it_kwh']], parts)
+            self.assertNotIn('project_id', row)
+            if expected is not None:
+                self.assertEqual(expected, row['it_kwh'].rstrip('0').rstrip(
+                    '.'))
+        self.refused(400, USAGE, 'reader-p1', group_by='none,project')
+
     def test_services_have_no_project(self) -> None:
         body = self.get(USAGE, 'admin-p1', all_projects='true')
         self.assertEqual('2.', energy(body, 'project_id')[None,])

@@ -106,7 +106,7 @@ class OfPolicies(Case):
 
     def test_a_sum_over_two_kinds_says_one_of_them(self) -> None:
         self.book(of_node('h1', 1), window('h2', 1))
-        for groups in (('project',), ('project', 'instance')):
+        for groups in ((), ('project',), ('project', 'instance')):
             [row] = self.rows(groups)
             self.assertEqual(('mixed', 100 * UJ + SUM), row[-2:])
             self.assertEqual(

@@ -244,13 +244,17 @@ class UsageShowTest(CommandTest):
         self.assertIn(SERVER, self.refused('usage', 'show', *DAY,
                                            '--server', SERVER))
 
-
-    def test_sums_of_different_boundaries_are_not_added_up(self):
-        self.answer = lambda request: usage(
-            ROW, {**ROW, 'boundary': 'node'})
-        self.assertIn('--group-by boundary', self.refused(
-            'usage', 'show', *DAY, '--all-projects'))
-        self.assertEqual('boundary', self.asked()['group_by'])
+    def test_one_node_meter_more_makes_two_sums_of_one(self):
+        mixed = {**ROW, 'boundary': 'mixed'}
+        del mixed['instance_id']
+        self.answer = lambda request: usage(mixed) if request.query[
+            'group_by'] == 'none' else usage(ROW, {**ROW, 'boundary': 'node'})
+        shown = json.loads(self.energy('usage', 'show', *DAY,
+                                       '--all-projects', '-f', 'json'))
+        self.assertEqual({**mixed, 'complete_until': '2026-11-01T23:45:00Z'},
+                         shown)
+        self.assertEqual([mixed], json.loads(self.energy(
+            'usage', 'list', *DAY, '--group-by', 'none', '-f', 'json')))
 
 
 class OperatorTest(CommandTest):
@@ -300,6 +304,21 @@ class ReportTest(CommandTest):
         self.assertLess(text.index(SERVER), text.index('small'))
         self.assertIn('a lower bound', text)
         self.assertNotIn('memory', text)
+
+    def test_a_node_meter_more_divides_the_report(self):
+        parts = ({**ROW, 'boundary': 'node', 'it_kwh': '0.4'},
+                 {**ROW, 'it_kwh': '0.934567890123456'})
+        self.answer = lambda request: {
+            'none': usage({**ROW, 'boundary': 'mixed'}),
+            'boundary': usage(*parts),
+            'instance': usage(ROW)}[request.query['group_by']]
+        lines = [' '.join(line.split()) for line in self.energy(
+            'report', 'show', *DAY, '--project', OTHER).splitlines()]
+        self.assertEqual(1, sum('IT energy' in line for line in lines))
+        place = lines.index('measured at mixed, coverage 0.998')
+        self.assertEqual(
+            ['node 0.4 kWh', 'rapl 0.9346 kWh a lower bound'],
+            lines[place + 1:place + 3])
 
     def test_a_site_that_is_not_metered_has_figures(self):
         self.answer = lambda request: usage(ROW)
