@@ -67,11 +67,17 @@ class Event(NamedTuple):
     start_value: int | None = None
 
 
+Span = tuple[int, int]
+"""A half-open time, in nanoseconds."""
+
+
 class Interval(NamedTuple):
     """An amount that was used in [start_ns, end_ns).
 
     :ivar part_of_ns: the length of the measurement that it was cut out of;
         0: it is the whole of one.
+    :ivar part_of: from the first to the last edge of the measurements that
+        it was cut out of.
     """
 
     start_ns: int
@@ -79,6 +85,7 @@ class Interval(NamedTuple):
     amount: int
     quality: str = quantities.MEASURED
     part_of_ns: int = 0
+    part_of: Span | None = None
 
     def until(self, at_ns: int) -> int:
         """What of it was used before a moment, rounded down.
@@ -135,12 +142,14 @@ class Share:
     :ivar estimated: the part of the amount that was not measured.
     :ivar longest_ns: of the intervals it is a part of: where that is longer
         than the time, the amount is an even share of what was measured.
+    :ivar part_of: from the first to the last edge of these intervals.
     """
 
     amount: int = 0
     covered_ns: int = 0
     estimated: int = 0
     longest_ns: int = 0
+    part_of: Span = dataclasses.field(default=(0, 0), compare=False)
 
 
 def measured(kind: str, readings: Iterable[Reading],
@@ -368,7 +377,9 @@ def combined(terms: Sequence[tuple[int, Measured]]) -> Measured:
                 quantities.ESTIMATED if any(
                     share.estimated for _, share in shares)
                 else quantities.MEASURED,
-                max(share.longest_ns for _, share in shares)))
+                max(share.longest_ns for _, share in shares),
+                (min(share.part_of[0] for _, share in shares),
+                 max(share.part_of[1] for _, share in shares))))
     gaps = [Gap(end_ns, start_ns, HOLE) for (_, end_ns), (start_ns, _)
             in itertools.pairwise(common or ())]
     return Measured(tuple(intervals), tuple(gaps))
@@ -418,6 +429,7 @@ class _Reader:
                and intervals[self._next].end_ns <= start_ns):
             self._next += 1
         amount = covered_ns = estimated = longest_ns = 0
+        first_ns, last_ns = end_ns, start_ns
         place = self._next
         while place < len(intervals) and intervals[place].start_ns < end_ns:
             one = intervals[place]
@@ -429,8 +441,12 @@ class _Reader:
                 estimated += part
             longest_ns = max(longest_ns, one.part_of_ns
                              or one.end_ns - one.start_ns)
+            since_ns, until_ns = one.part_of or one[:2]
+            first_ns = min(first_ns, since_ns)
+            last_ns = max(last_ns, until_ns)
             place += 1
-        return Share(amount, covered_ns, estimated, longest_ns)
+        return Share(amount, covered_ns, estimated, longest_ns,
+                     (first_ns, last_ns))
 
 
 def divided(intervals: Sequence[Interval], edges_ns: Sequence[int],
@@ -479,3 +495,73 @@ def whole(intervals: Iterable[Interval], start: int, end: int,
             if at_ns % units.BUCKET_NS == 0:
                 bucket, amount, covered_ns = bucket + 1, 0, 0
     return found
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Grain:
+    """How coarsely the energy of a bucket was measured, where it was.
+
+    :ivar longest_ns: the longest measurement that it is an even share of.
+    :ivar span: the one that all of it is a share of; None: several.
+    """
+
+    longest_ns: int
+    span: Span | None
+
+
+QUARTER_NS = units.BUCKET_NS + 60 * units.NS_PER_S
+"""What is measured in no longer a time is a quarter's own: who reads may
+come a minute late."""
+
+NEGLIGIBLE = 100
+"""Of this one part may have been measured in any time: no more than a meter
+of class 1 may be wrong by."""
+
+
+def coarse(intervals: Iterable[Interval], start: int, end: int,
+           ) -> dict[int, Span]:
+    """Where buckets of [start, end) are but a share of a measurement.
+
+    An interval in which nothing was used says so of every part of it.
+
+    :returns: by bucket, from the first to the last edge of what it is a
+        share of; of those that were measured by themselves, nothing.
+    """
+    found: dict[int, Span] = {}
+    for one in intervals:
+        span = one.part_of or one[:2]
+        if (span[1] - span[0] <= QUARTER_NS
+                or (one.amount == 0 and one.part_of is None)):
+            continue
+        first = max(start, one.start_ns // units.BUCKET_NS)
+        last = min(end, -(-one.end_ns // units.BUCKET_NS))
+        if first >= last:
+            continue
+        before = found.get(first, span)
+        found.update(dict.fromkeys(range(first, last), span))
+        found[first] = (min(before[0], span[0]), max(before[1], span[1]))
+    return found
+
+
+def grain(parts: Sequence[tuple[Span | None, int]]) -> Grain | None:
+    """How coarsely a sum was measured; None: by itself.
+
+    :param parts: of each of what is added: of what it is a share
+        (:func:`coarse`), and the amount.
+    """
+    by_span: dict[Span | None, int] = {}
+    for span, amount in parts:
+        by_span[span] = by_span.get(span, 0) + abs(amount)
+    rest = sum(by_span.values())
+    small = rest // NEGLIGIBLE
+    whole_of = next((span for span, amount in by_span.items()
+                     if rest - amount <= small), None)
+    passed = longest_ns = 0
+    for length_ns, amount in sorted(
+            ((0 if span is None else span[1] - span[0], amount)
+             for span, amount in by_span.items()), reverse=True):
+        passed += amount
+        if passed > small:
+            longest_ns = length_ns
+            break
+    return Grain(longest_ns, whole_of) if longest_ns else None

@@ -64,11 +64,14 @@ class Amounts:
     :ivar whole: by bucket, of those that it measured throughout.
     :ivar inside: the meter of the same role that has measured this too (its
         parent, or a virtual one that it is part of): not to be added to it.
+    :ivar coarse: by bucket, of what measurement it is but a share.
     """
 
     meter: meters.Meter
     whole: dict[int, int]
     inside: str | None
+    coarse: Mapping[int, amounts.Span] = dataclasses.field(
+        default_factory=dict)
 
 
 def amounts_of(connection: sa.Connection, site: str, roles: Iterable[str],
@@ -94,7 +97,8 @@ def amounts_of(connection: sa.Connection, site: str, roles: Iterable[str],
         answer[meter.role].append(Amounts(
             meter,
             amounts.whole(said.intervals, start_bucket, end_bucket),
-            inside.get(meter.name)))
+            inside.get(meter.name),
+            amounts.coarse(said.intervals, start_bucket, end_bucket)))
     return answer
 
 
@@ -150,3 +154,17 @@ def added(series: Iterable[Mapping[int, int]]) -> dict[int, int]:
             bucket: amount + one[bucket] for bucket, amount in found.items()
             if bucket in one}
     return found or {}
+
+
+def grains(found: Iterable[Amounts]) -> dict[int, amounts.Grain]:
+    """How coarsely the sum of meters was measured; not where it was not."""
+    counted = [(one.coarse, one.whole) for one in found
+               if one.inside is None]
+    said = {}
+    for bucket in set().union(*(coarse for coarse, _ in counted)):
+        grain = amounts.grain([
+            (coarse.get(bucket), whole.get(bucket, 0))
+            for coarse, whole in counted])
+        if grain is not None:
+            said[bucket] = grain
+    return said

@@ -25,6 +25,7 @@ import sqlalchemy as sa
 
 from energy_accounting import units
 from energy_accounting.facility import (
+    amounts,
     carbon,
     intensities,
     meter_amounts,
@@ -69,12 +70,15 @@ class Metered(NamedTuple):
 
     :ivar carriers_uj: what fed the site, by carrier.
     :ivar facility_uj: their sum.
+    :ivar grains: how coarsely E_DC and E_IT were measured together, of the
+        buckets of which they were not measured by themselves.
     """
 
     carriers_uj: Mapping[str, Series]
     facility_uj: Series
     it_uj: Series
     water_ml: Series
+    grains: Mapping[int, amounts.Grain] = {}
 
 
 NOTHING = Metered({}, {}, {}, {})
@@ -141,21 +145,23 @@ def of_site(connection: sa.Connection, site: Site, buckets: range,
         metered = NOTHING
     return _supplies(
         buckets, metered, pue.by_bucket(
-            *_wide(connection, site, buckets, as_of_ns, metered),
+            _wide(connection, site, buckets, as_of_ns, metered),
             configured.get, site.where, buckets), _Emissions(
                 metered, emitting, buckets))
 
 
 def _wide(connection: sa.Connection, site: Site, buckets: range,
-          as_of_ns: int, metered: Metered) -> tuple[Series, Series]:
+          as_of_ns: int, metered: Metered) -> pue.Measured:
     """Facility and IT energy, as far around as a PUE has to look."""
-    known = metered.facility_uj.keys() & metered.it_uj.keys()
-    if metered is not NOTHING and not all(
-            bucket in known and 0 < metered.it_uj[bucket]
-            <= metered.facility_uj[bucket] for bucket in buckets):
-        metered = metered_of(connection, site, pue.reach(
-            buckets, site.where), as_of_ns) or metered
-    return metered.facility_uj, metered.it_uj
+    found = _both_sides(metered)
+    if metered is not NOTHING and not all(map(found.says, buckets)):
+        return _both_sides(metered_of(connection, site, pue.reach(
+            buckets, site.where), as_of_ns) or metered)
+    return found
+
+
+def _both_sides(metered: Metered) -> pue.Measured:
+    return pue.Measured(metered.facility_uj, metered.it_uj, metered.grains)
 
 
 class Emission(NamedTuple):
@@ -218,9 +224,9 @@ class _Emissions:
                      for carrier in (carbon.GRID, SOLAR))
         found: list[Exact | None] = []
         for bucket, share in zip(self._buckets, shares, strict=True):
-            amounts = [one.get(bucket) for one in series]
-            total = (0 if None in amounts
-                     else sum(amount or 0 for amount in amounts))
+            parts = [one.get(bucket) for one in series]
+            total = (0 if None in parts
+                     else sum(part or 0 for part in parts))
             if total <= 0:
                 found.append(None)
                 continue
@@ -327,7 +333,24 @@ def metered(roles: Mapping[str, Sequence[meter_amounts.Amounts]],
              for carrier, series in carriers_uj.items()}
     it = next((roles[role] for role in _IT if roles[role]), [])
     return Metered(known, meter_amounts.added(known.values()),
-                   _whole(it, buckets), _whole(roles[_WATER], buckets))
+                   _whole(it, buckets), _whole(roles[_WATER], buckets),
+                   _together(
+                       meter_amounts.grains(
+                           one for found in feeds.values() for one in found),
+                       meter_amounts.grains(it)))
+
+
+def _together(site: Mapping[int, amounts.Grain],
+              it: Mapping[int, amounts.Grain]) -> dict[int, amounts.Grain]:
+    """How coarsely both sides were measured, and whether alike."""
+    found = {}
+    for bucket in site.keys() | it.keys():
+        one, other = site.get(bucket), it.get(bucket)
+        alike = None not in (one, other) and one == other
+        found[bucket] = one if one is not None and alike else amounts.Grain(
+            max(grain.longest_ns for grain in (one, other)
+                if grain is not None), None)
+    return found
 
 
 def _carrier(one: meter_amounts.Amounts, has_solar: bool) -> tuple[str, int]:

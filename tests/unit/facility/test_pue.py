@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energy_accounting import units
-from energy_accounting.facility import pue, supply
+from energy_accounting.facility import amounts, pue, supply
 
 BERLIN = zoneinfo.ZoneInfo('Europe/Berlin')
 
@@ -38,9 +38,11 @@ class ByBucketTest(unittest.TestCase):
 
     def one(self, at: int, facility_uj: dict[int, int],
             it_uj: dict[int, int], said: fractions.Fraction | None = None,
+            grains: dict[int, amounts.Grain] | None = None,
             ) -> pue.Pue | None:
-        found, = pue.by_bucket(facility_uj, it_uj, lambda bucket: said,
-                               BERLIN, range(at, at + 1))
+        found, = pue.by_bucket(
+            pue.Measured(facility_uj, it_uj, grains or {}),
+            lambda bucket: said, BERLIN, range(at, at + 1))
         return found
 
     def test_a_bucket_that_was_metered_has_not_its_own_pue(self) -> None:
@@ -106,14 +108,14 @@ class ByBucketTest(unittest.TestCase):
 
     @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)),
                     min_size=100, max_size=100))
-    def test_a_pue_is_below_one(self, amounts):
-        found = pue.by_bucket(
-            {at: amount for at, (amount, _) in zip(DAY, amounts,
-                                                   strict=True)},
-            {at: amount for at, (_, amount) in zip(DAY, amounts,
-                                                   strict=True)},
+    def test_a_pue_is_below_one(self, energies):
+        found = pue.by_bucket(pue.Measured(
+            {at: site_uj for at, (site_uj, _) in zip(DAY, energies,
+                                                     strict=True)},
+            {at: used_uj for at, (_, used_uj) in zip(DAY, energies,
+                                                     strict=True)}),
             nobody, BERLIN, DAY)
-        for one, (facility_uj, it_uj) in zip(found, amounts, strict=True):
+        for one, (facility_uj, it_uj) in zip(found, energies, strict=True):
             if one is None:
                 self.assertTrue(not it_uj or facility_uj < it_uj)
             else:

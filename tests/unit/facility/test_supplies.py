@@ -198,13 +198,68 @@ class SuppliesTest(SiteCase):
              (fractions.Fraction(15, 10), 'configured')],
             [(one.pue, one.pue_kind) for one in self.known()])
 
-    def test_counters_of_hours_say_nothing_of_quarters(self) -> None:
+    def pues(self, buckets: int = 4) -> list[tuple[Any, str | None]]:
+        return [(one.pue, one.pue_kind) for one in self.known(buckets)]
+
+    def test_an_hour_of_both_sides_is_not_the_mean_of_its_quarters(
+            self) -> None:
         self.meter('dc_total', ['0', '48', '100.5'], kind='cumulative',
                    step=4, first=FIRST - 4)
         self.meter('it_ups_out', [40, '42.5'], step=4)
-        self.assertEqual(
-            {(fractions.Fraction(48, 40), 'interval')},
-            {(one.pue, one.pue_kind) for one in self.known(4)})
+        self.assertEqual({(fractions.Fraction(48, 40), 'interval')},
+                         {*self.pues()})
+
+    def test_an_even_share_of_a_month_passes_for_a_quarters_own(
+            self) -> None:
+        self.meter('dc_total', [0, 120_000], kind='cumulative', step=2880,
+                   first=FIRST - 4880)
+        self.meter('it_ups_out', [10, 20, 50, 5])
+        self.pue('1.5')
+        self.assertEqual({(fractions.Fraction(3, 2), 'configured')},
+                         {*self.pues()})
+
+    def test_a_month_of_both_sides_passes_for_a_quarters_own(self) -> None:
+        for role, value in (('dc_total', 120_000), ('it_ups_out', 100_000)):
+            self.meter(role, [0, value], kind='cumulative', step=2880,
+                       first=FIRST - 4880)
+        self.assertEqual({'iPUE'}, {kind for _, kind in self.pues()})
+        for value, _ in self.pues():
+            self.assertAlmostEqual(1.2, value.numerator / value.denominator)
+
+    def test_hours_of_one_side_pass_for_quarters_of_the_other(self) -> None:
+        # From a local midnight on, a whole day.
+        first = FIRST - FIRST % 96 - 8
+        self.meter('dc_total', [48] * 72, step=4, first=first)
+        self.meter('it_ups_out', [5, 10, 10, 15] * 72, first=first)
+        self.assertEqual({(fractions.Fraction(12, 10), 'iPUE')},
+                         {*self.pues()})
+
+    def test_a_counter_of_days_says_something_of_another_day(self) -> None:
+        """Two days' energy says nothing of one of them."""
+        first = FIRST - FIRST % 96 - 8
+        self.meter('dc_total', [48 * 48], step=192, first=first)
+        self.meter('it_ups_out', [10] * 192, first=first)
+        self.assertEqual({(None, None)}, {*self.pues()})
+
+    def test_a_months_litres_take_the_quarters_of_a_site(self) -> None:
+        """None of a generator that stood still, and next to none."""
+        self.meter('dc_total', [12] * 4)
+        self.meter('it_ups_out', [10] * 4)
+        self.meter('dc_generator', [0, 35], unit='l', medium='diesel',
+                   first=FIRST - 2880, step=2882)
+        one, other = fractions.Fraction(12, 10), self.pues()
+        self.assertEqual([(one, 'interval')] * 2, other[:2])
+        # 35 l of 9.9 kWh in 2882 quarters are 0.12 kWh in each.
+        self.assertEqual(['interval'] * 2, [kind for _, kind in other[2:]])
+
+    def test_a_months_litres_pass_for_the_quarters_they_were_burnt_in(
+            self) -> None:
+        self.meter('dc_total', [12] * 4)
+        self.meter('it_ups_out', [10] * 4)
+        self.meter('dc_generator', [36], unit='l', medium='diesel',
+                   first=FIRST - 2880, step=2888)
+        self.assertEqual([None] * 4,
+                         [kind for _, kind in self.pues()])
 
     def test_the_meter_behind_a_meter_is_counted_twice(self) -> None:
         self.meter('dc_total', [12] * 4)
