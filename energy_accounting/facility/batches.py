@@ -87,12 +87,12 @@ def add(connection: sa.Connection, by: By, called: str,
     for at_ns, (place, given) in places.items():
         old = there.get(at_ns)
         if old is None and given.value is None:
-            _conflict(place, given, 'there is no value to take back',
+            _conflict(place, given, 'has no value to take back',
                       'leave it out')
         elif old is not None and _same(old, given):
             duplicates += 1
         elif old is not None and not correct:
-            _conflict(place, given, f'it has the value {old.value} already',
+            _conflict(place, given, f'has the value {old.value} already',
                       'leave it out, or send it as a correction (correct)')
         else:
             coming.append(_Coming(place, given, old))
@@ -267,5 +267,5 @@ def _invalid(place: int, field: str, problem: str,
 def _conflict(place: int, given: Given, problem: str,
               remedy: str) -> NoReturn:
     raise errors.Conflict(
-        f'readings.{place}: at {meters.when(given.at_ns)} {problem}; '
+        f'readings.{place}.at: {meters.when(given.at_ns)} {problem}; '
         f'{remedy}')

@@ -174,9 +174,7 @@ class ImportReading(command.ShowOne):
     def _refuse(self, parsed_args: argparse.Namespace,
                 faults: Sequence[reading_csv.Fault]) -> NoReturn:
         for fault in faults[:_MOST_SHOWN]:
-            self.app.stderr.write(
-                f'{parsed_args.file}:{fault.line}: {fault.column}: '
-                f'{fault.what}; {fault.remedy}\n')
+            self.app.stderr.write(f'{parsed_args.file}:{fault}\n')
         if len(faults) > _MOST_SHOWN:
             self.app.stderr.write(
                 f'and {len(faults) - _MOST_SHOWN} more\n')
@@ -215,10 +213,19 @@ def _fault(said: str, rows: Sequence[reading_csv.Row],
     def line(other: re.Match[str]) -> str:
         return f'line {rows[int(other[1])].line}'
 
+    row = rows[int(found[1])]
     what = re.sub(r'readings\.([0-9]+)', line, found[3])
+    remedy = found[4]
+    if found[2] == 'start' and 'start' not in how.columns:
+        # What the file does not have, the mapping made of at.
+        if how.interval_minutes is not None:
+            remedy = ('leave interval_minutes and stamp out of the mapping, '
+                      'or name a meter of kind interval')
+        elif 'start' not in row.reading:
+            remedy = ('give interval_minutes in the mapping, or a column '
+                      'for start')
     return reading_csv.Fault(
-        rows[int(found[1])].line, str(how.column(found[2] or 'at')), what,
-        found[4])
+        row.line, str(how.column(found[2] or 'at')), what, remedy)
 
 
 class _Progress:

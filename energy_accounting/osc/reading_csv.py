@@ -11,9 +11,10 @@ from __future__ import annotations
 import csv
 import dataclasses
 import datetime
+import itertools
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from energy_accounting import units
@@ -22,7 +23,9 @@ MOST_ROWS = 100_000
 """As many as the service takes at once: a file is one batch, so that all of
 it is imported or nothing."""
 
+_MOST_MINUTES = 366 * 24 * 60
 _FIELDS = ('at', 'value', 'start', 'quality')
+_TIMES = ('at', 'start')
 _QUALITIES = ('measured', 'estimated')
 _KEYS = {'meter': str, 'delimiter': str, 'decimal': str, 'thousands': str,
          'time_format': str, 'time_zone': str, 'encoding': str,
@@ -38,12 +41,17 @@ class Fault(NamedTuple):
     """What is wrong with a row.
 
     :ivar line: of the file, from 1.
+    :ivar column: empty of the row as a whole.
     """
 
     line: int
     column: str
     what: str
     remedy: str
+
+    def __str__(self) -> str:
+        return ': '.join(filter(None, (
+            str(self.line), self.column, f'{self.what}; {self.remedy}')))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +94,22 @@ class Row(NamedTuple):
 
     line: int
     reading: dict[str, str]
+
+
+@dataclasses.dataclass
+class _Parsed:
+    """A row while times that come twice wait for those around them.
+
+    :ivar times: by field; those without a zone come twice in that of the
+        mapping.
+    :ivar wrong: whether anything of it is.
+    """
+
+    line: int
+    texts: dict[str, str] = dataclasses.field(default_factory=dict)
+    times: dict[str, datetime.datetime] = dataclasses.field(
+        default_factory=dict)
+    wrong: bool = False
 
 
 # --- the mapping ------------------------------------------------------------
@@ -155,8 +179,9 @@ def _check(found: Mapped) -> None:
     if found.skip_lines < 0:
         raise Wrong('skip_lines: give a whole number from 0')
     if found.interval_minutes is not None:
-        if found.interval_minutes < 1:
-            raise Wrong('interval_minutes: give a whole number from 1')
+        if not 1 <= found.interval_minutes <= _MOST_MINUTES:
+            raise Wrong('interval_minutes: give a whole number from 1 to '
+                        f'{_MOST_MINUTES}, a year')
         if 'start' in found.columns:
             raise Wrong('interval_minutes: the file has a column for start; '
                         'leave one of both out')
@@ -192,43 +217,79 @@ def read(data: bytes, how: Mapped,
     lines = text.splitlines(keepends=True)
     reader = csv.reader(lines[how.skip_lines:], delimiter=how.delimiter,
                         strict=True)
-    rows: list[Row] = []
+    parsed: list[_Parsed] = []
     faults: list[Fault] = []
-    seen: dict[str, int] = {}
     try:
-        places = _places(reader, how)
+        header = ([cell.strip() for cell in next(reader, [])]
+                  if how.header else [])
+        places = _places(header, how)
+        # What has no header has as many fields in each row as in the first.
+        whose, width = 'the header', len(header)
         for cells in reader:
             line = how.skip_lines + reader.line_num
             if not line % 1000:
                 progress(line)
             if not any(cell.strip() for cell in cells):
                 continue
-            reading = _reading(cells, line, places, how, faults)
-            if reading is None:
+            if not width:
+                whose, width = f'line {line}', len(cells)
+            if len(cells) != width:
+                faults.append(_miscounted(line, len(cells), whose, width,
+                                          how))
                 continue
-            before = seen.setdefault(reading['at'], line)
-            if before != line:
-                faults.append(Fault(
-                    line, str(how.column('at')), 'the same time is in line '
-                    f'{before}', 'leave one of them out'))
-            rows.append(Row(line, reading))
+            parsed.append(_parsed(cells, line, places, how, faults))
     except csv.Error as error:
         raise Wrong(f'line {how.skip_lines + reader.line_num}: {error}; '
                     'mend the quotes, or give the delimiter') from error
+    for field in _TIMES:
+        _tell_apart(parsed, field, how, faults)
+    rows = _rows(parsed, how, faults)
     if len(rows) > MOST_ROWS:
         raise Wrong(f'it has {len(rows)} readings, and at most {MOST_ROWS} '
                     'are imported at once; divide the file, by years for '
                     'example')
     if not rows and not faults:
         raise Wrong('it has no row')
-    return rows, faults
+    return rows, sorted(faults, key=lambda fault: fault.line)
 
 
-def _places(reader: Iterator[list[str]], how: Mapped) -> dict[str, int]:
+def _miscounted(line: int, count: int, whose: str, width: int,
+                how: Mapped) -> Fault:
+    """A number with a comma, unquoted, would be cut off unnoticed."""
+    return Fault(
+        line, '', f'it has {count} {"field" if count == 1 else "fields"} '
+        f'and {whose} has {width}',
+        'give as many, and ' + (
+            'check the delimiter' if how.delimiter != ','
+            else 'write numbers with a point' if how.decimal == '.'
+            else 'put numbers with a comma in quotes'))
+
+
+def _rows(parsed: Sequence[_Parsed], how: Mapped, faults: list[Fault],
+          ) -> list[Row]:
+    rows: list[Row] = []
+    seen: dict[str, int] = {}
+    for one in parsed:
+        if one.wrong:
+            continue
+        try:
+            reading = _reading(one, how)
+        except (OverflowError, ValueError):
+            faults.append(Fault(one.line, str(how.column('at')),
+                                'it is out of range',
+                                'give a year of this calendar'))
+            continue
+        before = seen.setdefault(reading['at'], one.line)
+        if before != one.line:
+            faults.append(Fault(
+                one.line, str(how.column('at')), 'the same time is in line '
+                f'{before}', 'leave one of them out'))
+        rows.append(Row(one.line, reading))
+    return rows
+
+
+def _places(header: Sequence[str], how: Mapped) -> dict[str, int]:
     """The place of each field in a row, from 0."""
-    header: list[str] = []
-    if how.header:
-        header = [cell.strip() for cell in next(reader, [])]
     places = {}
     for field in _FIELDS:
         column = how.column(field)
@@ -247,37 +308,40 @@ def _places(reader: Iterator[list[str]], how: Mapped) -> dict[str, int]:
     return places
 
 
-def _reading(cells: Sequence[str], line: int, places: Mapping[str, int],
-             how: Mapped, faults: list[Fault]) -> dict[str, str] | None:
-    """A row as a reading; None when it is wrong, which is told then."""
-    found: dict[str, str] = {}
-    known = len(faults)
+def _parsed(cells: Sequence[str], line: int, places: Mapping[str, int],
+            how: Mapped, faults: list[Fault]) -> _Parsed:
+    """A row by itself; what is wrong with it is told."""
+    found = _Parsed(line)
     for field, place in places.items():
-        if place >= len(cells):
-            what = f'the row has {len(cells)} columns'
-            faults.append(Fault(line, str(how.column(field)), what,
-                                'complete it, or check the delimiter'))
-            continue
-        text = cells[place].strip()
         try:
+            if place >= len(cells):
+                raise _Unusable(f'there is no column {place + 1}: the row '
+                                f'has {len(cells)}',
+                                'mend columns in the mapping')
+            text = cells[place].strip()
             if field == 'value':
-                found['value'] = _value(text, how)
+                found.texts['value'] = _value(text, how)
             elif field == 'quality':
-                found['quality'] = _quality(text, how)
+                found.texts['quality'] = _quality(text, how)
             else:
-                found[field] = _moment(text, how)
+                found.times[field] = _moment(text, how)
         except _Unusable as error:
             faults.append(Fault(line, str(how.column(field)), error.what,
                                 error.remedy))
-    if len(faults) > known:
-        return None
+            found.wrong = True
+    return found
+
+
+def _reading(row: _Parsed, how: Mapped) -> dict[str, str]:
+    times = dict(row.times)
     if how.interval_minutes is not None:
         step = datetime.timedelta(minutes=how.interval_minutes)
-        at = datetime.datetime.fromisoformat(found['at'])
-        start, end = ((at, at + step) if how.stamp == 'start'
-                      else (at - step, at))
-        found['at'], found['start'] = units.iso(end), units.iso(start)
-    return found
+        at = times['at'].astimezone(units.UTC)
+        times['start'], times['at'] = ((at, at + step)
+                                       if how.stamp == 'start'
+                                       else (at - step, at))
+    return row.texts | {field: units.iso(moment)
+                        for field, moment in times.items()}
 
 
 class _Unusable(Exception):
@@ -328,11 +392,22 @@ def _quality(text: str, how: Mapped) -> str:
     return quality
 
 
-def _moment(text: str, how: Mapped) -> str:
+def _moment(text: str, how: Mapped) -> datetime.datetime:
+    """A time; without a zone when it comes twice in that of the mapping.
+
+    One in ISO 8601 with an offset is taken whatever the format is.
+    """
+    moment = None
     try:
-        moment = (datetime.datetime.fromisoformat(text)
-                  if how.time_format is None
-                  else datetime.datetime.strptime(text, how.time_format))
+        if how.time_format is not None:
+            moment = datetime.datetime.strptime(text, how.time_format)
+    except ValueError:
+        pass
+    try:
+        if moment is None:
+            moment = datetime.datetime.fromisoformat(text)
+            if how.time_format is not None and moment.tzinfo is None:
+                raise ValueError(text)
     except ValueError:
         raise _Unusable(
             f'{text[:64]!r} is not a time '
@@ -343,15 +418,16 @@ def _moment(text: str, how: Mapped) -> str:
     if moment.tzinfo is None:
         moment = _local(moment, text, how)
     try:
-        return units.iso(moment)
+        units.iso(moment.replace(tzinfo=moment.tzinfo or units.UTC))
     except (OverflowError, ValueError):
         raise _Unusable(f'{text[:64]!r} is out of range',
                         'give a year of this calendar') from None
+    return moment
 
 
 def _local(moment: datetime.datetime, text: str, how: Mapped,
            ) -> datetime.datetime:
-    """A wall clock's time in its zone, when it is exactly one moment."""
+    """A wall clock's time in its zone, where it is exactly one moment."""
     if how.where is None:
         raise _Unusable(f'{text[:64]!r} has no zone', 'give time_zone in '
                         'the mapping, such as "Europe/Berlin"')
@@ -361,9 +437,61 @@ def _local(moment: datetime.datetime, text: str, how: Mapped,
             tzinfo=None) != moment:
         raise _Unusable(f'{text[:64]!r} is a time that clocks in {how.where} '
                         'leave out', 'mend it')
-    if first.utcoffset() != second.utcoffset():
-        raise _Unusable(
-            f'{text[:64]!r} comes twice in {how.where}, as clocks are set '
-            'back', 'write it with an offset, such as +02:00 the first time '
-            'and +01:00 the second')
-    return first
+    return moment if first.utcoffset() != second.utcoffset() else first
+
+
+# --- the hour that comes twice ----------------------------------------------
+
+def _tell_apart(parsed: Sequence[_Parsed], field: str, how: Mapped,
+                faults: list[Fault]) -> None:
+    """Tell times that come twice apart by the order of the rows.
+
+    A file that has the hour twice has the same times twice, one pass after
+    the other.  Where they are not just that, either may be meant.
+    """
+    timed = [row for row in parsed if field in row.times]
+    times = [row.times[field] for row in timed]
+    end = 0
+    for twice, group in itertools.groupby(
+            times, key=lambda moment: moment.tzinfo is None):
+        start, end = end, end + len(list(group))
+        if not twice:
+            continue
+        folds = _folds(times[start:end], times[:start][-1:],
+                       times[end:end + 1], how)
+        for row, fold in itertools.zip_longest(timed[start:end], folds):
+            moment = row.times[field]
+            if fold is not None:
+                row.times[field] = moment.replace(tzinfo=how.where,
+                                                  fold=fold)
+                continue
+            row.wrong = True
+            both = [moment.replace(tzinfo=how.where, fold=fold).isoformat()
+                    for fold in (0, 1)]
+            faults.append(Fault(
+                row.line, str(how.column(field)),
+                f'{moment.isoformat()} comes twice in {how.where}, as '
+                'clocks are set back, and the rows do not have the whole '
+                'hour twice', f'write it as {both[0]} or as {both[1]}'))
+
+
+def _folds(times: Sequence[datetime.datetime],
+           before: Sequence[datetime.datetime],
+           after: Sequence[datetime.datetime], how: Mapped) -> list[int]:
+    """Which pass each of the times is of; nothing when that is not clear.
+
+    :param before, after: the time before and after them, if there is one.
+    """
+    half = len(times) // 2
+    once = times[:half]
+    if not once or list(times[half:]) != list(once):
+        return []
+    steps = {one < other for one, other in itertools.pairwise(once)}
+    if half == 1:
+        moment = once[0].replace(tzinfo=how.where)
+        steps = {*(one < moment for one in before),
+                 *(moment < one for one in after)}
+    if len(steps) != 1 or len(set(once)) != half:
+        return []
+    rising = steps.pop()
+    return [int(not rising)] * half + [int(rising)] * half

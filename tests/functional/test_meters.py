@@ -307,7 +307,7 @@ class TestReadings(Case):
 
     def test_another_value_takes_the_place_of_the_first(self) -> None:
         self.add(hourly('1', '2'))
-        self.refused(errors.Conflict, 'readings.1: at 1970-01-01T01:00:00Z',
+        self.refused(errors.Conflict, 'readings.1.at: 1970-01-01T01:00:00Z',
                      batches.add, by(), 'grid', hourly('1', '5', '6'), 'api')
         self.assertEqual([(0, '1'), (1, '2')], self.kept())
 

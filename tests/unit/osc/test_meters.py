@@ -109,7 +109,7 @@ class MeterTest(real.RealTest):
         words = ('reading', 'create', 'grid', '--at', '2026-10-01T00:00:00Z')
         self.assertEqual({'added': 1, 'corrected': 0, 'duplicates': 0},
                          self.said(*words, '--value', '5'))
-        self.assertIn('it has the value 5 already', self.refused(
+        self.assertIn('has the value 5 already', self.refused(
             *words, '--value', '6'))
         self.said(*words, '--value', '6', '--correct')
         self.assertEqual(['6'], self.values())
@@ -151,7 +151,7 @@ class MeterTest(real.RealTest):
                   '2026-10-02T00:00:00Z', '--value', '7')
         for text, words in (
                 ('2026-10-01T00:00Z,1\n\n2026-10-02T00:00Z,8\n',
-                 ':4: at: at 2026-10-02T00:00:00Z it has the value 7'),
+                 ':4: at: 2026-10-02T00:00:00Z has the value 7'),
                 ('2026-10-01T00:00Z,1\n2026-10-03T00:00Z,100\n',
                  ':3: value: 100 is not below the rollover'),
                 ('2099-10-01T00:00Z,1\n', ':2: at: ')):
@@ -162,6 +162,16 @@ class MeterTest(real.RealTest):
                 self.assertIn(f'{path}{words}', lines[0])
                 self.assertIn('nothing was imported: 1 fault', lines[1])
         self.assertEqual(['7'], self.values())
+
+    def test_a_mapping_of_another_kind_of_meter_blames_the_file(self):
+        self.make()
+        path = self.file('k.csv', 'at,value\n2026-10-01T00:00Z,1\n')
+        mapping = self.file('k.toml', 'interval_minutes = 15\n')
+        self.assertIn(
+            f'{path}:2: start: a value of this meter (cumulative) is that of '
+            'a moment; leave interval_minutes and stamp out of the mapping',
+            self.refused_with('reading', 'import', path, '--meter', 'grid',
+                              '--mapping', mapping)[0])
 
     def test_faults_without_end_are_all_shown(self):
         self.make()

@@ -77,7 +77,7 @@ class ReadTest(testtools.TestCase):
             (3, 'at', "'2026-11-01 00:00' has no zone"),
             (3, 'value', 'it is empty'),
             (5, 'at', "'gestern' is not a time in ISO 8601"),
-            (6, 'value', 'the row has 1 columns'),
+            (6, '', 'it has 1 field and the header has 2'),
             (8, 'at', 'the same time is in line 7'),
             (9, 'value', "'-1' is not a decimal that is not negative")],
             faults('at,value\n'
@@ -90,11 +90,75 @@ class ReadTest(testtools.TestCase):
                    '2026-11-06T01:00+01:00,2\n'
                    '2026-11-07T00:00Z,-1\n'))
 
+    def test_a_decimal_comma_is_cut_off(self):
+        text = 'at,value\n{}Z,1000,5\n{}Z,1,extra\n{}Z,1,\n'.format(
+            *(f'2026-10-27T0{hour}:00' for hour in (1, 2, 3)))
+        rows, wrong = read(text)
+        self.assertEqual([], rows)
+        self.assertEqual([
+            f'{line}: it has 3 fields and the header has 2; give as many, '
+            'and write numbers with a point' for line in (2, 3, 4)],
+            [str(fault) for fault in wrong])
+        (fault,) = read('2026-10-27T01:00Z,1\n2026-10-27T02:00Z,1,5\n',
+                        reading_csv.Mapped(header=False, decimal=',',
+                                           columns={'at': 1, 'value': 2}))[1]
+        self.assertEqual('2: it has 3 fields and line 1 has 2; give as many, '
+                         'and put numbers with a comma in quotes',
+                         str(fault))
+
+    def hour(self, *times, **more):
+        rows, wrong = read(
+            'at,value\n' + ''.join(f'25.10.2026 {time},{place}\n'
+                                   for place, time in enumerate(times)),
+            reading_csv.Mapped(where=BERLIN, time_format='%d.%m.%Y %H:%M',
+                               **more))
+        return ([row.reading['at'][11:16] for row in rows],
+                [fault.line for fault in wrong])
+
+    def test_the_hour_in_which_clocks_are_set_back_is_not_imported(self):
+        hour = ('02:00', '02:15', '02:30', '02:45')
+        said = ['00:00', '00:15', '00:30', '00:45',
+                '01:00', '01:15', '01:30', '01:45']
+        self.assertEqual((said, []), self.hour(*hour, *hour))
+        self.assertEqual((said[::-1], []),
+                         self.hour(*hour[::-1], *hour[::-1]))
+        for times, said in (
+                (('01:00', '02:00', '02:00'), ['23:00', '00:00', '01:00']),
+                (('02:00', '02:00', '03:00'), ['00:00', '01:00', '02:00']),
+                (('02:00', '02:00', '01:00'), ['01:00', '00:00', '23:00'])):
+            self.assertEqual((said, []), self.hour(*times))
+
+    def test_an_hour_that_may_be_either_is_guessed(self):
+        for times in (
+                ('02:00', '02:15', '02:30', '02:45'), ('02:00', '02:00'),
+                ('02:00', '02:00', '02:15', '02:30', '02:45'),
+                ('02:00', '02:00', '02:15', '02:15'),
+                ('02:15', '02:00', '02:30', '02:15', '02:00', '02:30'),
+                ('01:00', '02:00', '02:00', '01:45'),
+                ('02:00', '03:00', '02:00')):
+            self.assertEqual(
+                [line for line, time in enumerate(times, 2) if '02' in time],
+                self.hour(*times)[1], times)
+
+    def test_the_remedy_of_a_time_that_comes_twice_is_none(self):
+        how = reading_csv.Mapped(where=BERLIN, time_format='%d.%m.%Y %H:%M')
+        text = 'at,value\n{},5\n25.10.2026 03:00,6\n'
+        (fault,) = read(text.format('25.10.2026 02:00'), how)[1]
+        self.assertEqual('write it as 2026-10-25T02:00:00+02:00 or as '
+                         '2026-10-25T02:00:00+01:00', fault.remedy)
+        rows, wrong = read(text.format(fault.remedy.split()[-1]), how)
+        self.assertEqual(([], '2026-10-25T01:00:00Z'),
+                         (wrong, rows[0].reading['at']))
+        # Without an offset nobody asked for another format.
+        self.assertEqual([2], [fault.line for fault in read(
+            text.format('2026-10-25T05:00'), how)[1]])
+
     def test_a_time_that_comes_twice_is_guessed(self):
         how = reading_csv.Mapped(where=BERLIN)
         self.assertEqual([
-            (3, 'at', "'2026-10-25T02:30' comes twice in Europe/Berlin, as "
-                      'clocks are set back'),
+            (3, 'at', '2026-10-25T02:30:00 comes twice in Europe/Berlin, as '
+                      'clocks are set back, and the rows do not have the '
+                      'whole hour twice'),
             (5, 'at', "'2026-03-29T02:30' is a time that clocks in "
                       'Europe/Berlin leave out')],
             faults('at,value\n2026-10-25T01:59,1\n2026-10-25T02:30,1\n'
@@ -122,6 +186,11 @@ class ReadTest(testtools.TestCase):
                 stamp=stamp, interval_minutes=15))
             self.assertIn(f'T{start}:00Z', row.reading['start'])
             self.assertIn(f'T{end}:00Z', row.reading['at'])
+
+    def test_the_first_hour_of_the_calendar_breaks_it(self):
+        self.assertEqual([(2, 'at', 'it is out of range')], faults(
+            'at,value\n0001-01-01T00:00Z,5\n',
+            reading_csv.Mapped(interval_minutes=15)))
 
     def test_an_interval_with_both_edges_is_cut_anew(self):
         (row,), wrong = read('start,at,value\n2026-10-01T00:00Z,'
@@ -202,6 +271,8 @@ class MappingTest(testtools.TestCase):
                 ('stamp', 'stamp = "middle"'),
                 ('stamp', 'stamp = "start"'),
                 ('interval_minutes', 'interval_minutes = 0'),
+                ('interval_minutes: give a whole number from 1 to 527040',
+                 'interval_minutes = 99999999999999999999'),
                 ('interval_minutes',
                  'interval_minutes = 5\n[columns]\nstart = "x"'),
                 ('columns', 'header = false'),
