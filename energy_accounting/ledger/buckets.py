@@ -8,7 +8,7 @@ asked for in ``usage``.  Each table of buckets is filled here and only here.
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -116,14 +116,20 @@ class Added:
         the zones is divided later, or nothing is.
         """
         hosts, terms = models.host_buckets, models.platform_buckets
+        begun: set[int] = set()
+        divided: set[int] = set()
         for row in bulk.find(
                 connection, sa.select(
-                    hosts.c.bucket, hosts.c.policy, terms.c.platform_uj)
+                    hosts.c.bucket, hosts.c.policy, terms.c.platform_uj,
+                    terms.c.outdated)
                 .join_from(hosts, terms, sa.and_(
                     terms.c.host_id == hosts.c.host_id,
                     terms.c.bucket == hosts.c.bucket), isouter=True)
                 .where(hosts.c.host_id == host_id),
                 hosts.c.bucket, self._hosts):
+            begun.add(row.bucket)
+            if row.outdated == 0:
+                divided.add(row.bucket)
             self._said[row.bucket] = _follows(row.policy,
                                               self._said[row.bucket])
             if row.platform_uj is not None:
@@ -131,10 +137,31 @@ class Added:
         for bucket, said in self._said.items():
             self._terms_uj.setdefault(bucket, (
                 0 if samples.is_of_node(said.policy) else None))
+        # A node meter may have seen what nothing was booked of.
+        divided.update(row.bucket for row in bulk.find(
+            connection, sa.select(terms.c.bucket).where(
+                terms.c.host_id == host_id, terms.c.outdated == 0),
+            terms.c.bucket, self._hosts.keys() - begun))
+        _outdate(connection, host_id, divided)
 
     def _with_term(self, bucket: int, numbers: list[Any]) -> list[Any]:
         return [*numbers[:_PLATFORM], self._terms_uj[bucket],
                 *numbers[_PLATFORM + 1:]]
+
+
+def _outdate(connection: sa.Connection, host_id: int,
+             divided: Collection[int]) -> None:
+    """Let the platform term of buckets be found as outdated.
+
+    Once until it is divided again, and only of what was divided.
+    """
+    if divided:
+        table = models.platform_buckets
+        connection.execute(
+            sa.update(table).where(table.c.host_id == host_id,
+                                   table.c.bucket == sa.bindparam('b'))
+            .values(outdated=1),
+            [{'b': bucket} for bucket in sorted(divided)])
 
 
 def _follows(policy: str, said: _Said) -> _Said:

@@ -270,14 +270,16 @@ platform_buckets = sa.Table(
     # What node meters saw of a host, where they saw something.
     # platform_uj: what of it was divided over the accounts, beyond what
     # the zones measured; NULL: that is not known.  rapl_uj, measured_ns:
-    # what was booked of the bucket when it was found: more was since where
-    # they differ.
+    # what was booked of the bucket when it was found.  outdated: 1 as soon
+    # as more is booked of it, else 0; whoever divides asks for those alone.
     columns.key('host_id'),
     columns.key('bucket'),
     columns.number('node_uj'),
     columns.number('rapl_uj'),
     columns.number('measured_ns'),
+    columns.number('outdated'),
     columns.number('platform_uj', null=True),
+    sa.Index(None, 'host_id', 'outdated', 'bucket'),
     **columns.TABLE)
 
 platform_hosts = sa.Table(

@@ -111,20 +111,10 @@ def _broken(connection: sa.Connection, host_id: int, start: int,
 
 def outdated(connection: sa.Connection, host_id: int) -> list[int]:
     """Buckets of which more was booked since their term was written."""
-    zones, hosts, rows = (models.zone_buckets.c, models.host_buckets.c,
-                          models.platform_buckets.c)
-    booked = sa.select(
-        zones.bucket, sa.func.sum(zones.energy_uj).label('energy_uj'),
-    ).where(zones.host_id == host_id).group_by(zones.bucket).subquery()
+    rows = models.platform_buckets.c
     return list(connection.scalars(
-        sa.select(rows.bucket).select_from(
-            models.platform_buckets
-            .outerjoin(booked, booked.c.bucket == rows.bucket)
-            .outerjoin(models.host_buckets, sa.and_(
-                hosts.host_id == host_id, hosts.bucket == rows.bucket)))
-        .where(rows.host_id == host_id, sa.or_(
-            rows.rapl_uj != sa.func.coalesce(booked.c.energy_uj, 0),
-            rows.measured_ns != sa.func.coalesce(hosts.measured_ns, 0)))
+        sa.select(rows.bucket).where(
+            rows.host_id == host_id, rows.outdated == 1)
         .order_by(rows.bucket)))
 
 
@@ -170,14 +160,14 @@ def write(connection: sa.Connection, host: sa.Row[Any],
 
 def _row(bucket: int, booked: Mapping[int, Rapl],
          seen: Mapping[int, tuple[int, int | None]],
-         ) -> tuple[int, int, int, int, int | None] | None:
+         ) -> tuple[int, int, int, int, int, int | None] | None:
     """What ``platform_buckets`` is to have of a bucket; None: nothing."""
     if bucket not in seen:
         return None
     node_uj, platform_uj = seen[bucket]
     of_rapl = booked.get(bucket, NOTHING)
     return (bucket, node_uj, of_rapl.energy_uj, of_rapl.measured_ns,
-            platform_uj)
+            0, platform_uj)
 
 
 def _dropped(connection: sa.Connection, host_id: int,
@@ -198,7 +188,8 @@ def _keep(connection: sa.Connection, host_id: int,
     table = models.platform_buckets
     bulk.upsert(connection, table, [
         (host_id, *row) for row in rows.values() if row is not None],
-        replace=('node_uj', 'rapl_uj', 'measured_ns', 'platform_uj'))
+        replace=('node_uj', 'rapl_uj', 'measured_ns', 'outdated',
+                 'platform_uj'))
     gone = sorted(bucket for bucket, row in rows.items() if row is None)
     if gone:
         connection.execute(

@@ -269,6 +269,56 @@ class TestCalls(NodesCase):
             self.nodes.apportion(since_ns=nodes.at(0))
             self.assertNotEqual([], write.mock_calls)
 
+    def test_what_is_outdated_costs_the_whole_history(self) -> None:
+        self.host()
+        self.nodes.read('h1', {0: 0, 60: 400})
+        self.nodes.apportion()
+        said = self.statements(lambda: self.database.read_current(
+            platform.outdated, 1))
+        (statement,) = [one for one in said if one[0].startswith('SELECT')]
+        with self.database.reader() as connection:
+            plan = [row[-1] for row in connection.exec_driver_sql(
+                f'EXPLAIN QUERY PLAN {statement[0]}', statement[1])]
+        self.assertEqual(1, len(plan), plan)
+        self.assertIn('(host_id=? AND outdated=?)', plan[0])
+
+    def test_a_window_is_marked_that_nothing_was_divided_of(self) -> None:
+        def marks(number: int) -> int:
+            return sum(
+                'platform_buckets SET' in text
+                for text, _ in self.statements(lambda: self.nodes.book(
+                    window('h1', number, [UJ], minutes=5))))
+
+        self.nodes.book(window('h1', 1, [UJ], minutes=5))
+        self.nodes.meter('h1')
+        self.nodes.read('h1', {0: 0, 15: 100, 30: 200})
+        self.nodes.apportion()
+        # Once until it is divided again.
+        self.assertEqual([1, 0], [marks(number) for number in (2, 3)])
+        # Nothing had been booked of this one.
+        self.assertEqual([1, 0, 0], [marks(number) for number in (4, 5, 6)])
+        # Nobody has seen these.
+        self.assertEqual([0, 0], [marks(number) for number in (7, 8)])
+        self.assertEqual([FIRST, FIRST + 1], self.database.read_current(
+            platform.outdated, 1))
+        self.nodes.apportion()
+        self.assertEqual([], self.database.read_current(
+            platform.outdated, 1))
+
+    def statements(self, call: Any) -> list[tuple[str, Any]]:
+        said: list[tuple[str, Any]] = []
+
+        def note(connection: Any, cursor: Any, statement: str,
+                 parameters: Any, *_: Any) -> None:
+            said.append((statement, parameters))
+
+        sa.event.listen(sa.Engine, 'before_cursor_execute', note)
+        try:
+            call()
+        finally:
+            sa.event.remove(sa.Engine, 'before_cursor_execute', note)
+        return said
+
     def test_a_transaction_has_more_than_a_day(self) -> None:
         self.host()
         self.nodes.read('h1', {0: 0, 15: 100, 3 * 24 * 60: 200})

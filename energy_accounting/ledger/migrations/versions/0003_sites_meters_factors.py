@@ -136,6 +136,7 @@ def upgrade() -> None:
     op.create_table(
         'platform_buckets', _key('host_id'), _key('bucket'),
         _number('node_uj'), _number('rapl_uj'), _number('measured_ns'),
-        _number('platform_uj', null=True), **_TABLE)
+        _number('outdated'), _number('platform_uj', null=True), **_TABLE)
+    _index('platform_buckets', 'host_id', 'outdated', 'bucket')
     op.create_table('platform_hosts', _key('host_id'), _number('seen_ns'),
                     **_TABLE)
