@@ -272,6 +272,13 @@ class Client:
         return self._post('/v1/factors', {
             'factors': rows, 'replace': replace})['factors']
 
+    def withdraw_factor(self, factor_id: int | str) -> None:
+        """Let a factor count no more.
+
+        :raises Error: with the API's own words.
+        """
+        self._delete('/v1/factors/' + _segment('id', str(factor_id)))
+
     def contracts(self, site: str, **query: Any) -> Iterator[Page]:
         """The pages of the list of what a site bought.
 

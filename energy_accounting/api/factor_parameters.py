@@ -43,6 +43,11 @@ def batch(body: Mapping[str, Any], now_ns: int) -> list[factors.Factor]:
     for row, one in enumerate(body['factors']):
         try:
             found.append(factors.in_words(one, PROVIDER, now_ns))
+            if (text := factors.excessive(found[-1])) is not None:
+                problems.append(factors.Problem(
+                    row, 'value', f'{text}: give g/kWh (kg/kWh times 1000), '
+                    'or, if it is true, record it with '
+                    'energy-accounting-manage factor import'))
         except factors.WrongField as wrong:
             problems.append(factors.Problem(row, wrong.field, str(wrong)))
     factors.refuse(problems, factor_store.row_of_body)

@@ -125,6 +125,7 @@ _CONTRACTS = forms.response(
 _SITE_PATH = {'name': _SITE}
 
 FACTORS = '/v1/factors'
+FACTOR = '/v1/factors/{id}'
 CONTRACTS = '/v1/sites/{name}/contracts'
 CONTRACT = '/v1/sites/{name}/contracts/{id}'
 
@@ -137,6 +138,9 @@ ENDPOINTS: Mapping[tuple[str, str], forms.Endpoint] = {
     ('POST', FACTORS): forms.Endpoint(
         'Record a batch of factors: all of it, or nothing', _NO_QUERY,
         _RECORDED, body=_FACTORS_CREATE, status=201),
+    ('DELETE', FACTOR): forms.Endpoint(
+        'Let a factor count no more', _NO_QUERY, None, status=204,
+        path_parameters={'id': _TEXT('id of the factor')}),
     ('GET', CONTRACTS): forms.Endpoint(
         'What a site bought', forms.query({
             'basis': _OF['basis'],

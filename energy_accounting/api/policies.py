@@ -38,6 +38,7 @@ READINGS = 'energy:readings:get'
 READINGS_CREATE = 'energy:readings:create'
 FACTORS = 'energy:factors:get'
 FACTORS_CREATE = 'energy:factors:create'
+FACTORS_DELETE = 'energy:factors:delete'
 CONTRACTS = 'energy:contracts:get'
 CONTRACTS_CREATE = 'energy:contracts:create'
 CONTRACTS_DELETE = 'energy:contracts:delete'
@@ -202,6 +203,11 @@ def _factor_rules() -> list[policy.RuleDefault]:
             FACTORS_CREATE, 'rule:admin_api',
             'Record factors, also in the place of others.',
             [{'path': '/v1/factors', 'method': 'POST'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            FACTORS_DELETE, 'rule:admin_api',
+            'Let a factor count no more.',
+            [{'path': '/v1/factors/{id}', 'method': 'DELETE'}],
             scope_types=['project']),
         policy.DocumentedRuleDefault(
             CONTRACTS, 'rule:admin_api',

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Factors in the database: record a batch, read as of a moment, list.
+"""Factors in the database: record, withdraw, read as of a moment, list.
 
 A batch is recorded whole or not at all.  What may stand beside what is
 decided in ``factors``; who fetches them is in ``fetching``.  No clock.
@@ -75,6 +75,27 @@ def record(connection: sa.Connection, batch: Sequence[factors.Factor],
             _values(one, sites, at_ns) for one in plan.append])
     audit.write(connection, actor, at_ns, *_changes(plan))
     return Recorded(len(plan.append), len(plan.supersede), plan.unchanged)
+
+
+def withdraw(connection: sa.Connection, factor_id: int, at_ns: int,
+             actor: audit.Actor) -> None:
+    """Let a factor count no more; it is kept for earlier views.
+
+    :raises errors.NotFound: there is none of this id that counts.
+    """
+    table = models.factors
+    here = table.c.id == factor_id, table.c.superseded_ns.is_(None)
+    for kept in _kept(connection.execute(_rows().where(*here))):
+        lock(connection, [kept.factor.owner])
+        # Asked once more by the change: it may have waited for another.
+        if connection.execute(sa.update(table).where(*here).values(
+                superseded_ns=max(at_ns, kept.recorded_ns))).rowcount:
+            audit.write(connection, actor, at_ns, *_changes(
+                factors.Plan([], [kept], 0)))
+            return
+    raise errors.NotFound(
+        f'there is no factor {factor_id} that counts: give the id of one '
+        'that the list has')
 
 
 def lock(connection: sa.Connection, owners: Iterable[str]) -> None:

@@ -455,13 +455,20 @@ def unusual(factor: Factor, usual: decimal.Decimal | None) -> str | None:
     value = factor.value
     if factor.kind != CARBON or value == 0:
         return None
-    if value > HIGHEST_G_PER_KWH:
-        return (f'{value:f} {factor.unit} is more than any grid has '
-                f'({HIGHEST_G_PER_KWH})')
+    if (text := excessive(factor)) is not None:
+        return text
     if usual and not usual < value * JUMP < usual * JUMP * JUMP:
         return (f'{value:f} {factor.unit} is {JUMP} times off what is usual '
                 f'there ({usual:f})')
     return None
+
+
+def excessive(factor: Factor) -> str | None:
+    """That a carbon intensity is beyond any; None: it is not."""
+    if factor.kind != CARBON or factor.value <= HIGHEST_G_PER_KWH:
+        return None
+    return (f'{factor.value:f} {factor.unit} is more than any grid has '
+            f'({HIGHEST_G_PER_KWH})')
 
 
 def usual(values: Iterable[decimal.Decimal]) -> decimal.Decimal | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import json
+import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -72,15 +73,21 @@ class Known(columns.FormattableColumn[Any]):
 
 
 class Nested(columns.FormattableColumn[Any]):
-    """A mapping or a list: a line each in a table."""
+    """A mapping or a list: a line each in a table, or a few."""
 
     def human_readable(self) -> str:
         if not self._value:
             return UNKNOWN
         if isinstance(self._value, Mapping):
-            return '\n'.join(f'{key}: {_plain(value)}'
+            return '\n'.join(folded(f'{key}: {_plain(value)}')
                              for key, value in self._value.items())
-        return '\n'.join(_plain(item) for item in self._value)
+        return '\n'.join(folded(_plain(item)) for item in self._value)
+
+
+def folded(text: str, width: int = 60) -> str:
+    """A text in lines that leave room beside; the next ones indented."""
+    return textwrap.fill(text, width, subsequent_indent='  ',
+                         break_long_words=False, break_on_hyphens=False)
 
 
 def cell(name: str, value: Any, formatter: str,

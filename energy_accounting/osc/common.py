@@ -56,6 +56,30 @@ def add_period_options(parser: argparse.ArgumentParser) -> None:
              'the IANA database, e.g. Europe/Berlin (default: UTC)')
 
 
+def add_as_of_option(parser: argparse.ArgumentParser) -> None:
+    """``--as-of``, beside :func:`add_period_options`."""
+    parser.add_argument(
+        '--as-of', metavar='<time>',
+        help='As it was known at this time, in the forms of --start: what '
+             'was learnt or corrected later is not used (default: now)')
+
+
+def as_of(parsed_args: argparse.Namespace) -> datetime.datetime | None:
+    """The moment that ``--as-of`` means; None: now, or no such option.
+
+    :raises exceptions.CommandError: it is no time.
+    """
+    text = getattr(parsed_args, 'as_of', None)
+    if text in (None, 'now'):
+        # Elsewhere "now" is the end of the quarter of an hour, which the
+        # API does not know yet.
+        return None
+    try:
+        return times.moment(text, zone(parsed_args), now())
+    except ValueError as error:
+        raise exceptions.CommandError(f'--as-of: {error}') from error
+
+
 def zone(parsed_args: argparse.Namespace) -> datetime.tzinfo:
     """The time zone that was named; :func:`period` has checked it."""
     return units.zone(parsed_args.timezone)
@@ -81,9 +105,11 @@ def period(parsed_args: argparse.Namespace) -> times.Period:
 
 def period_query(chosen: times.Period,
                  parsed_args: argparse.Namespace) -> dict[str, str]:
-    """The period as query parameters."""
+    """The period, and what it is looked at from, as query parameters."""
+    known = as_of(parsed_args)
     return {'start': units.iso(chosen.start), 'end': units.iso(chosen.end),
-            'timezone': parsed_args.timezone}
+            'timezone': parsed_args.timezone,
+            **({} if known is None else {'as_of': units.iso(known)})}
 
 
 def heading(chosen: times.Period, parsed_args: argparse.Namespace,
@@ -96,6 +122,8 @@ def heading(chosen: times.Period, parsed_args: argparse.Namespace,
     if complete_until:
         complete = datetime.datetime.fromisoformat(complete_until)
         line += f'; complete until {times.spoken(complete, where)}'
+    if (known := as_of(parsed_args)) is not None:
+        line += f'; as it was known at {times.spoken(known, where)}'
     return line
 
 

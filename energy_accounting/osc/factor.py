@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``openstack energy factor list``, ``set``, ``import``."""
+"""``openstack energy factor list``, ``set``, ``import``, ``delete``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS = ('id', 'kind', 'zone', 'site', 'carrier', 'basis', 'method',
            'signal', 'start', 'end', 'value', 'unit', 'quality', 'provider',
            'source', 'revision', 'retrieved_at', 'recorded_at',
            'superseded_at')
-_SHORT = ('zone', 'site', 'kind', 'carrier', 'basis', 'method', 'start',
+_SHORT = ('id', 'zone', 'site', 'kind', 'carrier', 'basis', 'method', 'start',
           'end', 'value', 'unit', 'quality', 'provider')
 RECORDED = ('stored', 'superseded', 'unchanged')
 _OF = (
@@ -147,6 +147,22 @@ class ImportFactor(command.ShowOne):
                 str(error))) from error
         return RECORDED, columns.cells(RECORDED, recorded,
                                        parsed_args.formatter)
+
+
+class DeleteFactor(command.Command):
+    """Let a factor count no more (administrators).
+
+    It is kept for reports as of an earlier time.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('id', metavar='<id>',
+                            help='The id of the factor, as the list has it')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        common.api(self).withdraw_factor(parsed_args.id)
 
 
 def _lines(path: str) -> list[tuple[int, dict[str, str]]]:

@@ -89,9 +89,13 @@ def heading(answer: Mapping[str, Any]) -> str:
 
 def _cells(names: Sequence[str], row: Mapping[str, Any],
            formatter: str) -> tuple[Any, ...]:
-    """For people, a limit is one line."""
-    if formatter == 'table' and row['limits'] is not None:
-        row = {**row, 'limits': [limit_line(one) for one in row['limits']]}
+    """For people, a limit is a sentence, and what is long is folded."""
+    if formatter == 'table':
+        if row['limits'] is not None:
+            row = {**row,
+                   'limits': [limit_line(one) for one in row['limits']]}
+        if row['why'] is not None:
+            row = {**row, 'why': columns.folded(row['why'], 44)}
     return columns.cells(names, row, formatter)
 
 

@@ -44,6 +44,7 @@ class ShowReport(command.Command):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         common.add_period_options(parser)
+        common.add_as_of_option(parser)
         common.add_scope_options(parser)
         return parser
 

@@ -44,6 +44,7 @@ class ListUsage(command.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         common.add_period_options(parser)
+        common.add_as_of_option(parser)
         common.add_scope_options(parser)
         parser.add_argument(
             '--group-by', metavar='<name>[,<name>...]', action='append',
@@ -85,10 +86,13 @@ class ListUsage(command.Lister):
             chosen, parsed_args, last.envelope.get('complete_until')))
         if last.marker is not None:
             # The period as well: "now" is another moment by then.
+            known = common.as_of(parsed_args)
             self.app.stderr.write(
                 'There are more rows: go on with '
                 f'--start {units.iso(chosen.start)} '
-                f'--end {units.iso(chosen.end)} --marker {last.marker}\n')
+                f'--end {units.iso(chosen.end)} '
+                + (f'--as-of {units.iso(known)} ' if known else '')
+                + f'--marker {last.marker}\n')
         names = _columns(rows, groups, parsed_args)
         return names, (columns.cells(names, row, parsed_args.formatter,
                                      common.zone(parsed_args))
@@ -101,6 +105,7 @@ class ShowUsage(command.ShowOne):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         common.add_period_options(parser)
+        common.add_as_of_option(parser)
         common.add_scope_options(parser)
         return parser
 

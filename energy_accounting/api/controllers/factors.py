@@ -23,6 +23,7 @@ from energy_accounting.api.controllers import Resource
 from energy_accounting.api.factor_schemas import (
     CONTRACT,
     CONTRACTS,
+    FACTOR,
     FACTORS,
 )
 from energy_accounting.facility import contract_store, factor_store
@@ -30,6 +31,8 @@ from energy_accounting.report import factors as report
 
 
 class Factors(Resource):
+
+    key = 'id'
 
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
@@ -64,6 +67,17 @@ class Factors(Resource):
             replace=body.get('replace', False))
         response.status_int = 201
         return {'factors': recorded._asdict()}
+
+    @pecan.expose('json')
+    def delete(self, request: webob.Request, response: webob.Response,
+               number: str, /, **query: str) -> webob.Response:
+        service = self._service
+        self.admit(request, 'DELETE', FACTOR, policies.FACTORS_DELETE)
+        service.database.write(
+            factor_store.withdraw, parameters.number_of(number, 'factor'),
+            units.wall_ns(service.clock()), contexts.actor(request.environ))
+        response.status_int = 204
+        return response
 
 
 class Contracts(Resource):

@@ -137,6 +137,37 @@ class RecordTest(FactorsCase):
             newest['became']['highest']))
 
 
+    def test_a_mistaken_unit_is_recorded_by_hand(self) -> None:
+        self.assertRegex(
+            self.record({**GRID, 'value': '3000.1'}, status=400),
+            r'factors.0, value: 3000.1 g/kWh is more than any grid has '
+            r'\(3000\): give g/kWh \(kg/kWh times 1000\), or, if it is true, '
+            'record it with energy-accounting-manage factor import$')
+        self.record({**GRID, 'value': '3000'})
+
+    def test_a_factor_that_was_wrong_counts_for_ever(self) -> None:
+        self.record(GRID, {**DAY, 'kind': 'pue', 'site': 'berlin',
+                           'value': '1.3'})
+        wrong = self.get(FACTORS, ADMIN)['factors'][1]
+        self.now += datetime.timedelta(hours=1)
+        one = f'{FACTORS}/{wrong["id"]}'
+        self.assertEqual(204, self.ask(one, ADMIN,
+                                       method='DELETE').status_int)
+        self.assertEqual(['363'], self.values())
+        self.assertEqual(['363', '1.3'], self.values(
+            as_of='2026-11-01T00:59:59Z'))
+        (kept,) = self.get(FACTORS, ADMIN, superseded='true',
+                           kind='pue')['factors']
+        self.assertEqual('2026-11-01T01:00:00Z', kept['superseded_at'])
+        newest = self.get('/v1/audit', ADMIN, kind='factor')['audit'][0]
+        self.assertEqual(
+            ('user of admin-p1', '1.3', None), (
+                newest['actor'], newest['was']['highest'],
+                newest['became']))
+        for path in (one, f'{FACTORS}/99', f'{FACTORS}/x'):
+            self.refused(404, path, ADMIN, method='DELETE')
+
+
 class ListTest(FactorsCase):
 
     def test_yesterdays_answer_is_lost(self) -> None:

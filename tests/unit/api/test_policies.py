@@ -33,6 +33,7 @@ TABLE = {
     policies.AUDIT: ADMINS,
     policies.FACTORS: READERS,
     policies.FACTORS_CREATE: ADMINS,
+    policies.FACTORS_DELETE: ADMINS,
     policies.CONTRACTS: ADMINS,
     policies.CONTRACTS_CREATE: ADMINS,
     policies.CONTRACTS_DELETE: ADMINS,

@@ -220,6 +220,32 @@ class UsageListTest(CommandTest):
                 self.assertIn(said, self.refused('usage', 'list', *words))
         self.assertEqual([], self.api.requests)
 
+    def test_what_was_known_before_cannot_be_asked_for(self):
+        for command in (('usage', 'list', '--limit', '1'),
+                        ('usage', 'show'), ('report', 'show')):
+            self.answer = lambda request: usage(
+                {**ROW, 'boundary': 'mixed'}, marker='m'
+                if request.query['group_by'] == 'project'
+                and 'marker' not in request.query else None)
+            before = len(self.api.requests)
+            _, out, err = self.openstack(
+                '--os-auth-type', 'none', '--os-endpoint', self.api.url,
+                'energy', *command, *DAY, '--timezone', 'Europe/Berlin',
+                '--as-of', '2026-11-05')
+            self.assertEqual({'2026-11-04T23:00:00Z'}, {
+                request.query['as_of']
+                for request in self.api.requests[before:]}, err)
+            self.assertIn('as it was known at 2026-11-05 00:00', out)
+            self.assertEqual('list' in command,
+                             '--as-of 2026-11-04T23:00:00Z' in err)
+        self.energy('usage', 'show', *DAY, '--as-of', '-2d')
+        self.assertEqual(0, units.wall_ns(datetime.datetime.fromisoformat(
+            self.asked()['as_of'])) % units.BUCKET_NS)
+        self.energy('usage', 'show', *DAY, '--as-of', 'now')
+        self.assertNotIn('as_of', self.asked())
+        self.assertIn('--as-of: ', self.refused('usage', 'show', *DAY,
+                                                '--as-of', 'noon'))
+
     def test_a_refusal_of_the_api_is_one_line(self):
         self.answer = lambda request: web.Answer({'errors': [
             {'status': 400, 'title': 'Bad Request', 'code': 'x',
@@ -273,6 +299,11 @@ class OperatorTest(CommandTest):
         table = self.energy('balance', 'show', *DAY)
         self.assertIn('3600000000000', table)
         self.assertIn('host=h', table)
+        sheet['sites'] = [{f'energy_{number}_uj': str(10 ** 15)
+                           for number in range(12)}]
+        _, *lines = self.energy('balance', 'show', *DAY).splitlines()
+        self.assertLess(max(map(len, lines)), 100)
+        self.assertIn('energy_11_uj=1000000000000000', '\n'.join(lines))
 
     def test_hosts(self):
         row = {**dict.fromkeys(host.COLUMNS), 'name': 'h1',

@@ -45,6 +45,12 @@ class FactorTest(real.RealTest):
         self.assertEqual(['363.50', '360'], [
             row['value'] for row in self.said(
                 'factor', 'list', '--zone', 'DE', '--superseded')])
+        (row,) = self.said('factor', 'list', '--kind', 'pue')
+        self.assertIn(f'| {row["id"]} ', self.energy('factor', 'list'))
+        self.energy('factor', 'delete', str(row['id']))
+        self.assertEqual([], self.said('factor', 'list', '--kind', 'pue'))
+        self.assertIn('there is no factor', self.refused(
+            'factor', 'delete', str(row['id'])))
 
     def test_a_file_is_recorded_in_part(self):
         self.assertIn("line 4, value: '1.5.' is not valid", self.wrong(

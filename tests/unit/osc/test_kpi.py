@@ -28,13 +28,15 @@ GONE = {**KPI, 'figure': 'ERF', 'name': 'ERF', 'value': None,
 
 class KpiTest(test_commands.CommandTest):
 
+    gone = GONE
+
     def answer(self, request):
         if request.path == '/v1/sites/fra':
             return web.Answer({'site': {'name': 'fra', 'region': None,
                                         'time_zone': 'Europe/Berlin',
                                         'grid_zone': 'DE'}})
         return web.Answer({
-            'kpis': [KPI, GONE], 'site': 'fra',
+            'kpis': [KPI, self.gone], 'site': 'fra',
             'start': '2024-12-31T23:00:00Z', 'end': '2025-12-31T23:00:00Z',
             'time_zone': 'Europe/Berlin', 'minimum_coverage': '0.95',
             'as_of': '2026-01-01T00:00:00Z',
@@ -70,6 +72,14 @@ class KpiTest(test_commands.CommandTest):
         self.assertIn('0.5S', self.show('--long'))
         self.assertIn('at most 1.5 from 2027-07-01: kept, may bind: nobody '
                       'knows', self.show('--law', 'enefg'))
+
+    def test_a_table_is_wider_than_a_screen(self):
+        self.gone = {**GONE, 'why': 'site_total: ' + 9 * (
+            '2025-01-01T00:00:00Z to 2025-02-01T00:00:00Z, ') + 'end'}
+        _, *lines = self.show().splitlines()
+        self.assertLess(max(map(len, lines)), 130)
+        self.assertIn('end', lines[-2])
+        self.assertEqual(self.gone, json.loads(self.show('-f', 'json'))[1])
 
     def test_json_lacks_what_the_api_said(self):
         self.assertEqual([KPI, GONE], json.loads(self.show('-f', 'json')))
