@@ -65,12 +65,12 @@ def by_bucket(carriers_uj: Mapping[str, Mapping[int, int]],
 class Total(NamedTuple):
     """What a site's energy emitted.
 
-    :ivar buckets: of so many, all of whose carriers and factors are known.
+    :ivar buckets: those all of whose carriers and factors are known.
     :ivar mg: milligrams in these.
     :ivar unsure_mg: the part of it whose factor is not an actual one.
     """
 
-    buckets: int
+    buckets: set[int]
     mg: fractions.Fraction
     unsure_mg: fractions.Fraction
 
@@ -105,7 +105,7 @@ def total(carriers_uj: Mapping[str, Mapping[int, int]],
         mg += emitted
         if here.quality != supply.QUALITIES[0]:
             unsure_mg += emitted
-    return Total(len(buckets), mg, unsure_mg)
+    return Total(buckets, mg, unsure_mg)
 
 
 def _estimated(here: Intensity | None) -> Intensity | None:

@@ -106,7 +106,8 @@ class Utilisation:
     in_service_ns: int
 
 
-def iteusv(scope: Scope, rows: Iterable[Utilisation]) -> Figure:
+def iteusv(scope: Scope, rows: Iterable[Utilisation],
+           served: fractions.Fraction = fractions.Fraction(1)) -> Figure:
     """IT equipment utilisation for servers: mean CPU utilisation, in %.
 
     The standard's form is the mean over time of the mean over servers:
@@ -118,6 +119,8 @@ def iteusv(scope: Scope, rows: Iterable[Utilisation]) -> Figure:
 
     Servers that work mostly by accelerators are out of the standard's
     scope: leave them out.
+
+    :param served: the share of the period in which the site had a server.
     """
     parts = []
     measured_ns = in_service_ns = 0
@@ -134,7 +137,7 @@ def iteusv(scope: Scope, rows: Iterable[Utilisation]) -> Figure:
     used = _sum(parts)
     missing = [] if measured_ns else [Missing(
         'busy_ns', 'no server of the site was measured in the period')]
-    coverage = (fractions.Fraction(measured_ns, in_service_ns)
+    coverage = (fractions.Fraction(measured_ns, in_service_ns) * served
                 if in_service_ns else None)
     if coverage is not None and not missing:
         figures.enough(scope, 'ITEUsv', 'busy_ns', coverage)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import fractions
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from energy_accounting import errors, units
 
@@ -116,6 +116,23 @@ class Period:
         return self.end > after.astimezone(units.UTC)
 
 
+Spans = Sequence[tuple[int, int]]
+"""Half-open times in nanoseconds, in order; none touches another."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """When an amount was measured, and what it is of a part of that.
+
+    :ivar covered: the times that it is the amount of.
+    :ivar within: its value and estimated share of some of them.
+    """
+
+    covered: Spans
+    within: Callable[[Spans], tuple[int | fractions.Fraction,
+                                    fractions.Fraction]]
+
+
 @dataclasses.dataclass(frozen=True)
 class Amount:
     """How much went through the meters of a role in a period.
@@ -129,6 +146,7 @@ class Amount:
     :ivar planned: a number of the design, not of a meter.
     :ivar section: the part of the site; '' is all of it.
     :ivar reading_seconds: the longest time between two readings.
+    :ivar source: None: nobody knows when of the period it was measured.
     :raises errors.FigureRefused: when this cannot be an amount.
     """
 
@@ -141,6 +159,8 @@ class Amount:
     planned: bool = False
     section: str = ''
     reading_seconds: int | None = None
+    source: Source | None = dataclasses.field(
+        default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -178,6 +198,14 @@ class Amount:
     def unit(self) -> str:
         """The unit of the value."""
         return ROLES[self.role]
+
+    def within(self, source: Source, spans: Spans) -> Amount:
+        """What of it is of some times."""
+        value, estimated = source.within(spans)
+        return dataclasses.replace(
+            self, value=value, estimated=estimated,
+            coverage=share_of(self.period, spans),
+            source=dataclasses.replace(source, covered=spans))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,6 +246,40 @@ def cooling_bought(heat: Amount, factor: fractions.Fraction) -> Amount:
     return dataclasses.replace(heat, value=heat.value * factor)
 
 
+def share_of(period: Period, spans: Spans) -> fractions.Fraction:
+    """The share of a period that times in it are."""
+    start_ns, end_ns = (units.wall_ns(edge)
+                        for edge in (period.start, period.end))
+    return fractions.Fraction(sum(until_ns - since_ns
+                                  for since_ns, until_ns in spans),
+                              end_ns - start_ns)
+
+
+def together(given: Sequence[Amount]) -> list[Amount]:
+    """The same amounts of the time of which all of them are known.
+
+    In whole quarters of an hour, by which factors count.  Without it a hole
+    of one of them would make a ratio of different times.
+    """
+    known = [(one, one.source) for one in given if one.source is not None]
+    if len(known) < len(given) or not given:
+        return [*given]
+    covered = [[*source.covered] for _, source in known]
+    start_ns, end_ns = (units.wall_ns(edge) for edge in (
+        given[0].period.start, given[0].period.end))
+    common = units.without(start_ns, end_ns, [
+        hole for one in covered
+        for hole in units.without(start_ns, end_ns, one)])
+    if all(one == common for one in covered):
+        return [*given]
+    quarter_ns = units.BUCKET_NS
+    whole = [(-(-since_ns // quarter_ns) * quarter_ns,
+              until_ns // quarter_ns * quarter_ns)
+             for since_ns, until_ns in common]
+    whole = [span for span in whole if span[0] < span[1]]
+    return [one.within(source, whole) for one, source in known]
+
+
 def add(role: str, parts: Sequence[Amount | Missing],
         less: Sequence[Amount | Missing] = ()) -> Amount | Missing:
     """One amount of several over the same period and section.
@@ -235,23 +297,45 @@ def add(role: str, parts: Sequence[Amount | Missing],
     if not given:
         return Missing(role)
     agree(given)
+    given = together(given)
     first = given[0]
     for one in given:
         if one.unit != ROLES[role]:
             raise errors.FigureRefused(
                 f'{role} is not a sum of {one.role}: that is in {one.unit}')
     meters = tuple(meter for one in given for meter in one.meters)
-    gross = sum((fractions.Fraction(one.value) for one in given),
-                fractions.Fraction(0))
+    value, estimated = _added(given, len(parts))
     intervals = [one.reading_seconds for one in given]
     return Amount(
         role=role,
-        value=gross - 2 * sum(one.value for one in given[len(parts):]),
-        period=first.period, meters=meters,
+        value=value, period=first.period, meters=meters,
         coverage=min(fractions.Fraction(one.coverage) for one in given),
-        estimated=_weighted(given, gross),
+        estimated=estimated,
         planned=any(one.planned for one in given), section=first.section,
-        reading_seconds=longest(intervals))
+        reading_seconds=longest(intervals),
+        source=_added_source(given, len(parts)))
+
+
+def _added(given: Sequence[Amount], parts: int,
+           ) -> tuple[fractions.Fraction, fractions.Fraction]:
+    """The first ones less the rest, and the share that is estimated."""
+    gross = sum((fractions.Fraction(one.value) for one in given),
+                fractions.Fraction(0))
+    return (gross - 2 * sum(one.value for one in given[parts:]),
+            _weighted(given, gross))
+
+
+def _added_source(given: Sequence[Amount], parts: int) -> Source | None:
+    known = [(one, one.source) for one in given if one.source is not None]
+    if len(known) < len(given):
+        return None
+
+    def within(spans: Spans) -> tuple[fractions.Fraction,
+                                      fractions.Fraction]:
+        return _added([one.within(source, spans) for one, source in known],
+                      parts)
+
+    return Source(known[0][1].covered, within)
 
 
 def e_dc(supplies: Sequence[Amount | Missing],

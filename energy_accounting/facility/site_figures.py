@@ -12,6 +12,7 @@ import dataclasses
 import fractions
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from energy_accounting import errors
 from energy_accounting.facility import equipment, figures, inputs, kpi
@@ -49,6 +50,7 @@ class Known:
     :ivar renewable: the attributes of what was bought and made.
     :ivar emitted: for each method.
     :ivar servers: how busy they were.
+    :ivar served: the share of the period in which one was in service.
     :ivar remarks: by meter, what its readings do not say and why.
     :ivar classes: by meter, its accuracy class.
     """
@@ -57,6 +59,7 @@ class Known:
     renewable: Sequence[kpi.Attributes] | Missing
     emitted: Sequence[Emitted]
     servers: Sequence[equipment.Utilisation]
+    served: fractions.Fraction
     remarks: Mapping[str, Sequence[str]]
     classes: Mapping[str, str | None]
 
@@ -144,16 +147,15 @@ class _Table:
             found += self._partial(section, asked)
         for category, e_it in e_its:
             found.append(self._try(
-                'DCiE', '1', (e_it, e_dc), functools.partial(
-                    kpi.dcie, scope, category, e_dc, e_it), category))
+                'DCiE', '1', (e_dc, e_it),
+                functools.partial(kpi.dcie, scope, category), category))
         found.append(self._ref(e_dc))
         found.append(self._try('ERF', '1', (reused, e_dc),
-                               lambda: kpi.erf(scope, reused, e_dc)))
+                               functools.partial(kpi.erf, scope)))
         for category, e_it in e_its:
             found.append(self._try(
-                'ERE', '1', (e_dc, reused, e_it), functools.partial(
-                    kpi.ere, scope, category, e_dc, reused, e_it),
-                category))
+                'ERE', '1', (e_dc, reused, e_it),
+                functools.partial(kpi.ere, scope, category), category))
         found.append(self._cer())
         for category, e_it in e_its:
             found += [self._cue(category, one, e_it)
@@ -163,14 +165,14 @@ class _Table:
         found.append(self._iteesv())
         found.append(self._try(
             'ITEUsv', '%', (),
-            lambda: equipment.iteusv(scope, known.servers)))
+            lambda: equipment.iteusv(scope, known.servers, known.served)))
         return found
 
     def _pue(self, category: int, e_dc: Amount | Missing,
              e_it: Amount | Missing, section: str = WHOLE) -> Found:
         return self._try(
             'PUE', '1', (e_dc, e_it),
-            lambda: kpi.pue(self._scope, category, e_dc, e_it), category,
+            functools.partial(kpi.pue, self._scope, category), category,
             section)
 
     def _partial(self, section: str, asked: int | None) -> list[Found]:
@@ -198,8 +200,14 @@ class _Table:
         renewable = self._known.renewable
         given = ([] if isinstance(renewable, Missing)
                  else [one.amount for one in renewable])
-        return self._try('REF', '1', (*given, e_dc),
-                         lambda: kpi.ref(self._scope, renewable, e_dc))
+
+        def make(*parts: Any) -> Figure:
+            return kpi.ref(
+                self._scope, renewable if isinstance(renewable, Missing)
+                else [dataclasses.replace(one, amount=part) for one, part
+                      in zip(renewable, parts[:-1], strict=True)], parts[-1])
+
+        return self._try('REF', '1', (*given, e_dc), make)
 
     def _cer(self) -> Found:
         known = self._known
@@ -209,26 +217,27 @@ class _Table:
         electric = (WHOLE, 'cooling_in') not in known.amounts
         return self._try(
             'CER', '1', (heat, power),
-            lambda: kpi.cer(self._scope, heat, power, electric=electric))
+            functools.partial(kpi.cer, self._scope, electric=electric))
 
     def _cue(self, category: int, one: Emitted,
              e_it: Amount | Missing) -> Found:
         return self._try(
             'CUE', kpi.BASES[one.basis], (one.amount, e_it),
-            lambda: kpi.cue(self._scope, category, one.amount, e_it,
-                            basis=one.basis), category, notes=one.notes)
+            functools.partial(kpi.cue, self._scope, category,
+                              basis=one.basis), category, notes=one.notes)
 
     def _wue(self, number: int, water: Amount | Missing,
              e_it: Amount | Missing) -> Found:
-        return self._try('WUE', 'L/kWh', (water, e_it), lambda: kpi.wue(
-            self._scope, number, water, e_it), number)
+        return self._try('WUE', 'L/kWh', (water, e_it), functools.partial(
+            kpi.wue, self._scope, number), number)
 
     def _try(self, figure: str, unit: str,
-             parts: Sequence[Amount | Missing], make: Callable[[], Figure],
+             parts: Sequence[Amount | Missing], make: Callable[..., Figure],
              category: int | None = None, section: str = WHOLE,
              notes: Sequence[str] = ()) -> Found:
         try:
-            return self._found(make(), notes=notes, section=section)
+            parts = self._together(figure, parts)
+            return self._found(make(*parts), notes=notes, section=section)
         except errors.FigureRefused as error:
             given = [one for one in parts if isinstance(one, Amount)]
             return self._found(figures.made(
@@ -241,6 +250,21 @@ class _Table:
                 reading_seconds=inputs.longest(
                     one.reading_seconds for one in given)),
                 str(error), notes, section)
+
+    def _together(self, figure: str, parts: Sequence[Amount | Missing],
+                  ) -> Sequence[Amount | Missing]:
+        """Amounts of the same time, unless one alone has too little."""
+        given = [one for one in parts if isinstance(one, Amount)]
+        least = self._scope.minimum_coverage
+        if (len(given) < len(parts) or not given
+                or min(one.coverage for one in given) < least):
+            return parts
+        common = inputs.together(given)
+        figures.enough(
+            self._scope, figure, ' and '.join(dict.fromkeys(
+                one.role for one in common)) + ' together',
+            fractions.Fraction(common[0].coverage))
+        return common
 
     def _found(self, figure: Figure, refused: str = '',
                notes: Sequence[str] = (), section: str = WHOLE) -> Found:

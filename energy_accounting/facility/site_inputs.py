@@ -105,7 +105,7 @@ class _Reader:
         return Known(
             amounts=found, renewable=self._renewable(counted, found),
             emitted=self._emitted(counted, found),
-            servers=self._servers(),
+            servers=self._servers(), served=self._served(),
             remarks={self._label(one.meter): self._remarks(one)
                      for one in said},
             classes={self._label(one.meter): one.meter.accuracy_class
@@ -136,22 +136,31 @@ class _Reader:
     def _amount(self, role: str, said: Sequence[_Said],
                 section: str) -> Amount | Missing:
         """The meters of a role together over the whole period."""
-        shares = [self._share(one) for one in said]
-        value = sum(share.amount for share in shares)
-        estimated = sum(share.estimated for share in shares)
-        longest_ns = [share.longest_ns for share in shares]
+        longest_ns = [self._share(one).longest_ns for one in said]
+
+        def within(spans: inputs.Spans,
+                   ) -> tuple[int, fractions.Fraction]:
+            shares = [share for one in said
+                      for share in _shares(one.measured, spans)]
+            value = sum(share.amount for share in shares)
+            estimated = sum(share.estimated for share in shares)
+            # Of a sum with differences in it parts may be larger.
+            return value, (min(fractions.Fraction(max(estimated, 0), value),
+                               fractions.Fraction(1)) if value > 0
+                           else fractions.Fraction(bool(estimated)))
+
+        covered = self._covered(said)
+        value, estimated = within(covered)
         try:
             return Amount(
                 role, value, self._period,
                 meters=tuple(self._label(one.meter) for one in said),
-                coverage=self._coverage(said),
-                # Of a sum with differences in it parts may be larger.
-                estimated=min(fractions.Fraction(max(estimated, 0), value),
-                              fractions.Fraction(1)) if value > 0
-                else fractions.Fraction(bool(estimated)),
-                section=section,
+                coverage=inputs.share_of(self._period, covered),
+                estimated=estimated, section=section,
                 reading_seconds=inputs.longest(
-                    -(-one // units.NS_PER_S) or None for one in longest_ns))
+                    -(-one // units.NS_PER_S) or None
+                    for one in longest_ns),
+                source=inputs.Source(covered, within))
         except errors.FigureRefused as error:
             return Missing(role, str(error).removeprefix(f'{role}: '))
 
@@ -160,8 +169,8 @@ class _Reader:
                                    [self._start_ns, self._end_ns])
         return share
 
-    def _coverage(self, said: Sequence[_Said]) -> fractions.Fraction:
-        """The share of the period in which all that were there measured.
+    def _covered(self, said: Sequence[_Said]) -> list[amounts.Span]:
+        """When of the period all that were there measured.
 
         A time in which none of them was there yet, or any more, is none.
         """
@@ -172,8 +181,8 @@ class _Reader:
             known = amounts.both(known, _united([
                 *out, *((part.start_ns, part.end_ns)
                         for part in one.measured.intervals)]))
-        return fractions.Fraction(_length(known) - _length(gone),
-                                  self._end_ns - self._start_ns)
+        return amounts.both(known, units.without(
+            self._start_ns, self._end_ns, gone))
 
     def _out(self, meter: meters.Meter) -> list[tuple[int, int]]:
         """When of the period a meter was not at its place."""
@@ -230,18 +239,12 @@ class _Reader:
             contract = kept.contract
             if solar is not None and contract.instrument == 'onsite':
                 continue
-            edges = [max(contract.start_ns, self._start_ns),
-                     min(contract.end_ns, self._end_ns)]
-            delivered = sum(
-                share.amount for one in grid for share in amounts.divided(
-                    one.measured.intervals, edges))
-            renewable = (fractions.Fraction(contract.share) * delivered
-                         if contract.renewable else 0)
+            source = _of_contract(contract, grid, of_grid)
+            renewable, estimated = source.within(source.covered)
             attributes.append(kpi.Attributes(inputs.Amount(
                 'renewable', renewable, self._period,
-                (f'contract {kept.id}',), of_grid.coverage,
-                of_grid.estimated,
-                reading_seconds=of_grid.reading_seconds),
+                (f'contract {kept.id}',), of_grid.coverage, estimated,
+                reading_seconds=of_grid.reading_seconds, source=source),
                 contract.retired or not contract.renewable))
         if solar is not None:
             try:
@@ -310,15 +313,19 @@ class _Reader:
                    known: Mapping[str, intensities.Intensities],
                    supplied: Sequence[Amount]) -> Emitted:
         """By the basis of which most is known, the first of two alike."""
-        totals = {}
-        for basis, one in known.items():
-            totals[basis] = carbon.total(
+        def of(basis: str, buckets: Iterable[int]) -> carbon.Total:
+            one = known[basis]
+            return carbon.total(
                 metered.carriers_uj, supplies.with_sun(
                     one.location if method == factors.LOCATION
-                    else one.market, self._buckets), self._buckets)
-            if totals[basis].buckets == len(self._buckets):
+                    else one.market, self._buckets), buckets)
+
+        totals = {}
+        for basis in known:
+            totals[basis] = of(basis, self._buckets)
+            if len(totals[basis].buckets) == len(self._buckets):
                 break
-        basis = max(totals, key=lambda basis: totals[basis].buckets)
+        basis = max(totals, key=lambda basis: len(totals[basis].buckets))
         total = totals[basis]
         role = _METHODS[method]
         if not total.buckets:
@@ -328,17 +335,30 @@ class _Reader:
         sources = sorted({one.factor.source for one in spans})
         guessed = max(
             fractions.Fraction(one.estimated) for one in supplied)
+
+        def within(spans: inputs.Spans) -> tuple[
+                fractions.Fraction, fractions.Fraction]:
+            part = of(basis, total.buckets.intersection(
+                bucket for span in spans for bucket in range(
+                    -(-span[0] // units.BUCKET_NS),
+                    span[1] // units.BUCKET_NS)))
+            return part.mg, max(guessed, part.unsure_mg / part.mg
+                                if part.mg else fractions.Fraction(0))
+
+        covered = _united((bucket * units.BUCKET_NS,
+                           (bucket + 1) * units.BUCKET_NS)
+                          for bucket in total.buckets)
         try:
             amount: Amount | Missing = Amount(
                 role, total.mg, self._period,
                 meters=tuple(meter for one in supplied
                              for meter in one.meters),
-                coverage=fractions.Fraction(total.buckets,
-                                            len(self._buckets)),
+                coverage=inputs.share_of(self._period, covered),
                 estimated=max(guessed, total.unsure_mg / total.mg
                               if total.mg else fractions.Fraction(0)),
                 reading_seconds=inputs.longest(
-                    one.reading_seconds for one in supplied))
+                    one.reading_seconds for one in supplied),
+                source=inputs.Source(covered, within))
         except errors.FigureRefused as error:
             amount = Missing(role, str(error).removeprefix(f'{role}: '))
         return Emitted(amount, basis, tuple(
@@ -391,6 +411,19 @@ class _Reader:
                                                    silent_ns))
         return found
 
+    def _served(self) -> fractions.Fraction:
+        """The share of the period in which any host was enrolled."""
+        hosts = ledger.hosts.c
+        spans = [(max(enrolled_ns, self._start_ns),
+                  min(retired_ns or self._end_ns, self._end_ns))
+                 for enrolled_ns, retired_ns in self._connection.execute(
+                     sa.select(hosts.enrolled_at_ns, hosts.retired_at_ns)
+                     .join_from(ledger.hosts, ledger.sites)
+                     .where(ledger.sites.c.name == self._site.name,
+                            hosts.enrolled_at_ns.is_not(None)))]
+        return inputs.share_of(self._period, _united(
+            span for span in spans if span[0] < span[1]))
+
     def _in_service_ns(self, host: Any) -> int:
         """How long a host should have been measured."""
         if host.enrolled_at_ns is None:
@@ -406,6 +439,29 @@ class _Reader:
                               table.end_ns > start_ns))]
         return (_length(units.without(start_ns, end_ns, planned))
                 if start_ns < end_ns else 0)
+
+
+def _shares(measured: amounts.Measured,
+            spans: inputs.Spans) -> list[amounts.Share]:
+    """What was measured in each of some times."""
+    return amounts.divided(measured.intervals, [
+        edge for span in spans for edge in span])[::2]
+
+
+def _of_contract(contract: contracts.Contract, grid: Sequence[_Said],
+                 of_grid: Amount) -> inputs.Source:
+    """Its share of what the grid delivered in its time."""
+    def within(spans: inputs.Spans) -> tuple[
+            fractions.Fraction, fractions.Fraction]:
+        mine = amounts.both([*spans], [(contract.start_ns, contract.end_ns)])
+        delivered = sum(share.amount for one in grid
+                        for share in _shares(one.measured, mine))
+        return (fractions.Fraction(contract.share) * delivered
+                if contract.renewable else fractions.Fraction(0),
+                fractions.Fraction(of_grid.estimated))
+
+    return inputs.Source(of_grid.source.covered if of_grid.source else (),
+                         within)
 
 
 def _purchase(one: contracts.Contract) -> tuple[object, ...]:

@@ -117,7 +117,7 @@ class YearTest(SiteCase):
             ('WUE', None, 1, text(sum(year.POTABLE_M3) * 1000 / E_IT)),
             ('WUE', None, 2, text(sum(year.WATER_M3) * 1000 / E_IT)),
             ('ITEEsv', None, None, None),
-            ('ITEUsv', None, None, '37.500000')],
+            ('ITEUsv', None, None, None)],
             [(one['name'], one['section'], one['category'], one['value'])
              for one in answer['kpis']])
         self.assertEqual([], [
@@ -167,6 +167,14 @@ class RenewableTest(SiteCase):
 
 
 class ServersTest(SiteCase):
+
+    def test_eleven_months_without_a_server_are_measured(self) -> None:
+        self.assertIn('busy_ns has data for 8.49 %',
+                      self.only('ITEUsv')['why'])
+        december = self.only('ITEUsv', start='2025-11-30T23:00:00Z',
+                             end='2025-12-31T23:00:00Z')
+        self.assertEqual(('iITEUsv', '37.500000', '1.0000'), tuple(
+            december[name] for name in ('name', 'value', 'coverage')))
 
     def test_the_operators_table_of_models_makes_no_figure(self) -> None:
         head = 'site,model,count,smpe,smpo_w,benchmark\n'
