@@ -305,8 +305,8 @@ _HELD: Schema = {
     **{name: {**_null(_TIME), 'description':
               'as the record says; null: it does not'}
        for name in ('start', 'end')},
-    **{f'energy_{unit}': {**schema, 'description':
-                          'as the record says; 0: it cannot be read'}
+    **{f'energy_{unit}': {**_null(schema), 'description':
+                          'as the record says; null: it cannot be read'}
        for unit, schema in _BOTH.items()},
     'decided_at': _null(_TIME)}
 QUARANTINE = _response(
@@ -381,7 +381,8 @@ DOWNTIME_CREATE = _body({
 QUARANTINE_UPDATE = _body({'quarantine': _object({
     'state': _choice((models.RELEASED, models.DISCARDED),
                      'what becomes of the record'),
-    'reason': _text('why; must be given to discard')},
+    'reason': _text('why, in 1 to 255 printable characters; must be given '
+                    'to discard')},
     optional=('reason',), description='an object with state and reason')})
 _HELD_PATH = {'id': _text('id of the record')}
 

@@ -184,7 +184,8 @@ def _unknowable(connection: sa.Connection, held: sa.Row[Any],
     """Why it is not known what a window would overlap; None: it is."""
     if _booked_until(connection, host, told) <= told.boottime_start_ns:
         return None
-    if told.start_ns < held.received_ns - CHECKABLE_NS:
+    if (told.start_ns < held.received_ns - CHECKABLE_NS
+            and not _remembered(connection, host, told)):
         return ('it was too old when it came: what was booked at its time '
                 'was not known any more '
                 f'({CHECKABLE_NS // purge.DAY_NS} days are)')
@@ -200,6 +201,22 @@ def _booked_until(connection: sa.Connection, host: sa.Row[Any],
     boots = models.boots.c
     return connection.scalar(sa.select(boots.boottime_end_ns).where(
         boots.host_id == host.id, boots.boot_id == told.boot_id)) or 0
+
+
+def _remembered(connection: sa.Connection, host: sa.Row[Any],
+                told: known.Told) -> bool:
+    """Whether what was booked of a boot is known from before a time on.
+
+    Each boot is booked in order, and the oldest is forgotten first.
+    """
+    streams, acknowledged = models.streams, models.acknowledged
+    return connection.execute(
+        sa.select(acknowledged.c.sequence).select_from(acknowledged.join(
+            streams, streams.c.id == acknowledged.c.stream_id)).where(
+            streams.c.host_id == host.id,
+            acknowledged.c.boot_id == told.boot_id,
+            acknowledged.c.boottime_start_ns <= told.boottime_start_ns,
+            ).limit(1)).first() is not None
 
 
 def _before_spans(connection: sa.Connection, host: sa.Row[Any],
@@ -264,6 +281,7 @@ def _settle_gaps(connection: sa.Connection, held: sa.Row[Any],
     """
     stream_id = None if stream is None else stream.id
     span = window.boottime_start_ns, window.boottime_end_ns
+    cause_id = stream_id, held.sequence
     notes = [f'the gap from {judgement.when(gap.start_ns)} to '
              f'{judgement.when(gap.end_ns)} stays: record '
              f'{gap.sequence} states it ({gap.reason})'
@@ -276,11 +294,10 @@ def _settle_gaps(connection: sa.Connection, held: sa.Row[Any],
     _state_before(connection, host, known.told(window), gaps.Cause(
         gaps.NEW_STREAM if new_stream else gaps.SKIPPED, stream_id,
         held.sequence), now_ns, window)
-    stated = gaps.rows_of_window(host.id, stream_id, window)
-    gaps.fill(connection, host.id, [(window.boot_id, span), *(
-        (window.boot_id, (row['boottime_start_ns'], row['boottime_end_ns']))
-        for row in stated if row['zone'] is None)])
-    gaps.write(connection, stated)
+    gaps.fill(connection, host.id, gaps.spans_of_window(window))
+    gaps.fill_before(connection, host.id, cause_id, window)
+    gaps.write(connection,
+               gaps.rows_of_window(host.id, stream_id, window))
     return notes
 
 

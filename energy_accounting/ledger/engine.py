@@ -305,6 +305,9 @@ def sync(database: Database, revision: str = 'head') -> None:
         a step failed, which another try would do as well.
     :raises errors.Unavailable: the database is away or in use.
     """
+    found = version(database)
+    if found is not None and not _is_known(found):
+        raise errors.ConfigurationError(_NEWER.format(found))
     with (unavailable(), database.engine.connect() as connection,
           _references_at_the_end(connection)):
         connection = connection.execution_options(ledger_writer=True)
@@ -388,12 +391,27 @@ def head() -> str:
         _alembic()).get_current_head() or ''
 
 
+def _is_known(revision: str) -> bool:
+    try:
+        alembic.script.ScriptDirectory.from_config(
+            _alembic()).get_revision(revision)
+    except alembic_exc.CommandError:
+        return False
+    return True
+
+
+_NEWER = ('the database schema is at {}, which this version does not know: a '
+          'newer one made it, install that one')
+
+
 def check_schema(database: Database) -> None:
     """Refuse to work on a schema this version was not made for.
 
     :raises errors.ConfigurationError: says what to run.
     """
     found, wanted = version(database), head()
+    if found is not None and not _is_known(found):
+        raise errors.ConfigurationError(_NEWER.format(found))
     if found != wanted:
         raise errors.ConfigurationError(
             f'the database schema is at {found or "no revision"} and this '

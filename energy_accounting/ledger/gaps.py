@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from energy_accounting import samples, units
-from energy_accounting.ledger import models
+from energy_accounting.ledger import judgement, models
 
 LOST = 'lost'
 NOT_UNDERSTOOD = 'not_understood'
@@ -76,6 +76,14 @@ def rows_of_window(host_id: int, stream_id: int | None,
             for gap in window.gaps]
 
 
+def spans_of_window(window: samples.Window) -> list[tuple[str, Span]]:
+    """The boottime that a window measured, and what it says it did not."""
+    return [(window.boot_id, (window.boottime_start_ns,
+                              window.boottime_end_ns)), *(
+        (window.boot_id, (row['boottime_start_ns'], row['boottime_end_ns']))
+        for row in rows_of_window(0, None, window) if row['zone'] is None)]
+
+
 def write(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
     if rows:
         connection.execute(sa.insert(models.gaps), rows)
@@ -122,13 +130,36 @@ def fill(connection: sa.Connection, host_id: int,
     """
     by_boot = collections.defaultdict(list)
     for boot_id, span in spans:
-        by_boot[boot_id].append(span)
+        if span[0] < span[1]:
+            by_boot[boot_id].append(span)
     for boot_id, known in by_boot.items():
         first_ns = min(start_ns for start_ns, _ in known)
         last_ns = max(end_ns for _, end_ns in known)
         for gap in of_boot(connection, host_id, boot_id, first_ns, last_ns):
             if gap.reason in STATED_HERE:
                 _take_out(connection, gap, known)
+
+
+def fill_before(connection: sa.Connection, host_id: int,
+                stated_by: tuple[int | None, int],
+                window: samples.Window) -> None:
+    """Take what a window states out of what was stated for it before.
+
+    Its gaps may reach into the boot before its own.
+
+    :param stated_by: stream and number.
+    """
+    table = models.gaps
+    for gap in connection.execute(sa.select(table).where(
+            table.c.host_id == host_id, table.c.stream_id == stated_by[0],
+            table.c.sequence == stated_by[1],
+            table.c.reason.in_(STATED_HERE),
+            table.c.boot_id != window.boot_id)).all():
+        ahead_ns = gap.end_ns - gap.boottime_end_ns
+        _take_out(connection, gap, [
+            (one.start_ns - judgement.EDGE_NS - ahead_ns,
+             one.end_ns + judgement.EDGE_NS - ahead_ns)
+            for one in window.gaps if one.zone is None])
 
 
 def _take_out(connection: sa.Connection, gap: sa.Row[Any],

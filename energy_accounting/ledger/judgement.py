@@ -40,7 +40,7 @@ def problem_of(window: samples.Window,
             f'it knows of {when(latest_ns)}, more than '
             f'{AHEAD_NS // units.NS_PER_S} s after {when(received_ns)}, the '
             'time here: set the clock of the host'))
-    strange = _strange(window)
+    strange = _strange(window, received_ns)
     if strange is not None:
         return received.Problem(received.SCHEMA, strange)
     for part in window.parts:
@@ -108,13 +108,15 @@ def when(wall_ns: int) -> str:
 
 # --- what does not add up ---------------------------------------------------
 
-def _strange(window: samples.Window) -> str | None:
+def _strange(window: samples.Window, received_ns: int) -> str | None:
     """What no window says of itself."""
     if window.boottime_end_ns < window.boottime_start_ns:
         return 'its boottime runs backwards'
     if window.end_ns < window.start_ns or any(
             gap.end_ns < gap.start_ns for gap in window.gaps):
         return 'it, or a gap of it, ends before it starts'
+    if window.boottime_end_ns > received_ns:
+        return 'its machine would be up since before 1970'
     if not 0 < window.window_seconds <= units.BUCKET_SECONDS:
         return (f'its windows are of {window.window_seconds} s, not of 1 to '
                 f'{units.BUCKET_SECONDS}')

@@ -89,7 +89,7 @@ class Known:
     def goes_on(self, told: Told) -> bool:
         """Whether a window is of a time after all that is known."""
         boot = self._boots.get(told.boot_id)
-        return boot is None or (told.boot_id == self.newest
+        return boot is None or (self.newest in (None, told.boot_id)
                                 and boot.end_ns < told.boottime_end_ns)
 
     def add(self, told: Told, *, booked: bool,
@@ -99,11 +99,13 @@ class Known:
         :param booked: whether it is booked, and not only held.
         :param same_machine: whether the machine is the one before: then one
             boot follows the other, whatever its clocks say.
-        :param newest: whether the host goes on from here.
+        :param newest: whether the host goes on from here, if it is of a boot
+            that is new; none comes back.
         """
         name, ahead_ns = told.boot_id, self.ahead_ns(told)
         start_ns, end_ns = told.boottime_start_ns, told.boottime_end_ns
         boot, holes = self._boots.get(name), []
+        new = boot is None
         if boot is None:
             boot = Boot(0, start_ns, end_ns, 0)
             if newest and self.until_ns is not None:
@@ -112,7 +114,8 @@ class Known:
                 holes = [*self._tail(ahead_ns),
                          Hole(name, max(0, first_ns), start_ns, ahead_ns)]
         elif boot.end_ns < start_ns:
-            holes = [Hole(name, boot.end_ns, start_ns, ahead_ns)]
+            holes = [Hole(name, boot.end_ns, start_ns,
+                          boot.until_ns - boot.end_ns)]
         elif end_ns < boot.start_ns:
             holes = [Hole(name, end_ns, boot.start_ns, ahead_ns)]
         if end_ns >= boot.end_ns:
@@ -123,18 +126,24 @@ class Known:
             booked_until_ns=max(boot.booked_until_ns,
                                 end_ns if booked else 0))
         self._changed.add(name)
-        if newest or self.newest is None:
+        if (newest and new) or self.newest is None:
             self.newest = name
         return [hole for hole in holes if hole.start_ns < hole.end_ns]
 
     def ahead_ns(self, told: Told) -> int:
         """By how much the wall clock was ahead of a window's boottime.
 
-        What ends long after it came was over when it came.
+        What ends long after it came was over when it came, and was measured
+        by a clock that says nothing: then that of its boot counts.
         """
-        late_ns = (0 if told.end_ns <= self._now_ns + judgement.AHEAD_NS
-                   else told.end_ns - self._now_ns)
-        return told.start_ns - told.boottime_start_ns - late_ns
+        ahead_ns = told.start_ns - told.boottime_start_ns
+        # Its end may be by another clock.
+        late_ns = told.boottime_end_ns + ahead_ns - self._now_ns
+        if late_ns <= judgement.AHEAD_NS:
+            return ahead_ns
+        boot = self._boots.get(told.boot_id)
+        return (ahead_ns - late_ns if boot is None
+                else boot.until_ns - boot.end_ns)
 
     def _tail(self, began_ns: int) -> list[Hole]:
         """What may have been of the newest boot until the next one began.
@@ -178,12 +187,14 @@ def read(connection: sa.Connection, host: sa.Row[Any],
                  now_ns)
 
 
-def tells(window: samples.Window | None) -> Told | None:
+def tells(window: samples.Window | None,
+          received_ns: int) -> Told | None:
     """Which time a record says it is of, true or not."""
     if (window is None or not window.boot_id
             or len(window.boot_id) > _BOOT_CHARACTERS
             or judgement.unclean(window.boot_id) is not None
-            or not 0 <= window.boottime_start_ns <= window.boottime_end_ns):
+            or not (0 <= window.boottime_start_ns <= window.boottime_end_ns
+                    <= received_ns)):
         return None
     return told(window)
 

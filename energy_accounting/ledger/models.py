@@ -321,7 +321,7 @@ gaps = sa.Table(
     columns.number('boottime_start_ns', null=True),
     columns.number('boottime_end_ns', null=True),
     sa.Index(None, 'host_id', 'start_ns'),
-    sa.Index(None, 'host_id', 'boot_id'),
+    sa.Index(None, 'host_id', 'boot_id', 'boottime_end_ns'),
     sa.Index(None, 'stream_id', 'end_ns'),
     **columns.TABLE)
 

@@ -26,6 +26,7 @@ from energy_accounting.ledger import (
     models,
     retired,
 )
+from energy_accounting.ledger import quarantine as records
 
 DAY_NS = 24 * 3600 * units.NS_PER_S
 DAY_BUCKETS = 96
@@ -135,7 +136,10 @@ def _drop_acknowledged(database: engine.Database, limit_ns: int) -> int:
 
 def _undisputed(connection: sa.Connection,
                 stream_id: int) -> sa.ColumnElement[bool]:
-    """The records of a stream whose time no record claims that is held."""
+    """The records of a stream whose time no record of its host claims.
+
+    None of those that are held, and an operator may yet believe.
+    """
     rows, held = models.acknowledged.c, models.quarantine.c
     hosts, streams = models.hosts.c, models.streams.c
     mine = rows.stream_id == stream_id
@@ -150,7 +154,7 @@ def _undisputed(connection: sa.Connection,
                       hosts.name == held.host_name).join(
                           models.streams, streams.host_id == hosts.id))
                   .where(streams.id == stream_id,
-                         held.state == models.HELD,
+                         held.state == models.HELD, records.own(),
                          held.boot_id.is_not(None))
                   .group_by(held.boot_id))]
     if not claims:

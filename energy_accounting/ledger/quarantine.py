@@ -25,7 +25,8 @@ _SIGNATURE_CHARACTERS = 128
 class Kept:
     """A record in quarantine, as a list has it.
 
-    :ivar start_ns, end_ns, energy_uj: what it claims.
+    :ivar start_ns, end_ns, energy_uj: what it claims; None: that cannot be
+        read.
     """
 
     id: int
@@ -38,7 +39,7 @@ class Kept:
     received_ns: int
     start_ns: int | None
     end_ns: int | None
-    energy_uj: int
+    energy_uj: int | None
     decided_at_ns: int | None
 
 
@@ -90,7 +91,8 @@ class Held:
             'code': problem.code, 'trusted': self._trusted,
             'reason': reason,
             'payload': kept,
-            **received.span(window if known.tells(window) else None),
+            **received.span(window if known.tells(
+                window, self._received_ns) else None),
             'state': models.HELD})
         return reason
 
@@ -123,14 +125,16 @@ class Held:
         bulk.insert_missing(connection, models.quarantine, self._rows)
 
 
-def own() -> sa.ColumnElement[bool]:
-    """Whether a record is signed with a key of its host; join ``hosts``.
+def own(key: Any = models.hosts.c.public_key) -> sa.ColumnElement[bool]:
+    """Whether a record is signed with a key of its host.
 
     With its key now, or with one that was before the host was replaced.
+
+    :param key: of the host; without it, join ``hosts``.
     """
-    table, hosts = models.quarantine.c, models.hosts.c
+    table = models.quarantine.c
     return sa.or_(table.trusted, sa.and_(
-        table.public_key != '', table.public_key == hosts.public_key))
+        table.public_key != '', table.public_key == key))
 
 
 def spans(connection: sa.Connection, host: sa.Row[Any], boot_id: str,
@@ -146,10 +150,7 @@ def spans(connection: sa.Connection, host: sa.Row[Any], boot_id: str,
     return [(row[0], row[1]) for row in connection.execute(
         sa.select(table.boottime_start_ns, table.boottime_end_ns).where(
             table.host_name == host.name, table.boot_id == boot_id,
-            sa.or_(table.trusted, sa.and_(
-                table.public_key != '',
-                table.public_key == host.public_key)),
-            table.state != models.DISCARDED,
+            own(host.public_key), table.state != models.DISCARDED,
             table.boottime_start_ns < end_ns,
             table.boottime_end_ns > start_ns))]
 
@@ -204,10 +205,13 @@ def find(connection: sa.Connection, record_id: int) -> KeptWhole | None:
 
 
 def _listed() -> list[sa.ColumnElement[Any]]:
-    table = models.quarantine
-    return [table.c.host_name.label('host'), *(
-        table.c[field.name] for field in dataclasses.fields(Kept)
-        if field.name != 'host')]
+    table = models.quarantine.c
+    unread = sa.and_(table.energy_uj == 0, table.boot_id.is_(None))
+    said: dict[str, sa.ColumnElement[Any]] = {
+        'host': table.host_name,
+        'energy_uj': sa.case((unread, sa.null()), else_=table.energy_uj)}
+    return [(said[name] if name in said else table[name]).label(name)
+            for name in (field.name for field in dataclasses.fields(Kept))]
 
 
 def _kept(row: sa.RowMapping) -> Kept:

@@ -150,8 +150,8 @@ def _stream_of(connection: sa.Connection, host: sa.Row[Any],
     """
     first = records[0]
     boot_ids = {host.boot_id or '', *(
-        record.window.boot_id for record in records
-        if record.window is not None)}
+        told.boot_id for record in records
+        if (told := known.tells(record.window, received_ns)) is not None)}
     rows = _read_stream(connection, host.id, first, boot_ids)
     if not rows:
         connection.execute(sa.insert(models.streams).values(
@@ -290,6 +290,12 @@ class _Call:
         text = f'another record was acknowledged as number {record.sequence}'
         if record.problem is not None:
             text += f'; {record.problem.text}'
+        if record.window is not None and self._trusted:
+            self._alarm(
+                f'host {record.host}: another record was acknowledged as '
+                f'number {record.sequence} of stream {record.stream}: its '
+                'state directory is an old copy, or two machines are this '
+                'host')
         return received.Problem(received.CONFLICT, text)
 
     def _stranger(self, record: received.Record) -> received.Problem | None:
@@ -341,8 +347,7 @@ class _Call:
                                             window)
         self._note_what_counts(window)
         self._added.add(window)
-        self._spans.append((window.boot_id, (window.boottime_start_ns,
-                                             window.boottime_end_ns)))
+        self._spans += gaps.spans_of_window(window)
         # A clock that is ahead makes nothing known of the time to come.
         end_ns = min(window.end_ns, self._received_ns)
         self._stream_end_ns = self._host_end_ns = end_ns
@@ -399,7 +404,7 @@ class _Call:
         self._explain(record, self._held.hold(record, problem))
         if not self._trusted:
             return samples.QUARANTINED
-        told = known.tells(record.window)
+        told = known.tells(record.window, self._received_ns)
         if told is not None:
             self._place(record, told, booked=False)
         elif record.sequence > self.sequence:

@@ -17,6 +17,7 @@ COLUMNS = ('id', 'host', 'stream', 'sequence', 'state', 'code', 'reason',
            'received_at', 'start', 'end', 'energy_uj', 'energy_kwh',
            'decided_at')
 _SHORT = ('id', 'host', 'code', 'start', 'end', 'energy_kwh', 'reason')
+_SHOWN_CHARACTERS = 2000
 HELD, RELEASED, DISCARDED = 'held', 'released', 'discarded'
 
 
@@ -86,8 +87,18 @@ class ShowRecord(command.ShowOne):
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], tuple[Any, ...]]:
         row = common.api(self).kept_record(parsed_args.id)
+        if parsed_args.formatter == 'table':
+            row = {**row, 'payload': _beginning(row['payload'])}
         names = tuple(dict.fromkeys((*COLUMNS, *row)))
         return names, columns.cells(names, row, parsed_args.formatter)
+
+
+def _beginning(text: str) -> str:
+    """What of a text a terminal has room for."""
+    if len(text) <= _SHOWN_CHARACTERS:
+        return text
+    return (f'{text[:_SHOWN_CHARACTERS]}... (of {len(text)} characters, all '
+            'of them with -f json)')
 
 
 class _Decide(command.Command):
@@ -102,8 +113,8 @@ class _Decide(command.Command):
                             help='The id of a record')
         parser.add_argument(
             '--all', action='store_true',
-            help='All that are held, or those of --host, --code, --start '
-                 'and --end')
+            help='All that are held and have in common what --host, '
+                 '--code, --start and --end say: at least one of them')
         _add_filters(parser)
         parser.add_argument('--reason', metavar='<text>',
                             required=self.reason_required,
@@ -116,6 +127,9 @@ class _Decide(command.Command):
             raise exceptions.CommandError(
                 'give the ids of records, or --all with what they have in '
                 'common, and not both')
+        if parsed_args.all and not any(filters.values()):
+            raise exceptions.CommandError(
+                '--all: say which, with --host, --code, --start or --end')
         if not parsed_args.all and any(filters.values()):
             raise exceptions.CommandError(
                 '--host, --code, --start and --end go with --all')

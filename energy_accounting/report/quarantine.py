@@ -19,8 +19,10 @@ def row(one: ledger.Kept) -> dict[str, Any]:
         'sequence': one.sequence, 'state': one.state, 'code': one.code,
         'reason': one.reason, 'received_at': times.iso(one.received_ns),
         'start': times.iso(one.start_ns), 'end': times.iso(one.end_ns),
-        'energy_uj': str(one.energy_uj),
-        'energy_kwh': units.kwh_text(one.energy_uj),
+        'energy_uj': (None if one.energy_uj is None
+                      else str(one.energy_uj)),
+        'energy_kwh': (None if one.energy_uj is None
+                       else units.kwh_text(one.energy_uj)),
         'decided_at': times.iso(one.decided_at_ns)}
 
 

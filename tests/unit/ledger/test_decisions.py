@@ -638,9 +638,10 @@ class TestDiscard(DecisionCase):
         for sequence, code in ((2, 'future'), (3, 'future'), (4, 'schema')):
             self.assertEqual(code, self.held(sequence).code)
             self.discard(sequence)
-        # When they came; and of what cannot be read nothing is believed.
-        self.assertEqual([('discarded', 59.0, 60.0)] * 2
-                         + [('not_understood', 60.0, None)], self.gaps())
+        # By the clock of what was booked of the boot; and of what cannot be
+        # read nothing is believed.
+        self.assertEqual([('discarded', 1.0, 2.0), ('discarded', 2.0, 3.0),
+                          ('not_understood', 3.0, None)], self.gaps())
 
     def test_energy_that_was_not_believed_stays_in_quarantine(self) -> None:
         self.book(records.window(1), crooked(2), records.window(3))
@@ -675,6 +676,13 @@ class TestDiscard(DecisionCase):
         self.discard(2)
         self.assertEqual([('discarded', 1.0, 1.5)], self.gaps())
 
+    def test_what_a_long_outage_kept_back_was_too_old(self) -> None:
+        self.now_ns += 15 * purge.DAY_NS
+        self.book(records.window(1), hungry(2), hungry(3), records.window(4))
+        self.release(2)
+        self.discard(3)
+        self.assertEqual([('discarded', 2.0, 3.0)], self.gaps())
+
     def test_what_is_held_for_long_overlaps_what_is_forgotten(self) -> None:
         self.book(records.window(1), records.window(2), records.window(3))
         self.book(records.window(1, version='another'),
@@ -697,7 +705,7 @@ class TestDiscard(DecisionCase):
             end_ns=two.end_ns + 2 * purge.DAY_NS), records.window(3))
         self.discard(2)
         self.book(*(records.window(number) for number in range(4, 61)))
-        self.assertEqual([('discarded', 59.0, 60.0)], self.gaps())
+        self.assertEqual([('discarded', 1.0, 2.0)], self.gaps())
 
     def test_a_text_that_was_dropped_leaves_its_time_in_no_gap(self) -> None:
         self.book(records.window(1), hungry(2), records.window(3))

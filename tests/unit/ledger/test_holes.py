@@ -15,8 +15,7 @@ from tests.unit import booking, records
 from tests.unit.ledger import sums
 
 
-class TestHoles(booking.BookingCase):
-    """Time of a host that no window covers."""
+class HolesCase(booking.BookingCase):
 
     def gaps(self) -> list[tuple[int, int, str]]:
         """In minutes since the first window."""
@@ -28,6 +27,19 @@ class TestHoles(booking.BookingCase):
         """A window of three minutes later than its number says."""
         return dataclasses.replace(records.window(sequence + 3, **changes),
                                    sequence=sequence)
+
+    def decide(self, how: Any, sequence: int) -> None:
+        held, = [row for row in self.rows(models.quarantine)
+                 if row.sequence == sequence]
+        self.database.write(how, held.id, booking.NOW_NS,
+                            audit.Actor('operator'), 'it looks so')
+
+    def discard(self, sequence: int) -> None:
+        self.decide(decisions.discard, sequence)
+
+
+class TestHoles(HolesCase):
+    """Time of a host that no window covers."""
 
     def test_time_that_no_record_speaks_of_is_a_gap(self) -> None:
         self.book(records.window(1))
@@ -47,7 +59,7 @@ class TestHoles(booking.BookingCase):
             self.later(2), start_ns=records.START_NS,
             end_ns=records.START_NS + records.MINUTE_NS,
             parts=records.window(1).parts))
-        self.assertEqual([(-3, 0, 'skipped')], self.gaps())
+        self.assertEqual([(1, 4, 'skipped')], self.gaps())
 
     def test_a_gap_of_the_window_itself_says_why(self) -> None:
         self.book(records.window(1))
@@ -184,7 +196,7 @@ class TestHoles(booking.BookingCase):
             late, start_ns=late.start_ns - back_ns,
             end_ns=late.end_ns - back_ns, parts=(dataclasses.replace(
                 late.parts[0], bucket=late.parts[0].bucket - 4),)))
-        self.assertEqual([(-59, -57, 'lost')], self.gaps())
+        self.assertEqual([(1, 3, 'lost')], self.gaps())
 
     def test_what_an_earlier_key_signed_explains_nothing(self) -> None:
         self.book(records.window(1), records.window(2, end_ns=1 << 62))
@@ -229,7 +241,7 @@ class TestHoles(booking.BookingCase):
         self.book(dataclasses.replace(
             late, start_ns=late.start_ns - back_ns,
             end_ns=late.end_ns - back_ns))
-        self.assertEqual([(-1, 2, 'skipped'), (0, 1, 'reset')],
+        self.assertEqual([(0, 1, 'reset'), (1, 4, 'skipped')],
                          sorted(self.gaps()))
 
     def test_a_machine_boots_with_its_clock_set_back_and_says_nothing(
@@ -261,3 +273,87 @@ class TestHoles(booking.BookingCase):
         self.book(records.window(1, stream='copy'))
         gap, = self.rows(models.gaps)
         self.assertEqual(('lost', None), (gap.reason, gap.end_ns))
+
+
+def longer(window: samples.Window) -> samples.Window:
+    """A window that measured more time than there was."""
+    part, = window.parts
+    return dataclasses.replace(window, parts=(
+        dataclasses.replace(part, measured_ns=2 * part.measured_ns),))
+
+
+class TestBoots(HolesCase):
+    """Time between boots, and which boot is the newest."""
+
+    def booted(self, sequence: int, boot_id: str, minute: int,
+               **changes: Any) -> samples.Window:
+        """A window from a minute on; it booted a minute before."""
+        return dataclasses.replace(
+            records.window(minute + 1, boot_id=boot_id, **{
+                'boottime_start_ns': records.MINUTE_NS,
+                'boottime_end_ns': 2 * records.MINUTE_NS, **changes}),
+            sequence=sequence)
+
+    def test_a_machine_up_for_ever_stops_the_stream(self) -> None:
+        end_ns = (1 << 63) - 1
+        for start_ns in (1, end_ns - records.MINUTE_NS):
+            with self.subTest(start_ns=start_ns):
+                sums.empty(self.database)
+                self.book(records.window(1), dataclasses.replace(
+                    records.window(2), boottime_start_ns=start_ns,
+                    boottime_end_ns=end_ns))
+                self.assertEqual((['booked'] * 2, 5), self.book(
+                    records.window(3), self.booted(4, 'boot-2', 5)))
+
+    def test_a_name_of_a_boot_that_none_can_have_stops_the_stream(
+            self) -> None:
+        for boot_id in ('', 'a\0b', '\ud800', ' x', 'x' * 300):
+            with self.subTest(boot_id=boot_id):
+                sums.empty(self.database)
+                self.book(records.window(1), records.window(
+                    2, boot_id=boot_id))
+                self.assertEqual((['booked'], 4),
+                                 self.book(records.window(3)))
+
+    def test_a_clock_that_leaps_makes_an_hour_of_a_minute(self) -> None:
+        """It was set an hour ahead within the second window."""
+        two = records.window(2)
+        self.book(records.window(1), dataclasses.replace(
+            two, end_ns=two.end_ns + 60 * records.MINUTE_NS))
+        self.book(self.booted(3, 'boot-2', 5))
+        self.assertEqual([(2, 4, 'skipped'), (4, 5, 'skipped')],
+                         sorted(self.gaps()))
+
+    def test_an_older_boot_comes_back(self) -> None:
+        stated = [(1, 4, 'skipped'), (4, 5, 'skipped'), (6, 9, 'skipped'),
+                  (9, 10, 'skipped')]
+        for copy in (True, False):
+            with self.subTest(copy=copy):
+                sums.empty(self.database)
+                self.book(records.window(1), self.booted(2, 'boot-2', 5))
+                if copy:
+                    self.book(records.window(1, version='another'))
+                self.book(self.booted(3, 'boot-3', 10))
+                self.assertEqual(stated, sorted(self.gaps()))
+
+    def test_a_decision_about_an_older_boot_brings_it_back(self) -> None:
+        self.book(longer(records.window(1)),
+                  longer(self.booted(2, 'boot-2', 5)))
+        self.discard(1)
+        self.book(self.booted(3, 'boot-3', 10))
+        self.assertEqual(
+            [(0, 1, 'discarded'), (1, 4, 'new_stream'), (4, 5, 'new_stream'),
+             (6, 9, 'new_stream'), (9, 10, 'new_stream')],
+            sorted(self.gaps()))
+
+    def test_what_a_held_record_states_is_stated_before_it_is_released(
+            self) -> None:
+        reboot = samples.Gap(None, records.START_NS + records.MINUTE_NS,
+                             records.START_NS + 5 * records.MINUTE_NS,
+                             'reboot')
+        self.book(records.window(1), longer(
+            self.booted(2, 'boot-2', 5, gaps=(reboot,))))
+        self.assertEqual([(1, 4, 'skipped'), (4, 5, 'skipped')],
+                         sorted(self.gaps()))
+        self.decide(decisions.release, 2)
+        self.assertEqual([(1, 5, 'reboot')], self.gaps())
