@@ -17,7 +17,7 @@ COLUMNS = ('id', 'host', 'stream', 'sequence', 'state', 'code', 'reason',
            'received_at', 'start', 'end', 'energy_uj', 'energy_kwh',
            'decided_at')
 _SHORT = ('id', 'host', 'code', 'start', 'end', 'energy_kwh', 'reason')
-_SHOWN_CHARACTERS = 2000
+_SHOWN_CHARACTERS = 200
 HELD, RELEASED, DISCARDED = 'held', 'released', 'discarded'
 
 

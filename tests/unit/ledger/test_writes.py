@@ -93,6 +93,14 @@ class TestTurns(booking.BookingCase):
                 because='two machines')
         self.assertIn('two machines', self.rows(models.hosts)[0].alarm)
 
+    def test_a_cloned_machine_raises_no_alarm(self) -> None:
+        """Its name, key and machine are the host's; its boot is not."""
+        self.book(records.window(1), records.window(2))
+        with self.assertLogs('energy_accounting.collector', 'ERROR'):
+            self.assert_quarantined(records.window(2, boot_id='boot-2'),
+                                    because='acknowledged as number 2')
+        self.assertIn('two machines', self.rows(models.hosts)[0].alarm)
+
     def test_an_alarm_ends_an_hour_after_its_cause(self) -> None:
         now_ns = booking.NOW_NS
         self.collector = collector.Collector(self.database, None,

@@ -20,6 +20,7 @@ class QuarantineTest(test_commands.CommandTest):
     def setUp(self):
         super().setUp()
         self.asked, self.decided = [], []
+        self.kept = {**KEPT, 'payload': '{}'}
 
     def answer(self, request):
         if request.method == 'PATCH':
@@ -38,7 +39,7 @@ class QuarantineTest(test_commands.CommandTest):
                 'notes': ['a gap stays'] if number == 5 else []})
         self.asked.append(request.query)
         if request.path != '/v1/quarantine':
-            return web.Answer({'quarantine': {**KEPT, 'payload': '{}'}})
+            return web.Answer({'quarantine': self.kept})
         first = 3 if 'marker' in request.query else 1
         return web.Answer({
             'quarantine': [{**KEPT, 'id': number} for number in range(
@@ -63,6 +64,14 @@ class QuarantineTest(test_commands.CommandTest):
     def test_a_record_hides_its_text(self):
         status, out, _ = self.run_command('show', '7', '-f', 'json')
         self.assertEqual((0, '{}'), (status, json.loads(out)['payload']))
+
+    def test_a_terminal_is_flooded_by_a_text(self):
+        self.kept = {**KEPT, 'payload': 'x' * 9999}
+        self.assertLess(len(self.run_command('show', '7')[1]), 9999)
+        self.assertIn('of 9999 characters', ''.join(
+            self.run_command('show', '7')[1].split('\n')))
+        whole = json.loads(self.run_command('show', '7', '-f', 'json')[1])
+        self.assertEqual(self.kept['payload'], whole['payload'])
 
     def test_only_the_first_of_several_is_decided(self):
         status, out, err = self.run_command('release', '5', '3',
@@ -98,7 +107,7 @@ class QuarantineTest(test_commands.CommandTest):
     def test_words_that_are_missing_decide_about_everything(self):
         for words in (('release',), ('release', '--host', 'compute-1'),
                       ('release', '1', '--host', 'compute-1'),
-                      ('release', '1', '--all')):
+                      ('release', '1', '--all'), ('release', '--all')):
             status, _, err = self.run_command(*words)
             self.assertNotEqual(0, status)
             self.assertIn('--all', err)
