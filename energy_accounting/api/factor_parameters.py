@@ -39,17 +39,14 @@ def batch(body: Mapping[str, Any], now_ns: int) -> list[factors.Factor]:
 
     :raises errors.InvalidRequest: names every one that is wrong.
     """
-    found, problems = [], []
-    for row, one in enumerate(body['factors']):
-        try:
-            found.append(factors.in_words(one, PROVIDER, now_ns))
-            if (text := factors.excessive(found[-1])) is not None:
-                problems.append(factors.Problem(
-                    row, 'value', f'{text}: give g/kWh (kg/kWh times 1000), '
-                    'or, if it is true, record it with '
-                    'energy-accounting-manage factor import'))
-        except factors.WrongField as wrong:
-            problems.append(factors.Problem(row, wrong.field, str(wrong)))
+    found, problems = factors.from_words(body['factors'], PROVIDER, now_ns)
+    for row, one in enumerate(found):
+        if (text := factors.excessive(one)) is not None:
+            problems.append(factors.Problem(
+                row, 'value', f'{text}: give g/kWh (kg/kWh times 1000), or, '
+                'if it is true, record it with energy-accounting-manage '
+                'factor import'))
+    problems.sort(key=lambda one: one.row)
     factors.refuse(problems, factor_store.row_of_body)
     return found
 

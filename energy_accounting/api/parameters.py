@@ -123,8 +123,15 @@ def limit(given: Mapping[str, str], maximum: int) -> int:
 
 
 def between(given: Mapping[str, str]) -> dict[str, int | None]:
-    """``start`` and ``end`` of a list in ns; None where none is given."""
+    """``start`` and ``end`` of a list in ns; None where none is given.
+
+    :raises errors.InvalidRequest: nothing can lie between them.
+    """
     moments = {name: time(given, name) for name in ('start', 'end')}
+    start, end = moments['start'], moments['end']
+    if start is not None and end is not None and end <= start:
+        refuse('end', f'end ({units.iso(end)}) is not after start '
+               f'({units.iso(start)})', 'give an end after the start')
     return {f'{name}_ns': None if moment is None else units.wall_ns(moment)
             for name, moment in moments.items()}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import decimal
 import functools
+import itertools
 import json
 import urllib.parse
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,8 @@ import webob
 
 from energy_accounting import errors
 from energy_accounting.api import forms, schemas
+
+_MOST_SHOWN = 20
 
 
 @functools.cache
@@ -91,14 +94,37 @@ def _each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 def _check(given: Any, validator: jsonschema.Draft202012Validator,
            whole: str, part: str) -> None:
-    """Refuse what a schema does not allow.
+    """Refuse what a schema does not allow: all items of a list by name.
 
     :param whole: what is checked.
     :param part: one of its values.
     """
-    error = jsonschema.exceptions.best_match(validator.iter_errors(given))
-    if error is None:
+    found = list(validator.iter_errors(given))
+    if not found:
         return
+    items: dict[Any, list[jsonschema.ValidationError]] = {}
+    for error in found:
+        items.setdefault(_item(error), []).append(error)
+    if None in items:
+        items = {None: found}
+    problems = [
+        _problem(jsonschema.exceptions.best_match(errors_of), validator,
+                 whole, part)
+        for errors_of in itertools.islice(items.values(), _MOST_SHOWN)]
+    if len(items) > _MOST_SHOWN:
+        problems.append(f'and {len(items) - _MOST_SHOWN} more')
+    raise errors.InvalidRequest('; '.join(problems))
+
+
+def _item(error: jsonschema.ValidationError) -> tuple[Any, ...] | None:
+    """The item of a list in a body that an error is in, if it is in one."""
+    path = tuple(error.absolute_path)
+    return path[:2] if len(path) > 1 and isinstance(path[1], int) else None
+
+
+def _problem(error: jsonschema.ValidationError,
+             validator: jsonschema.Draft202012Validator, whole: str,
+             part: str) -> str:
     where = '.'.join(str(step)[:64] for step in error.absolute_path)
     below = f'{where}.' if where else ''
     known = error.schema.get('properties', {})
@@ -122,7 +148,7 @@ def _check(given: Any, validator: jsonschema.Draft202012Validator,
                 f'{_shown(value)} is not valid')
             problem = (f'{where}: {wrong}; give: '
                        f'{_remedy(validator.schema, error.absolute_path)}')
-    raise errors.InvalidRequest(problem)
+    return problem
 
 
 def _shown(value: Any) -> str:

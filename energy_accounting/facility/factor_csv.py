@@ -36,18 +36,24 @@ def read(text: str, where: str, provider: str, now_ns: int) -> list[Line]:
     :param where: what the file is called in an error.
     :raises errors.InvalidRequest: names every line and field that is wrong.
     """
-    lines: list[Line] = []
-    problems: list[factors.Problem] = []
+    miscounted: list[factors.Problem] = []
     numbers: list[int] = []
+    rows: list[dict[str, str]] = []
     for number, fields in _rows(text, where):
-        try:
-            lines.append(Line(number, factors.in_words(fields, provider,
-                                                       now_ns)))
-        except factors.WrongField as wrong:
-            problems.append(factors.Problem(len(numbers), wrong.field,
-                                            str(wrong)))
-        numbers.append(number)
-    factors.refuse(problems, lambda row: f'{where} line {numbers[row]}')
+        if isinstance(fields, str):
+            miscounted.append(factors.Problem(number, '', fields))
+        else:
+            rows.append(fields)
+            numbers.append(number)
+    found, problems = factors.from_words(rows, provider, now_ns)
+    if miscounted:
+        problems = problems or factors.within(found)
+    factors.refuse(
+        sorted([*miscounted, *(one._replace(row=numbers[one.row])
+                               for one in problems)],
+               key=lambda one: one.row),
+        lambda number: f'{where} line {number}')
+    lines = [Line(*one) for one in zip(numbers, found, strict=True)]
     if not lines:
         raise errors.InvalidRequest(
             f'{where}: there is no row under the header: give at least one')
@@ -56,7 +62,9 @@ def read(text: str, where: str, provider: str, now_ns: int) -> list[Line]:
     return lines
 
 
-def _rows(text: str, where: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(text: str, where: str,
+          ) -> Iterator[tuple[int, dict[str, str] | str]]:
+    """Each line's fields, or why it has none."""
     head = text.lstrip('\ufeff').partition('\n')[0]
     reader = csv.reader(io.StringIO(text.lstrip('\ufeff'), newline=''),
                         delimiter=';' if ';' in head else ',', strict=True)
@@ -70,10 +78,11 @@ def _rows(text: str, where: str) -> Iterator[tuple[int, dict[str, str]]]:
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) != len(header):
-                raise errors.InvalidRequest(
-                    f'{where} line {reader.line_num}: it has {len(cells)} '
-                    f'fields and the header has {len(header)}: give as '
-                    'many, and write numbers with a point')
+                yield reader.line_num, (
+                    f'it has {len(cells)} fields and the header has '
+                    f'{len(header)}: give as many, and write numbers with a '
+                    'point')
+                continue
             yield reader.line_num, {
                 name: cell.strip()
                 for name, cell in zip(header, cells, strict=True)}

@@ -271,6 +271,37 @@ def in_words(given: Mapping[str, str | None], provider: str, now_ns: int,
         revision=given.get('revision') or None)
 
 
+_INSTEAD = {'value': '1', 'start': '2000-01-01T00:00:00Z',
+            'end': '2001-01-01T00:00:00Z'}
+
+
+def from_words(rows: Iterable[Mapping[str, str | None]], provider: str,
+               now_ns: int) -> tuple[list[Factor], list[Problem]]:
+    """The factors that rows mean, and what of them means none.
+
+    Where a word of any row does, all that is wrong with all of the rows is
+    told; otherwise :func:`within` tells the rest.
+    """
+    found: list[Factor] = []
+    wrong: dict[int, dict[str, str]] = {}
+    for row, given in enumerate(rows):
+        while len(found) == row:
+            try:
+                found.append(in_words(given, provider, now_ns))
+            except WrongField as error:
+                wrong.setdefault(row, {})[error.field] = str(error)
+                given = {**given, error.field: _INSTEAD[error.field]}
+    problems = []
+    for row, factor in enumerate(found if wrong else ()):
+        fields = wrong.get(row, {})
+        problems += [Problem(row, *one) for one in fields.items()]
+        problems += [Problem(row, *one) for one in faults(factor)
+                     # An end may be after the start that was meant.
+                     if one[0] not in fields
+                     and not (one[0] == 'end' and 'start' in fields)]
+    return found, problems
+
+
 def moment(given: Mapping[str, str | None], name: str) -> int:
     """A time in words.
 
@@ -292,6 +323,7 @@ class Problem(NamedTuple):
     """What is wrong with a row of a batch.
 
     :ivar row: its place, the first being 0.
+    :ivar field: empty of the row as a whole.
     """
 
     row: int
@@ -582,8 +614,8 @@ def refuse(problems: Sequence[Problem], name: Callable[[int], str],
     """
     if not problems:
         return
-    lines = [f'{name(one.row)}, {one.field}: {one.text}'
-             for one in problems[:most]]
+    lines = [', '.join(filter(None, (name(one.row), one.field)))
+             + f': {one.text}' for one in problems[:most]]
     if len(problems) > most:
         lines.append(f'and {len(problems) - most} more')
     raise errors.InvalidRequest(

@@ -28,6 +28,7 @@ from energy_accounting.facility import (
     kpi,
     meter_amounts,
     meters,
+    quantities,
     supplies,
     supply,
 )
@@ -106,7 +107,7 @@ class _Reader:
             amounts=found, renewable=self._renewable(counted, found),
             emitted=self._emitted(counted, found),
             servers=self._servers(), served=self._served(),
-            remarks={self._label(one.meter): self._remarks(one)
+            remarks={self._label(one.meter): self._remarks(one, every)
                      for one in said},
             classes={self._label(one.meter): one.meter.accuracy_class
                      for one in said})
@@ -193,7 +194,8 @@ class _Reader:
                                   (until_ns, self._end_ns))
                 if part[0] < part[1]]
 
-    def _remarks(self, one: _Said) -> tuple[str, ...]:
+    def _remarks(self, one: _Said, every: Iterable[meters.Meter],
+                 ) -> tuple[str, ...]:
         """Which time a meter says nothing of, and why."""
         there = units.without(self._start_ns, self._end_ns,
                               self._out(one.meter))
@@ -201,13 +203,41 @@ class _Reader:
                  for part in one.measured.intervals]
         holes = [hole for part in there
                  for hole in units.without(*part, known)]
-        label = self._label(one.meter)
-        said = [f'meter {label}: {_why(one.measured, hole)} '
-                f'({contracts.period(*hole)})' for hole in holes[:_SHOWN]]
+        label = self._called(one.meter)
+        if one.meter.kind == quantities.VIRTUAL:
+            said = self._remarks_of_terms(one.meter, holes[:_SHOWN], every)
+        else:
+            said = [f'{label}: {_why(one.measured, hole)} '
+                    f'({contracts.period(*hole)})'
+                    for hole in holes[:_SHOWN]]
         if len(holes) > _SHOWN:
-            said.append(f'meter {label}: {len(holes) - _SHOWN} more times '
-                        'without data')
+            said.append(f'{label}: {len(holes) - _SHOWN} more times without '
+                        'data')
         return tuple(said)
+
+    def _remarks_of_terms(self, of: meters.Meter,
+                          holes: Sequence[tuple[int, int]],
+                          every: Iterable[meters.Meter]) -> list[str]:
+        """Of a sum nothing is read: what it lacks, a term lacks."""
+        names = {name for name, _ in of.terms} if holes else ()
+        said = []
+        for term in every:
+            if term.name not in names:
+                continue
+            measured = meter_amounts.measured(
+                self._connection, term, self._start_ns, self._end_ns,
+                self._as_of_ns)
+            lacking = units.without(
+                self._start_ns, self._end_ns,
+                [(part.start_ns, part.end_ns)
+                 for part in measured.intervals])
+            said += [f'{self._called(term)}, a term of {self._called(of)}: '
+                     f'{_why(measured, hole)} ({contracts.period(*hole)})'
+                     for hole in amounts.both(holes, lacking)]
+        return said
+
+    def _called(self, meter: meters.Meter) -> str:
+        return f'meter {meter.name if self._names else meter.id}'
 
     def _label(self, meter: meters.Meter) -> str:
         return meter.name if self._names else f'meter {meter.id}'

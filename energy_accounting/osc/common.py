@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import pathlib
 import re
 import uuid
 from collections.abc import Iterable
@@ -313,3 +314,12 @@ def _is_uuid(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def contents(path: str) -> bytes:
+    """What is in a file that somebody named."""
+    try:
+        return pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise exceptions.CommandError(
+            f'{path}: it cannot be read: {error.strerror}') from error

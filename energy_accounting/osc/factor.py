@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -32,6 +33,10 @@ _OF = (
     ('method', 'location or market'),
     ('signal', 'average or marginal'),
     ('quality', 'actual, estimated, forecast or fallback'))
+_NEEDED = ('start', 'end', 'value', 'source')
+_KNOWN = (*_NEEDED, *(name for name, _ in _OF), 'unit', 'revision')
+_MOST_SHOWN = 20
+# As the service names a factor of a batch.
 _ROW = re.compile(r'\bfactors\.(\d+)(?:\.|, )')
 
 
@@ -167,28 +172,63 @@ class DeleteFactor(command.Command):
 
 def _lines(path: str) -> list[tuple[int, dict[str, str]]]:
     """The rows of a file with the numbers of their lines."""
-    found = []
+    data = common.contents(path)
     try:
-        with open(path, encoding='utf-8-sig', newline='') as file:
-            head = file.readline()
-            file.seek(0)
-            reader = csv.reader(file, delimiter=';' if ';' in head else ',',
-                                strict=True)
-            names = [name.strip().lower() for name in next(reader, [])]
-            for cells in reader:
-                if len(cells) > len(names):
-                    raise exceptions.CommandError(
-                        f'{path} line {reader.line_num} has {len(cells)} '
-                        f'fields and the header has {len(names)}: give as '
-                        'many, and write numbers with a point')
-                row = {name: text.strip() for name, text
-                       in zip(names, cells, strict=False) if text.strip()}
-                if row:
-                    found.append((reader.line_num, row))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = data.decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        line = data.count(b'\n', 0, error.start) + 1
         raise exceptions.CommandError(
-            f'{path} cannot be read: {error}') from error
+            f'{path}: line {line} is not UTF-8; save the file as UTF-8'
+        ) from error
+    reader = csv.reader(
+        io.StringIO(text, newline=''), strict=True,
+        delimiter=';' if ';' in text.partition('\n')[0] else ',')
+    found, faults = [], []
+    try:
+        names = [name.strip().lower() for name in next(reader, [])]
+        if names:
+            _check_header(path, names)
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            row = {name: cell.strip() for name, cell
+                   in zip(names, cells, strict=False) if cell.strip()}
+            if len(cells) != len(names):
+                faults.append(
+                    f'line {reader.line_num} has {len(cells)} fields and '
+                    f'the header has {len(names)}: give as many, and write '
+                    'numbers with a point')
+            else:
+                faults += [f'line {reader.line_num}, {name}: it is empty: '
+                           'give one' for name in _NEEDED
+                           if name not in row]
+            found.append((reader.line_num, row))
+    except csv.Error as error:
+        raise exceptions.CommandError(
+            f'{path}: line {reader.line_num}: {error}; mend the quotes'
+        ) from error
+    if faults:
+        raise exceptions.CommandError('; '.join([
+            f'{path}: nothing was recorded: {faults[0]}',
+            *faults[1:_MOST_SHOWN],
+            *([f'and {len(faults) - _MOST_SHOWN} more']
+              if len(faults) > _MOST_SHOWN else [])]))
     if not found:
         raise exceptions.CommandError(
             f'{path} has no row under the header: give at least one')
     return found
+
+
+def _check_header(path: str, names: Sequence[str]) -> None:
+    for what, wrong in (
+            ('has no', [name for name in _NEEDED if name not in names]),
+            ('has the unknown', [name for name in names
+                                 if name not in _KNOWN]),
+            ('has twice', sorted({name for name in names
+                                  if names.count(name) > 1}))):
+        if wrong:
+            raise exceptions.CommandError(
+                f'{path}: line 1: the header {what} '
+                f'{", ".join(name[:64] or "(nothing)" for name in wrong)}: '
+                f'give {", ".join(_NEEDED)} and any of '
+                f'{", ".join(_KNOWN[len(_NEEDED):])}, each once')

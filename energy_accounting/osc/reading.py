@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import pathlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NoReturn
@@ -138,12 +137,12 @@ class ImportReading(command.ShowOne):
         if parsed_args.mapping is not None:
             with _in_file(parsed_args.mapping):
                 how = reading_csv.mapping(
-                    _contents(parsed_args.mapping).decode())
+                    common.contents(parsed_args.mapping).decode())
         meter = parsed_args.meter or how.meter
         if not meter:
             raise exceptions.CommandError(
                 'whose readings? give --meter, or meter in the mapping')
-        data = _contents(parsed_args.file)
+        data = common.contents(parsed_args.file)
         progress = _Progress(self.app.stderr, data.count(b'\n'))
         with _in_file(parsed_args.file):
             try:
@@ -193,14 +192,6 @@ def _in_file(path: str) -> Iterator[None]:
             f'{path}: it is not UTF-8; save it as UTF-8') from error
     except reading_csv.Wrong as error:
         raise exceptions.CommandError(f'{path}: {error}') from error
-
-
-def _contents(path: str) -> bytes:
-    try:
-        return pathlib.Path(path).read_bytes()
-    except OSError as error:
-        raise exceptions.CommandError(
-            f'{path}: it cannot be read: {error.strerror}') from error
 
 
 def _fault(said: str, rows: Sequence[reading_csv.Row],

@@ -46,6 +46,21 @@ class FactorsCase(cloud.ApiCase):
                                                  **query)['factors']]
 
 
+class RangeTest(FactorsCase):
+
+    def test_a_list_of_a_turned_range_is_empty(self) -> None:
+        for path in (FACTORS, CONTRACTS, '/v1/audit', '/v1/quarantine',
+                     '/v1/meters/grid/readings'):
+            for end in ('2026-10-01T00:00:00Z', '2026-10-02T00:00:00Z'):
+                answer = self.ask(path, ADMIN, start='2026-10-02T00:00:00Z',
+                                  end=end)
+                self.assertEqual(400, answer.status_int, answer.text)
+                self.assertEqual(
+                    f'end: end ({end}) is not after start '
+                    '(2026-10-02T00:00:00Z); give an end after the start',
+                    answer.json['errors'][0]['detail'])
+
+
 class RecordTest(FactorsCase):
 
     def test_a_factor_is_answered_otherwise(self) -> None:

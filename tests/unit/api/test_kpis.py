@@ -298,6 +298,13 @@ class RefusedTest(SiteCase):
         self.assertIn('meter grid: no readings', ' '.join(found['notes']))
         self.assertTrue(found['value'])
 
+    def test_a_sum_is_blamed_for_what_a_term_lacks(self) -> None:
+        self.year.meter('off', 'it_pdu_out', kind='gauge', unit='kW')
+        self.year.meter('sum', 'cooling_el', kind='virtual',
+                        terms={'ups-a': 1, 'off': 1})
+        self.why('CER', 'meter off, a term of meter sum: no readings '
+                 '(2025-02-28T23:00:00Z to 2025-03-31T22:00:00Z)', **MARCH)
+
     def test_a_fall_of_a_counter_is_energy(self) -> None:
         with self.database.writer() as connection:
             connection.execute(sa.update(models.readings).where(
@@ -339,7 +346,7 @@ class AskedTest(SiteCase):
             for one in answer.json['kpis']})
         (cer,) = [one for one in answer.json['kpis']
                   if one['figure'] == 'CER']
-        self.assertRegex(cer['why'], r'meter \d+: no readings')
+        self.assertRegex(cer['why'], r'(?<!meter )meter \d+: no readings')
 
     def test_a_question_that_makes_no_sense_is_answered(self) -> None:
         for field, query in (

@@ -62,6 +62,16 @@ class CsvFileTest(unittest.TestCase):
         self.assertIn('f.csv line 4, value', said)
         self.assertIn('f.csv line 6, start', said)
 
+    def test_of_what_is_wrong_one_kind_is_told(self) -> None:
+        said = self.refused(
+            HEAD + ROW.format('1,5') + ROW.format('x')
+            + ROW.format('1').replace('DE', 'de') + 'DE,May,June,,direct,\n')
+        for words in ('f.csv line 2: it has 7 fields', 'line 3, value',
+                      'line 4, zone', 'line 5, value', 'line 5, start',
+                      'line 5, end', 'line 5, source'):
+            self.assertIn(words, said)
+        self.assertEqual(7, said.count('line '))
+
     def test_an_error_of_two_rows_is_not_seen(self) -> None:
         self.assertIn('f.csv line 3, start: it overlaps another row',
                       self.refused(HEAD + ROW.format('1') * 2))

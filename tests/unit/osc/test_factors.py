@@ -72,12 +72,35 @@ class FactorTest(real.RealTest):
         for text, words in ((HEAD, 'no row'), ('', 'no row'),
                             (HEAD + 'DE;1;2;3;4;5;6\n',
                              'line 2 has 7 fields'),
-                            (HEAD + '"x"y;\n', 'cannot be read'),
+                            (HEAD + '"x"y;\n', 'line 2: '),
+                            ('zone;start;end;value\n', 'has no source'),
                             ('zones;start;end;value;source\na;b;c;1;d\n',
-                             'line 2, zones: there is no such field')):
+                             'line 1: the header has the unknown zones')):
             self.assertIn(words, self.wrong(text))
-        self.assertIn('No such file', self.refused('factor', 'import',
-                                                   '/nonexistent'))
+        self.assertIn(
+            '/nonexistent: it cannot be read: No such file or directory',
+            self.refused('factor', 'import', '/nonexistent'))
+        self.file.write_bytes(HEAD.encode() + b'\xe4')
+        self.assertIn(f'{self.file}: line 2 is not UTF-8; save',
+                      self.refused('factor', 'import', str(self.file)))
+
+    def test_of_what_is_wrong_one_row_is_told(self):
+        good = YEAR.format(1)
+        for rows, words in (
+                ((good[:-1] + ';7\n', good.replace('me', ''), good[:-4]),
+                 ('line 2 has 7 fields', '; line 3, source: it is empty',
+                  '; line 4 has 5 fields')),
+                ((good.replace(';1;', ';1,5;'), good, good.replace(
+                    'direct', 'indirect')),
+                 ("line 2, value: '1,5' is not valid",
+                  "; line 4, basis: 'indirect' is not valid")),
+                ((good.replace('2025-01-01', 'May').replace(
+                    '2026-01-01', 'June'), good.replace('DE', 'de')),
+                 ("line 2, start: 'MayT00", "; line 2, end: 'JuneT00",
+                  "; line 3, zone: 'de' cannot be"))):
+            told = self.wrong(HEAD + ''.join(rows))
+            for one in words:
+                self.assertIn(one, told)
 
     def test_a_contract_cannot_be_led_through_its_life(self):
         made = self.said(
