@@ -57,6 +57,9 @@ def by_bucket(carriers_uj: Mapping[str, Mapping[int, int]],
             for series in carriers_uj.values()), strict=True):
         if None in amounts:
             found.append(_estimated(grid.get(bucket)))
+        elif not any(amounts):
+            # From batteries: what is used here was the grid's before.
+            found.append(grid.get(bucket))
         else:
             found.append(_mean(amounts, columns, bucket))
     return found

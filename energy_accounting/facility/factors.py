@@ -30,9 +30,10 @@ KINDS = tuple(UNITS)
 
 ELECTRICITY = 'electricity'
 CARRIERS = (ELECTRICITY, 'solar', 'heat', 'cooling', 'diesel', 'gas',
-            'hydrogen', 'bioethanol')
+            'hydrogen', 'bioethanol', 'generator')
 """What energy comes as: ``electricity`` is the grid's, ``solar`` is made
-on the site."""
+on the site, ``generator`` is the electricity of a generator whose fuel is
+not metered."""
 
 DIRECT, LIFECYCLE = BASES = ('direct', 'lifecycle')
 """``direct``: what is emitted where it is burnt (of UBA: CO2 only);

@@ -41,8 +41,8 @@ from energy_accounting.ledger import pasts
 
 SOLAR = 'solar'
 GENERATOR = 'generator'
-"""Electricity of a generator whose fuel is not metered: nobody knows its
-CO2."""
+"""Electricity of a generator whose fuel is not metered: its CO2 is known
+where somebody gives it a factor."""
 EXPORT = 'grid_export'
 
 _SUPPLIES = ('dc_total', 'dc_generator', 'pv_onsite', 'cooling_in', EXPORT)

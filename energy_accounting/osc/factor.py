@@ -27,8 +27,8 @@ _OF = (
     ('kind', 'carbon or pue'),
     ('zone', 'of this grid zone, such as DE'),
     ('site', 'of this site'),
-    ('carrier', 'electricity, solar, heat, cooling, diesel, gas, hydrogen '
-                'or bioethanol'),
+    ('carrier', 'electricity, solar, heat, cooling, diesel, gas, hydrogen, '
+                'bioethanol or generator'),
     ('basis', 'direct or lifecycle'),
     ('method', 'location or market'),
     ('signal', 'average or marginal'),

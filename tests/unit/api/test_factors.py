@@ -82,6 +82,12 @@ class RecordTest(FactorsCase):
         self.assertEqual(('berlin', '1', None), (pue['site'], pue['unit'],
                                                  pue['basis']))
 
+    def test_the_electricity_of_a_generator_cannot_have_a_factor(
+            self) -> None:
+        self.record({**DAY, 'site': 'berlin', 'basis': 'lifecycle',
+                     'carrier': 'generator', 'value': '900'})
+        self.assertEqual(['900'], self.values(carrier='generator'))
+
     def test_a_site_that_is_none_has_no_factors(self) -> None:
         self.assertEqual([], self.values(site='berlin'))
         for name in ('nosite', 'n' * 255):

@@ -83,6 +83,8 @@ def intensity(used_uj: Mapping[str, int | None],
         return grid and (_exact(grid), _worst(grid.quality, 'estimated'))
     used = {carrier: energy_uj for carrier, energy_uj in used_uj.items()
             if energy_uj}
+    if not used:
+        return grid and (_exact(grid), grid.quality)
     if sum(used.values()) <= 0 or not set(used) <= set(known):
         return None
     return (sum((energy_uj * _exact(known[carrier])

@@ -50,8 +50,12 @@ class ByBucketTest(unittest.TestCase):
     def test_an_unknown_carrier_is_left_out(self) -> None:
         self.assertIsNone(self.one(electricity={7: 3}, cooling={7: 1}))
 
-    def test_no_energy_has_an_intensity(self) -> None:
-        self.assertIsNone(self.one(electricity={7: 0}, diesel={7: 0}))
+    def test_a_quarter_on_batteries_has_no_intensity_or_anothers(
+            self) -> None:
+        self.assertEqual(FACTORS['electricity'], self.one(
+            electricity={7: 0}, diesel={7: 0}))
+        # What went out is not what was used here.
+        self.assertIsNone(self.one(electricity={7: -3}, diesel={7: 3}))
 
     def test_a_gram_per_kwh_is_another_amount_per_microjoule(self) -> None:
         # 363 g/kWh of 3.6e12 uJ are 363e9 ng.

@@ -316,6 +316,17 @@ class SuppliesTest(SiteCase):
             {(one.location, one.pue, one.factor_quality)
              for one in self.known()})
 
+    def test_a_generator_takes_the_co2_of_a_site_for_good(self) -> None:
+        self.meter('dc_total', [8] * 4)
+        self.meter('dc_generator', [2] * 4)
+        self.factor('400')
+        self.assertEqual({None}, {one.location for one in self.known()})
+        self.factor('900', carrier=supplies.GENERATOR)
+        self.assertEqual({500 * carbon.NG_PER_UJ}, {
+            fractions.Fraction(one.location.numerator,
+                               one.location.denominator)
+            for one in self.known() if one.location is not None})
+
     def test_the_sun_emits_as_the_grid_does(self) -> None:
         self.meter('dc_total', [6] * 4)
         self.meter('pv_onsite', [4] * 4)
