@@ -28,12 +28,9 @@ class ListAudit(command.Lister):
                 ('actor', 'made by this user id, or by collector')):
             parser.add_argument(f'--{name}', metavar=f'<{name}>',
                                 help=f'Only changes: {what}')
-        for name in ('start', 'end'):
-            parser.add_argument(
-                f'--{name}', metavar='<time>',
-                help='Only changes '
-                     + ('since' if name == 'start' else 'before')
-                     + ' this ISO 8601 time with Z or an offset')
+        common.add_time_filters(
+            parser, ('start', 'Only changes since this time'),
+            ('end', 'Only changes before this time'))
         parser.add_argument('--limit', metavar='<count>',
                             type=common.positive,
                             help='At most so many')

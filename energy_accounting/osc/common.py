@@ -37,8 +37,7 @@ def api(of: command.Command) -> client.Client:
 
 def add_period_options(parser: argparse.ArgumentParser) -> None:
     """``--start``, ``--end``, ``--month`` and ``--timezone``."""
-    # argparse takes -24h for an option unless it looks like a number.
-    parser._negative_number_matcher = re.compile(r'-\d+[hd]?$')
+    take_ago(parser)
     parser.add_argument(
         '--start', metavar='<time>',
         help=f'First moment of the period: {times.FORMS} (default: the '
@@ -79,6 +78,43 @@ def as_of(parsed_args: argparse.Namespace) -> datetime.datetime | None:
         return times.moment(text, zone(parsed_args), now())
     except ValueError as error:
         raise exceptions.CommandError(f'--as-of: {error}') from error
+
+
+def take_ago(parser: argparse.ArgumentParser) -> None:
+    """Let ``--start -24h`` be an option with its value.
+
+    Of every command with a time: what is not understood there is refused
+    by its name, and not as an option that nobody knows.
+    """
+    # argparse takes -24h for an option unless it looks like a number.
+    parser._negative_number_matcher = re.compile(r'-\d+[hd]?$')
+
+
+def add_time_filters(parser: argparse.ArgumentParser,
+                     *filters: tuple[str, str]) -> None:
+    """Options that choose by time, in UTC.
+
+    :param filters: the name of each, and what it does.
+    """
+    take_ago(parser)
+    for name, what in filters:
+        parser.add_argument(
+            f'--{name}', metavar='<time>', type=time,
+            help=f'{what}: {times.FORMS}; in UTC where it names no offset')
+
+
+def time(text: str) -> str:
+    """A time as the API takes it; what is none is the API's to refuse."""
+    try:
+        if datetime.datetime.fromisoformat(text).tzinfo is not None:
+            return text
+    except ValueError:
+        pass
+    try:
+        return units.iso(now() if text == 'now' else times.moment(
+            text, units.UTC, now()))
+    except ValueError:
+        return text
 
 
 def zone(parsed_args: argparse.Namespace) -> datetime.tzinfo:

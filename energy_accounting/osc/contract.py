@@ -23,13 +23,10 @@ class ListContract(command.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument('site', metavar='<site>', help='Its name')
-        for name, what in (
-                ('start', 'Only those that run at or after'),
-                ('end', 'Only those that run before'),
-                ('as-of', 'As they were known at')):
-            parser.add_argument(
-                f'--{name}', metavar='<time>',
-                help=f'{what} this ISO 8601 time with Z or an offset')
+        common.add_time_filters(
+            parser, ('start', 'Only those that run at this time or after'),
+            ('end', 'Only those that run before this time'),
+            ('as-of', 'As they were known at this time'))
         parser.add_argument('--superseded', action='store_true',
                             help='Also those that count no more')
         common.add_long_option(parser)
@@ -54,6 +51,7 @@ class CreateContract(command.ShowOne):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument('site', metavar='<site>', help='Its name')
+        common.take_ago(parser)
         for name, metavar, what in (
                 ('instrument', 'instrument',
                  'go, ppa, onsite, tariff or residual'),

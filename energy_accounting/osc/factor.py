@@ -56,13 +56,10 @@ class ListFactor(command.Lister):
                                               'or by operator')):
             parser.add_argument(f'--{name}', metavar=f'<{name}>',
                                 help=f'Only those: {what}')
-        for name, what in (
-                ('start', 'Only those that count at or after'),
-                ('end', 'Only those that count before'),
-                ('as-of', 'As they were known at')):
-            parser.add_argument(
-                f'--{name}', metavar='<time>',
-                help=f'{what} this ISO 8601 time with Z or an offset')
+        common.add_time_filters(
+            parser, ('start', 'Only those that count at this time or after'),
+            ('end', 'Only those that count before this time'),
+            ('as-of', 'As they were known at this time'))
         parser.add_argument('--superseded', action='store_true',
                             help='Also those that count no more')
         parser.add_argument('--limit', metavar='<number>',
@@ -96,6 +93,7 @@ class SetFactor(command.ShowOne):
         for name, what in _OF:
             parser.add_argument(f'--{name}', metavar=f'<{name}>',
                                 help=what.capitalize())
+        common.take_ago(parser)
         for name, what in (('start', 'First moment'),
                            ('end', 'End, itself excluded')):
             parser.add_argument(

@@ -189,6 +189,7 @@ class CreateDowntime(command.ShowOne):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument('host', metavar='<host>', help='Its name')
+        common.take_ago(parser)
         for name, what in (('start', 'First moment'),
                            ('end', 'End, itself excluded')):
             parser.add_argument(

@@ -49,12 +49,12 @@ class ShowKpi(command.Lister):
                              '(default: each that has meters)'),
                 ('minimum-coverage', 'A share from 0 to 1: an input with '
                                      'less data is refused (default: 0.95)'),
-                ('as-of', 'As it was known at this ISO 8601 time with Z or '
-                          'an offset'),
                 ('law', 'enefg: show its limits beside the figures'),
                 ('started', 'Date on which the site began operation, for '
                             'limits that depend on it')):
             parser.add_argument(f'--{name}', metavar=f'<{name}>', help=what)
+        common.add_time_filters(
+            parser, ('as-of', 'As it was known at this time'))
         common.add_long_option(parser)
         return parser
 

@@ -97,10 +97,9 @@ class ShowMeter(_OneMeter):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            '--start', metavar='<time>',
-            help='Questions from this ISO 8601 time with Z or an offset on '
-                 '(default: 400 days ago)')
+        common.add_time_filters(
+            parser, ('start', 'Questions from this time on (default: 400 '
+                              'days ago)'))
         return parser
 
     def take_action(
@@ -112,6 +111,7 @@ class ShowMeter(_OneMeter):
 
 def _add_said(parser: argparse.ArgumentParser, *, back: bool) -> None:
     """What may be said; ``back``: and taken back."""
+    common.take_ago(parser)
     for name, what in _TEXTS:
         group = parser.add_mutually_exclusive_group()
         group.add_argument(f'--{name}', metavar=f'<{name}>', help=what)
@@ -203,6 +203,7 @@ class CreateEvent(command.ShowOne):
             help='rollover: it started again from 0; exchange: it is '
                  'another meter now; reset: it was set back; confirmed: it '
                  'did count more than its max_rate')
+        common.take_ago(parser)
         parser.add_argument(
             '--at', metavar='<time>', required=True,
             help='When: an ISO 8601 time with Z or an offset, after the '

@@ -29,11 +29,9 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
         help='Only records kept for this reason: schema, newer, sum, '
              'implausible, future, conflict, overlap, key, not_enrolled, '
              'refused or too_large')
-    for name, edge in (('start', 'at or after'), ('end', 'before')):
-        parser.add_argument(
-            f'--{name}', metavar='<time>',
-            help=f'Only records that begin {edge} this ISO 8601 time with Z '
-                 'or an offset')
+    common.add_time_filters(
+        parser, ('start', 'Only records that begin at this time or after'),
+        ('end', 'Only records that begin before this time'))
 
 
 def _filters(parsed_args: argparse.Namespace) -> dict[str, Any]:

@@ -31,13 +31,10 @@ class ListReading(command.Lister):
         parser = super().get_parser(prog_name)
         parser.add_argument('meter', metavar='<meter>',
                             help='Its name or id')
-        for name, what in (
-                ('start', 'Only readings of this time or later'),
-                ('end', 'Only readings before this time'),
-                ('as-of', 'As they were known at this time')):
-            parser.add_argument(
-                f'--{name}', metavar='<time>',
-                help=f'{what}: an ISO 8601 time with Z or an offset')
+        common.add_time_filters(
+            parser, ('start', 'Only readings of this time or later'),
+            ('end', 'Only readings before this time'),
+            ('as-of', 'As they were known at this time'))
         common.add_superseded_option(parser)
         parser.add_argument('--limit', metavar='<count>',
                             type=common.positive, help='At most so many')
@@ -74,6 +71,7 @@ class CreateReading(command.ShowOne):
         parser = super().get_parser(prog_name)
         parser.add_argument('meter', metavar='<meter>',
                             help='Its name or id')
+        common.take_ago(parser)
         parser.add_argument(
             '--at', metavar='<time>', required=True,
             help='When it was read; of an amount, the end of its time: an '
