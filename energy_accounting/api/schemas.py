@@ -183,8 +183,10 @@ USAGE_ROW = _object(
      'policy': _null(_NAME),
      'water_l': _null(_DECIMAL),
      'renewable_share': _null(_SHARE),
-     'factor_quality': _null({'enum': [*supply.QUALITIES, 'mixed']}),
-     'factor_basis': _null({'enum': [*supply.BASES, 'mixed']})},
+     **{f'{of}factor_{name}': _null({'enum': [*known, 'mixed']})
+        for of in ('', 'market_')
+        for name, known in (('quality', supply.QUALITIES),
+                            ('basis', supply.BASES))}},
     # A row has the keys it was grouped by, and no others.
     optional=tuple(key for key in queries.GROUPS.values()
                    if key != 'boundary'),
@@ -216,7 +218,8 @@ _SITE_BALANCE = _object({
            ('it_metered', 'what the IT meters saw'),
            ('unmetered_it', 'what of that no host explains'))
        for unit, schema in _BOTH.items()},
-    **{f'{whose}co2_location_kg': _null(_DECIMAL)
+    **{f'{whose}co2_{method}_kg': _null(_DECIMAL)
+       for method in ('location', 'market')
        for whose in ('', 'tenants_', 'operator_')}})
 
 BALANCE = _response({'balance': _object({

@@ -13,7 +13,13 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from energy_accounting import errors, units
-from energy_accounting.facility import contracts, factor_store, models
+from energy_accounting.facility import (
+    contracts,
+    factor_store,
+    meters,
+    models,
+    quantities,
+)
 from energy_accounting.ledger import audit
 from energy_accounting.ledger import models as ledger
 
@@ -49,7 +55,12 @@ def record(connection: sa.Connection, contract: contracts.Contract,
     beside = [one.contract for one in as_of(
         connection, contract.site, contract.start_ns, contract.end_ns,
         basis=contract.basis)]
-    found = contracts.beyond([*beside, contract])
+    plant = meters.in_service_of(
+        (one for one in meters.as_of(connection, contract.site, at_ns)
+         if one.role == quantities.PLANT), contract.start_ns, contract.end_ns)
+    # What an own plant makes is beside what the grid delivers.
+    found = contracts.beyond(contracts.divided(
+        [*beside, contract], plant).of_grid)
     if found is not None:
         start, end, total = found
         raise errors.Conflict(

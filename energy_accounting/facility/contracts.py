@@ -16,11 +16,13 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from energy_accounting import units
-from energy_accounting.facility import factors
+from energy_accounting.facility import factors, supply
 
 INSTRUMENTS = ('go', 'ppa', 'onsite', 'tariff', 'residual')
 """Guarantees of origin; a power purchase agreement; made on the site or by
 a direct line; the supplier's own mix; a residual mix of one's own."""
+
+ONSITE = 'onsite'
 
 _MOST_KG = 3
 """kg/kWh: beyond, it was meant in g."""
@@ -31,7 +33,8 @@ _G_PER_KG = 1000
 class Contract:
     """What was bought for [start_ns, end_ns).
 
-    :ivar share: of what the grid delivers, above 0 and at most 1.
+    :ivar share: of what the grid delivers, above 0 and at most 1; see
+        :func:`divided` for a plant that is metered.
     :ivar kg_per_kwh: of the given basis.
     :ivar retired: the attributes are the site's own and used up: only then
         is its energy renewable (EN 50600-4-3).
@@ -115,6 +118,74 @@ def beyond(contracts: Iterable[Contract],
     return None
 
 
+# --- an own plant -----------------------------------------------------------
+
+Times = Sequence[tuple[int, int]]
+"""Half-open, in order, none touching another."""
+
+
+class Bought(NamedTuple):
+    """Contracts by what they speak of."""
+
+    of_grid: list[Contract]
+    of_plant: list[Contract]
+
+
+def divided(contracts: Iterable[Contract], metered: Times) -> Bought:
+    """What is said of the grid's electricity, and of an own plant's.
+
+    While a plant is metered it is the meter that says how much is made on
+    the site: an onsite contract then speaks of all of it, and of nothing
+    that the grid delivers; its share says nothing.
+
+    :param metered: when the site's own plant is.
+    """
+    found = Bought([], [])
+    for one in contracts:
+        if one.instrument != ONSITE or not metered:
+            found.of_grid.append(one)
+            continue
+        outside = units.without(one.start_ns, one.end_ns, metered)
+        for there, times in (
+                (found.of_grid, outside),
+                (found.of_plant, units.without(one.start_ns, one.end_ns,
+                                               outside))):
+            there += [dataclasses.replace(one, start_ns=start, end_ns=end)
+                      for start, end in times]
+    return found
+
+
+def kept(of_plant: Iterable[Contract], start_ns: int, end_ns: int,
+         ) -> list[tuple[int, int]]:
+    """When what an own plant makes is the site's, and renewable.
+
+    Only while a contract says that its attributes are retired: what is sold
+    on as certificates is somebody else's (EN 50600-4-3).
+    """
+    return units.without(start_ns, end_ns, units.without(start_ns, end_ns, [
+        (one.start_ns, one.end_ns) for one in of_plant
+        if one.renewable and one.retired]))
+
+
+def purchases(contracts: Iterable[Contract]) -> list[Contract]:
+    """Each purchase once: it is recorded for each basis of its emissions.
+    """
+    contracts = list(contracts)
+    first = [one for one in contracts if one.basis == supply.BASES[0]]
+    known = {_purchase(one) for one in first}
+    return first + [one for one in contracts
+                    if one.basis != supply.BASES[0]
+                    and _purchase(one) not in known]
+
+
+def _purchase(one: Contract) -> tuple[object, ...]:
+    """What tells a purchase from another, whatever its emissions."""
+    return (one.instrument, one.start_ns, one.end_ns, one.share,
+            one.evidence)
+
+
+# --- what electricity was ---------------------------------------------------
+
 def market(contracts: Iterable[Contract], residual: Sequence[factors.Span],
            start_ns: int, end_ns: int) -> list[Mix]:
     """What a site's electricity was, all through [start_ns, end_ns).
@@ -149,6 +220,11 @@ def _mix(start_ns: int, end_ns: int, there: Sequence[Contract],
         if one.renewable and one.retired:
             renewable += share
     sources = tuple(one.evidence for one in there)
+    if rest < 0:
+        # Of purchases, or of a plant whose meter was taken away since.
+        return Mix(start_ns, end_ns, None, min(renewable,
+                                               fractions.Fraction(1)),
+                   factors.FALLBACK, sources)
     if rest == 0:
         return Mix(start_ns, end_ns, grams, renewable, factors.ACTUAL,
                    sources)

@@ -9,7 +9,13 @@ asks ``carbon.by_bucket`` with.  How the answers come about is in
 from __future__ import annotations
 
 import fractions
-from collections.abc import Callable, Iterable
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
@@ -26,6 +32,11 @@ from energy_accounting.facility import (
 from energy_accounting.ledger import models as ledger
 from energy_accounting.ledger import sites
 
+SOLAR = 'solar'
+_SUN = fractions.Fraction(0), factors.ACTUAL
+"""The use of the sun emits nothing; where its modules count, a factor says.
+"""
+
 
 class Intensities:
     """What one site's carriers emit, by bucket.
@@ -37,13 +48,16 @@ class Intensities:
     def __init__(self, site: str, zone: str | None,
                  known: Iterable[factors.Factor],
                  bought: Iterable[contracts.Contract], basis: str,
-                 start: int, end: int) -> None:
+                 start: int, end: int, plant: contracts.Times = (),
+                 ) -> None:
         self.site, self.zone = site, zone
-        self._known = list(known)
-        self._bought = list(bought)
-        self._basis = basis
         self._start_ns, self._end_ns = (start * units.BUCKET_NS,
                                         end * units.BUCKET_NS)
+        self._known = list(known)
+        self._basis = basis
+        self._of_grid, self._of_plant = contracts.divided(bought, plant)
+        self._kept = contracts.kept(self._of_plant, self._start_ns,
+                                    self._end_ns)
         self._made: dict[tuple[str, str],
                          dict[int, carbon.Intensity]] = {}
         self._spans: dict[tuple[str, str], list[factors.Span]] = {}
@@ -53,7 +67,7 @@ class Intensities:
     @property
     def empty(self) -> bool:
         """Whether nobody has said anything."""
-        return not self._known and not self._bought
+        return not self._known and not self._of_grid and not self._of_plant
 
     def location(self, carrier: str) -> dict[int, carbon.Intensity]:
         """By the mean of the grid, or of the fuel."""
@@ -63,7 +77,9 @@ class Intensities:
         """By what was bought, the rest by the residual mix.
 
         What is not the grid's emits what it does wherever it was bought:
-        its location factor counts, unless it has one of its own.
+        its location factor counts, unless it has one of its own.  What an
+        own plant makes emits what its contract says while its attributes
+        are kept; else the residual mix, for somebody else has them.
         """
         return self._of(factors.MARKET, carrier)
 
@@ -74,11 +90,48 @@ class Intensities:
         none.
         """
         if self._shares is None:
-            self._shares = {} if not self._bought else {
-                where: mean.value for where, mean in by_bucket((
-                    (one.start_ns, one.end_ns, one.renewable, factors.ACTUAL)
-                    for one in self._mixed()), Mean).items()}
+            bought = contracts.purchases(self._of_grid)
+            self._shares = {} if not bought else self._means(
+                (one.start_ns, one.end_ns, one.renewable)
+                for one in contracts.market(bought, (), self._start_ns,
+                                            self._end_ns))
         return self._shares
+
+    def kept(self) -> dict[int, fractions.Fraction]:
+        """The share of an own plant's energy that is renewable, likewise.
+        """
+        return {} if not self._kept else self._means(
+            (*time, fractions.Fraction(kept)) for time, kept in sorted([
+                *((time, 1) for time in self._kept),
+                *((time, 0) for time in self._without(self._kept))]))
+
+    def _means(self, parts: Iterable[tuple[int, int, fractions.Fraction]],
+               ) -> dict[int, fractions.Fraction]:
+        return {where: mean.value for where, mean in by_bucket(
+            ((*part, factors.ACTUAL) for part in parts), Mean).items()}
+
+    def known_for(self, method: str, carriers: Iterable[str],
+                  ) -> tuple[int, ...]:
+        """How much of the time is known, and how well: the more the better.
+
+        First the time in which every carrier has a factor, then that of the
+        grid's, then that of each quality of the grid's, the best first.
+        """
+        grid = list(self._rows(method, factors.ELECTRICITY))
+        holes = [hole for rows in (grid, *(
+            self._rows(method, carrier) for carrier in carriers
+            if carrier != factors.ELECTRICITY))
+            for hole in self._without(row[:2] for row in rows)]
+        sums = dict.fromkeys(factors.QUALITIES, 0)
+        for start_ns, end_ns, _, quality in grid:
+            sums[quality] += end_ns - start_ns
+        return (sum(end_ns - start_ns
+                    for start_ns, end_ns in self._without(holes)),
+                sum(sums.values()), *sums.values())
+
+    def _without(self, taken: Iterable[tuple[int, int]],
+                 ) -> list[tuple[int, int]]:
+        return units.without(self._start_ns, self._end_ns, taken)
 
     def spans(self, method: str, carrier: str) -> list[factors.Span]:
         """The factors that count, with their sources, by time."""
@@ -100,31 +153,47 @@ class Intensities:
         if method == factors.MARKET and carrier == factors.ELECTRICITY:
             return [(one.start_ns, one.end_ns, one.g_per_kwh, one.quality)
                     for one in self._mixed() if one.g_per_kwh is not None]
-        spans = self.spans(method, carrier)
-        if method == factors.MARKET:
-            rest = self.spans(factors.LOCATION, carrier)
-            spans = factors.first_of(spans, rest, self._start_ns,
-                                     self._end_ns)
+        rows = self._said(method, carrier)
+        if method == factors.LOCATION:
+            return rows if carrier != SOLAR else _filled(
+                rows, [(self._start_ns, self._end_ns, *_SUN)])
+        if carrier != SOLAR:
+            return _filled(rows, self._said(factors.LOCATION, carrier))
+        rows = _filled(rows, _within(
+            self._said(factors.MARKET, factors.ELECTRICITY),
+            self._without(self._kept)))
+        for one in self._of_plant:
+            if one.basis == self._basis and one.retired:
+                rows = _filled(rows, [(
+                    max(one.start_ns, self._start_ns),
+                    min(one.end_ns, self._end_ns),
+                    fractions.Fraction(one.kg_per_kwh) * 1000,
+                    factors.ACTUAL)])
+        return _filled(rows, _within(self._rows(factors.LOCATION, carrier),
+                                     self._kept))
+
+    def _said(self, method: str, carrier: str) -> list[Row]:
         return [(one.start_ns, one.end_ns,
                  fractions.Fraction(one.factor.value), one.factor.quality)
-                for one in spans]
+                for one in self.spans(method, carrier)]
 
     def _mixed(self) -> list[contracts.Mix]:
         if self._mixes is None:
             self._mixes = contracts.market(
-                self._bought, self.spans(factors.MARKET,
-                                         factors.ELECTRICITY),
+                [one for one in self._of_grid if one.basis == self._basis],
+                self.spans(factors.MARKET, factors.ELECTRICITY),
                 self._start_ns, self._end_ns)
         return self._mixes
 
 
 def read(connection: sa.Connection, site_id: int, start: int, end: int,
          as_of_ns: int | None = None, *, basis: str = factors.LIFECYCLE,
-         ) -> Intensities:
+         plant: contracts.Times = ()) -> Intensities:
     """What counts for a site in the buckets [start, end).
 
     :param as_of_ns: as it was known then; None: as it is known now.
     :param basis: direct or lifecycle: the two are not mixed.
+    :param plant: when the site has a metered plant of its own.
     """
     table = ledger.sites.c
     name = connection.execute(
@@ -145,8 +214,20 @@ def read(connection: sa.Connection, site_id: int, start: int, end: int,
     return Intensities(
         site.name, site.grid_zone, factors.carried_on(known.values()),
         (one.contract for one in contract_store.as_of(
-            connection, site.name, *time, basis=basis)),
-        basis, start, end)
+            connection, site.name, *time)),
+        basis, start, end, plant)
+
+
+def chosen(known: Mapping[str, Intensities], method: str,
+           carriers: Collection[str]) -> str:
+    """The one basis on which a site's emissions of a time are counted.
+
+    That of which most is known, then the better known one, then the first.
+
+    :param known: by basis, of the whole time that is asked for.
+    """
+    return max(known, key=lambda basis: known[basis].known_for(
+        method, carriers))
 
 
 def configured_pue(connection: sa.Connection, site_id: int, start: int,
@@ -167,6 +248,23 @@ def configured_pue(connection: sa.Connection, site_id: int, start: int,
 
 Row = tuple[int, int, fractions.Fraction, str]
 """start_ns, end_ns, a value and how sure it is."""
+
+
+def _within(rows: Iterable[Row], times: contracts.Times) -> list[Row]:
+    """What of rows is in some times."""
+    return [(max(row[0], start_ns), min(row[1], end_ns), *row[2:])
+            for row in rows for start_ns, end_ns in times
+            if row[0] < end_ns and start_ns < row[1]]
+
+
+def _filled(rows: list[Row], others: Sequence[Row]) -> list[Row]:
+    """Rows, and in their holes others; by time."""
+    if not others:
+        return rows
+    start_ns = min(row[0] for row in others)
+    end_ns = max(row[1] for row in others)
+    return sorted([*rows, *_within(others, units.without(
+        start_ns, end_ns, [row[:2] for row in rows]))])
 
 
 class Mean(NamedTuple):

@@ -479,6 +479,19 @@ def buckets_in_service(meter: Meter, buckets: range) -> range:
     return range(start, max(start, stop))
 
 
+def in_service_of(found: Iterable[Meter], start_ns: int, end_ns: int,
+                  ) -> list[tuple[int, int]]:
+    """When any of some meters of the whole site was there, by buckets."""
+    buckets = range(start_ns // units.BUCKET_NS, -(-end_ns
+                                                   // units.BUCKET_NS))
+    there = [buckets_in_service(one, buckets) for one in found
+             if one.section is None]
+    edges = [(one.start * units.BUCKET_NS, one.stop * units.BUCKET_NS)
+             for one in there if one]
+    return units.without(start_ns, end_ns,
+                         units.without(start_ns, end_ns, edges))
+
+
 def when(wall_ns: int) -> str:
     """A moment in words of ours."""
     return units.iso(units.moment(wall_ns))

@@ -47,11 +47,14 @@ QUALITIES = (MEASURED, ESTIMATED)
 ENERGY_UJ = 'energy_uj'
 WATER_ML = 'water_ml'
 
+PLANT = 'pv_onsite'
+"""The role of a meter of what the site makes itself."""
+
 ROLES: Mapping[str, tuple[str, ...]] = {
     # What energy comes into the site, each supply by itself.
     'dc_total': (ELECTRICITY,),
     'dc_generator': (ELECTRICITY, *FUELS),
-    'pv_onsite': (ELECTRICITY,),
+    PLANT: (ELECTRICITY,),
     'cooling_in': (COOLING,),
     'grid_export': (ELECTRICITY,),
     # Where IT energy is measured: categories 1, 2 and 3 of ISO/IEC 30134-2.

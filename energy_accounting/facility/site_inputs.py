@@ -9,8 +9,10 @@ how busy its hosts were, as of a moment.  What is made of it stands in
 from __future__ import annotations
 
 import collections
+import dataclasses
 import fractions
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -251,12 +253,18 @@ class _Reader:
 
         A contract's share is one of what the grid delivered in its time.
         What an own plant (``pv_onsite``) made counts by its meter, less
-        what was handed on, when a contract of instrument onsite says that
+        what was handed on, while a contract of instrument onsite says that
         its attributes are kept and used up.
         """
-        bought = self._bought()
-        solar = found.get((WHOLE, 'pv_onsite'))
-        if not bought and solar is None:
+        solar = found.get((WHOLE, quantities.PLANT))
+        plant = meters.in_service_of(
+            (one.meter for one in counted
+             if one.meter.role == quantities.PLANT),
+            self._start_ns, self._end_ns)
+        there = contract_store.as_of(
+            self._connection, self._site.name, self._start_ns, self._end_ns,
+            self._as_of_ns)
+        if not there and solar is None:
             return Missing('renewable', 'no contract says what the site '
                            'bought in the period: record one, be it of '
                            'energy that is not renewable')
@@ -265,11 +273,13 @@ class _Reader:
         if isinstance(of_grid, Missing):
             return Missing('renewable', str(of_grid))
         attributes = []
-        for kept in bought:
+        counts = contracts.purchases(kept.contract for kept in there)
+        for kept in there:
             contract = kept.contract
-            if solar is not None and contract.instrument == 'onsite':
+            bought, _ = contracts.divided([contract], plant)
+            if not bought or not any(contract is one for one in counts):
                 continue
-            source = _of_contract(contract, grid, of_grid)
+            source = _of_contract(contract, bought, grid, of_grid)
             renewable, estimated = source.within(source.covered)
             attributes.append(kpi.Attributes(inputs.Amount(
                 'renewable', renewable, self._period,
@@ -285,30 +295,11 @@ class _Reader:
                 made = Missing('renewable', str(error))
             if isinstance(made, Missing):
                 return made
-            attributes.append(kpi.Attributes(made, self._kept(bought)))
+            _, of_plant = contracts.divided(
+                (kept.contract for kept in there), plant)
+            attributes += _of_plant(made, contracts.kept(
+                of_plant, self._start_ns, self._end_ns))
         return attributes
-
-    def _bought(self) -> list[contract_store.Kept]:
-        """Contracts of renewable energy, or that say it was none.
-
-        A purchase is recorded once for each basis of its emissions.
-        """
-        there = contract_store.as_of(
-            self._connection, self._site.name, self._start_ns, self._end_ns,
-            self._as_of_ns)
-        first = [kept for kept in there
-                 if kept.contract.basis == supply.BASES[0]]
-        known = {_purchase(kept.contract) for kept in first}
-        return first + [
-            kept for kept in there if kept not in first
-            and _purchase(kept.contract) not in known]
-
-    def _kept(self, bought: Iterable[contract_store.Kept]) -> bool:
-        """Whether the attributes of an own plant are the site's, always."""
-        return not units.without(self._start_ns, self._end_ns, [
-            (one.contract.start_ns, one.contract.end_ns) for one in bought
-            if one.contract.instrument == 'onsite'
-            and one.contract.retired])
 
     # --- what was emitted ----------------------------------------------------
 
@@ -331,8 +322,8 @@ class _Reader:
             .where(ledger.sites.c.name == self._site.name)).scalar_one()
         known = {basis: intensities.read(
             self._connection, site_id, self._buckets.start,
-            self._buckets.stop, self._as_of_ns, basis=basis)
-            for basis in supply.BASES}
+            self._buckets.stop, self._as_of_ns, basis=basis,
+            plant=metered.plant) for basis in supply.BASES}
         supplied = [one for (section, role), one in found.items()
                     if section == WHOLE and isinstance(one, Amount)
                     and role in (*inputs.SUPPLIES, 'grid_export')]
@@ -342,21 +333,16 @@ class _Reader:
     def _by_method(self, method: str, metered: supplies.Metered,
                    known: Mapping[str, intensities.Intensities],
                    supplied: Sequence[Amount]) -> Emitted:
-        """By the basis of which most is known, the first of two alike."""
-        def of(basis: str, buckets: Iterable[int]) -> carbon.Total:
+        """On the one basis by which usage rows are counted, too."""
+        basis = intensities.chosen(known, method, metered.carriers_uj)
+
+        def of(buckets: Iterable[int]) -> carbon.Total:
             one = known[basis]
             return carbon.total(
-                metered.carriers_uj, supplies.with_sun(
-                    one.location if method == factors.LOCATION
-                    else one.market, self._buckets), buckets)
+                metered.carriers_uj, one.location
+                if method == factors.LOCATION else one.market, buckets)
 
-        totals = {}
-        for basis in known:
-            totals[basis] = of(basis, self._buckets)
-            if len(totals[basis].buckets) == len(self._buckets):
-                break
-        basis = max(totals, key=lambda basis: len(totals[basis].buckets))
-        total = totals[basis]
+        total = of(self._buckets)
         role = _METHODS[method]
         if not total.buckets:
             return Emitted(Missing(role, _unknown(
@@ -368,7 +354,7 @@ class _Reader:
 
         def within(spans: inputs.Spans) -> tuple[
                 fractions.Fraction, fractions.Fraction]:
-            part = of(basis, total.buckets.intersection(
+            part = of(total.buckets.intersection(
                 bucket for span in spans for bucket in range(
                     -(-span[0] // units.BUCKET_NS),
                     span[1] // units.BUCKET_NS)))
@@ -478,12 +464,54 @@ def _shares(measured: amounts.Measured,
         edge for span in spans for edge in span])[::2]
 
 
-def _of_contract(contract: contracts.Contract, grid: Sequence[_Said],
-                 of_grid: Amount) -> inputs.Source:
-    """Its share of what the grid delivered in its time."""
+def _of_plant(made: Amount, kept: Sequence[tuple[int, int]],
+              ) -> Iterable[kpi.Attributes]:
+    """What an own plant made, by whose its attributes are."""
+    source = made.source
+    if source is None:
+        yield kpi.Attributes(made, False)
+        return
+
+    def ours(spans: inputs.Spans) -> inputs.Spans:
+        return amounts.both([*spans], kept)
+
+    def others(spans: inputs.Spans) -> inputs.Spans:
+        return [piece for span in spans
+                for piece in units.without(*span, kept)]
+
+    for part, retired, meters_of in (
+            (ours, True, '{}'),
+            # A meter is in a figure once: the rest is another thing of it.
+            (others, False, '{} (part of the time)' if kept else '{}')):
+        value, estimated = source.within(part(source.covered))
+        if not kept if retired else kept and not value:
+            continue
+        yield kpi.Attributes(dataclasses.replace(
+            made, value=max(0, value), estimated=estimated, meters=tuple(
+                meters_of.format(meter) for meter in made.meters),
+            source=inputs.Source(source.covered, functools.partial(
+                _within, source, part))), retired)
+
+
+def _within(source: inputs.Source, part: Callable[[Any], Any],
+            spans: inputs.Spans) -> tuple[int | fractions.Fraction,
+                                          fractions.Fraction]:
+    """What an amount is of a part of some times."""
+    return source.within(part(spans))
+
+
+def _of_contract(contract: contracts.Contract,
+                 bought: Iterable[contracts.Contract],
+                 grid: Sequence[_Said], of_grid: Amount) -> inputs.Source:
+    """Its share of what the grid delivered in its time.
+
+    :param bought: the parts of it that speak of the grid.
+    """
+    times = [(one.start_ns, one.end_ns) for one in bought]
+
     def within(spans: inputs.Spans) -> tuple[
             fractions.Fraction, fractions.Fraction]:
-        mine = amounts.both([*spans], [(contract.start_ns, contract.end_ns)])
+        mine = amounts.both([*spans], times)
         delivered = sum(share.amount for one in grid
                         for share in _shares(one.measured, mine))
         return (fractions.Fraction(contract.share) * delivered
@@ -492,12 +520,6 @@ def _of_contract(contract: contracts.Contract, grid: Sequence[_Said],
 
     return inputs.Source(of_grid.source.covered if of_grid.source else (),
                          within)
-
-
-def _purchase(one: contracts.Contract) -> tuple[object, ...]:
-    """What tells a purchase from another, whatever its emissions."""
-    return (one.instrument, one.start_ns, one.end_ns, one.share,
-            one.evidence)
 
 
 def _unknown(method: str, metered: supplies.Metered,

@@ -27,6 +27,8 @@ from energy_accounting import units
 from energy_accounting.facility import (
     amounts,
     carbon,
+    contracts,
+    factors,
     intensities,
     meter_amounts,
     meters,
@@ -39,7 +41,7 @@ from energy_accounting.facility.ratios import Exact, Ratio
 from energy_accounting.ledger import models as ledger
 from energy_accounting.ledger import pasts
 
-SOLAR = 'solar'
+SOLAR = intensities.SOLAR
 GENERATOR = 'generator'
 """Electricity of a generator whose fuel is not metered: its CO2 is known
 where somebody gives it a factor."""
@@ -50,9 +52,7 @@ _IT = ('it_ups_out', 'it_pdu_out', 'it_input')
 _WATER = 'water_in'
 ROLES = (*_SUPPLIES, *_IT, _WATER)
 
-# The use of the sun emits nothing; where its modules count, a factor says.
 _NONE = fractions.Fraction(0)
-_SUN = carbon.Intensity(_NONE, supply.QUALITIES[0])
 
 Series = dict[int, int]
 """An amount by bucket, of those that were metered throughout."""
@@ -72,6 +72,8 @@ class Metered(NamedTuple):
     :ivar facility_uj: their sum.
     :ivar grains: how coarsely E_DC and E_IT were measured together, of the
         buckets of which they were not measured by themselves.
+    :ivar plant: when the site's own plant was metered, be it at another
+        time.
     """
 
     carriers_uj: Mapping[str, Series]
@@ -79,6 +81,7 @@ class Metered(NamedTuple):
     it_uj: Series
     water_ml: Series
     grains: Mapping[int, amounts.Grain] = {}
+    plant: contracts.Times = ()
 
 
 NOTHING = Metered({}, {}, {}, {})
@@ -86,20 +89,22 @@ NOTHING = Metered({}, {}, {}, {})
 
 
 def read(connection: sa.Connection, start: int, end: int, as_of_ns: int,
-         ids: Collection[int] | None = None,
+         ids: Collection[int] | None = None, asked: range | None = None,
          ) -> dict[int, Sequence[supply.Supply]]:
     """By site, what holds in each bucket of [start, end).
 
     A site of which neither a meter nor a factor is known is not there.
 
     :param ids: of no other sites; None: of all.
+    :param asked: the buckets of the whole question, of which these are a
+        part: see :func:`of_site`.
     """
     found: dict[int, Sequence[supply.Supply]] = {}
     for site in sites(connection, as_of_ns):
         if ids is None or site.id in ids:
             buckets = range(start, end)
             one = of_site(connection, site, buckets, as_of_ns, metered_of(
-                connection, site, buckets, as_of_ns))
+                connection, site, buckets, as_of_ns), asked)
             if one is not None:
                 found[site.id] = one
     return found
@@ -129,18 +134,22 @@ def sites(connection: sa.Connection, as_of_ns: int,
 
 def of_site(connection: sa.Connection, site: Site, buckets: range,
             as_of_ns: int, metered: Metered | None,
-            ) -> Sequence[supply.Supply] | None:
+            asked: range | None = None) -> Sequence[supply.Supply] | None:
     """What holds in each bucket; None where nobody says anything.
 
     :param metered: of these buckets (:func:`metered_of`).
+    :param asked: for all of these buckets the emissions are counted on one
+        basis; None: they are the same.
     """
-    time = buckets.start, buckets.stop, as_of_ns
-    configured = intensities.configured_pue(connection, site.id, *time)
-    emitting = [(basis, intensities.read(connection, site.id, *time,
-                                         basis=basis))
-                for basis in supply.BASES]
+    asked = asked or buckets
+    configured = intensities.configured_pue(
+        connection, site.id, buckets.start, buckets.stop, as_of_ns)
+    plant = () if metered is None else metered.plant
+    emitting = {basis: intensities.read(
+        connection, site.id, asked.start, asked.stop, as_of_ns, basis=basis,
+        plant=plant) for basis in supply.BASES}
     if metered is None:
-        if not configured and all(one.empty for _, one in emitting):
+        if not configured and all(one.empty for one in emitting.values()):
             return None
         metered = NOTHING
     return _supplies(
@@ -184,38 +193,32 @@ class _Emissions:
     """What a site's energy emitted in each bucket, by both methods."""
 
     def __init__(self, metered: Metered,
-                 emitting: Sequence[tuple[str, intensities.Intensities]],
+                 emitting: Mapping[str, intensities.Intensities],
                  buckets: range) -> None:
         self._metered = metered
         self._emitting = emitting
         self._buckets = buckets
 
     def location(self) -> Emissions:
-        return self._first(lambda one: one.location)
+        return self._by(factors.LOCATION, lambda one: one.location)
 
     def market(self) -> Emissions:
-        return self._first(lambda one: one.market)
+        return self._by(factors.MARKET, lambda one: one.market)
 
-    def _first(self, method: Callable[[intensities.Intensities],
-                                      carbon.Known]) -> Emissions:
-        """Of the first basis by which all carriers are known."""
-        found: Emissions = [None] * len(self._buckets)
-        for basis, one in self._emitting:
-            if None not in found:
-                break
-            here = _emissions(basis, carbon.by_bucket(
-                self._metered.carriers_uj,
-                with_sun(method(one), self._buckets), self._buckets))
-            found = [other if there is None else there
-                     for there, other in zip(found, here, strict=True)]
-        return found
+    def _by(self, method: str, known: Callable[[intensities.Intensities],
+                                               carbon.Known]) -> Emissions:
+        """On one basis: the two are no terms of one sum."""
+        carriers_uj = self._metered.carriers_uj
+        basis = intensities.chosen(self._emitting, method, carriers_uj)
+        return list(_emissions(basis, carbon.by_bucket(
+            carriers_uj, known(self._emitting[basis]), self._buckets)))
 
     def renewable(self) -> list[Exact | None]:
         """The share of the site's energy; None: carriers are not known."""
-        bought = [one.renewable() for _, one in self._emitting]
-        shares = [max(one.get(bucket, _NONE) for one in bought)
-                  for bucket in self._buckets] if any(bought) else [
-                      _NONE] * len(self._buckets)
+        # Whatever the basis: a purchase counts once.
+        known = self._emitting[supply.BASES[0]]
+        bought, kept = known.renewable(), known.kept()
+        shares = [bought.get(bucket, _NONE) for bucket in self._buckets]
         carriers_uj = self._metered.carriers_uj
         if set(carriers_uj) <= {carbon.GRID}:
             return [*shares]
@@ -230,9 +233,11 @@ class _Emissions:
             if total <= 0:
                 found.append(None)
                 continue
-            per = share.denominator
-            part = (max(0, sun.get(bucket, 0)) * per
-                    + share.numerator * grid.get(bucket, 0))
+            ours = kept.get(bucket, _NONE)
+            per = share.denominator * ours.denominator
+            part = (max(0, sun.get(bucket, 0)) * ours.numerator
+                    * share.denominator + share.numerator * ours.denominator
+                    * grid.get(bucket, 0))
             found.append(Ratio(min(part, total * per), total * per))
         return found
 
@@ -253,15 +258,6 @@ def _emissions(basis: str, known: Iterable[carbon.Intensity | None],
 def _times(one: Exact, other: Exact) -> Ratio:
     return Ratio(one.numerator * other.numerator,
                  one.denominator * other.denominator)
-
-
-def with_sun(known: carbon.Known, buckets: range) -> carbon.Known:
-    """Factors, and that of the sun's use where they say nothing of it."""
-    def of(carrier: str) -> Mapping[int, carbon.Intensity]:
-        found = known(carrier)
-        return ({**dict.fromkeys(buckets, _SUN), **found}
-                if carrier == SOLAR else found)
-    return of
 
 
 def _supplies(buckets: range, metered: Metered,
@@ -288,11 +284,13 @@ def _supply(here: pue.Pue | None, location: Emission | None,
             market: Emission | None, water: Exact | None,
             renewable: Exact | None) -> supply.Supply:
     value, kind = (None, None) if here is None else here
-    basis, ng, quality = (None, None, None) if location is None else location
+    basis, ng, quality = location or (None, None, None)
+    market_basis, market_ng, market_quality = market or (None, None, None)
     return supply.Supply(
-        pue=value, pue_kind=kind, location=ng,
-        market=None if market is None else market.ng, water=water,
-        renewable=renewable, factor_quality=quality, factor_basis=basis)
+        pue=value, pue_kind=kind, location=ng, market=market_ng,
+        water=water, renewable=renewable, factor_quality=quality,
+        factor_basis=basis, market_quality=market_quality,
+        market_basis=market_basis)
 
 
 # --- meters -----------------------------------------------------------------
@@ -319,7 +317,7 @@ def metered(roles: Mapping[str, Sequence[meter_amounts.Amounts]],
     feeds: dict[tuple[str, int], list[meter_amounts.Amounts]] = {}
     for role in _SUPPLIES:
         for one in roles[role]:
-            feeds.setdefault(_carrier(one, bool(roles['pv_onsite'])),
+            feeds.setdefault(_carrier(one, bool(roles[quantities.PLANT])),
                              []).append(one)
     carriers_uj: dict[str, list[Series]] = {}
     for (carrier, sign), found in feeds.items():
@@ -337,7 +335,10 @@ def metered(roles: Mapping[str, Sequence[meter_amounts.Amounts]],
                    _together(
                        meter_amounts.grains(
                            one for found in feeds.values() for one in found),
-                       meter_amounts.grains(it)))
+                       meter_amounts.grains(it)),
+                   meters.in_service_of(
+                       (one.meter for one in roles[quantities.PLANT]), 0,
+                       factors.LAST_NS))
 
 
 def _together(site: Mapping[int, amounts.Grain],
@@ -356,7 +357,7 @@ def _together(site: Mapping[int, amounts.Grain],
 def _carrier(one: meter_amounts.Amounts, has_solar: bool) -> tuple[str, int]:
     """What a supply is energy of, and whether it goes in or out."""
     match one.meter.role, one.meter.medium:
-        case 'pv_onsite', _:
+        case quantities.PLANT, _:
             return SOLAR, 1
         case 'grid_export', _:
             # What a site makes itself is what it can give away.

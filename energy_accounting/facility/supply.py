@@ -25,8 +25,8 @@ QUALITIES = ('actual', 'estimated', 'forecast', 'fallback')
 
 
 BASES = ('lifecycle', 'direct')
-"""What a carbon factor counts; the first one that is known is used, and
-within a bucket the two are never mixed."""
+"""What a carbon factor counts; of a site and a question all are of one, of
+two that are known alike the first."""
 
 MIXED = 'mixed'
 
@@ -39,8 +39,9 @@ class Supply(NamedTuple):
     :ivar location, market: ng CO2e for each microjoule of facility energy.
     :ivar water: microlitres for each microjoule of IT energy.
     :ivar renewable: the share of the facility energy, 0 to 1.
-    :ivar factor_quality: the worst of the carbon factors used.
+    :ivar factor_quality: the worst of the carbon factors used by location.
     :ivar factor_basis: what they count, one of :data:`BASES`.
+    :ivar market_quality, market_basis: the same of those by market.
     """
 
     pue: Exact | None = None
@@ -51,6 +52,8 @@ class Supply(NamedTuple):
     renewable: Exact | None = None
     factor_quality: str | None = None
     factor_basis: str | None = None
+    market_quality: str | None = None
+    market_basis: str | None = None
 
 
 UNKNOWN = Supply()

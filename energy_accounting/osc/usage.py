@@ -26,7 +26,8 @@ COLUMNS = ('active_kwh', 'idle_kwh', 'memory_kwh', 'host_kwh',
            'platform_kwh', 'it_kwh', 'facility_kwh', 'pue', 'pue_kind',
            'co2_location_kg', 'co2_market_kg', 'cue_kg_per_kwh', 'peak_kw',
            'coverage', 'boundary', 'quality', 'policy', 'water_l',
-           'renewable_share', 'factor_quality', 'factor_basis')
+           'renewable_share', 'factor_quality', 'factor_basis',
+           'market_factor_quality', 'market_factor_basis')
 
 # What fits a terminal; the rest with --long, -c or another format.
 _SHORT = ('active_kwh', 'idle_kwh', 'memory_kwh', 'host_kwh', 'it_kwh',

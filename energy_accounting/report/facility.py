@@ -47,6 +47,8 @@ class Total:
     pue_kinds: set[str] = dataclasses.field(default_factory=set)
     factor_qualities: set[str] = dataclasses.field(default_factory=set)
     factor_bases: set[str] = dataclasses.field(default_factory=set)
+    market_qualities: set[str] = dataclasses.field(default_factory=set)
+    market_bases: set[str] = dataclasses.field(default_factory=set)
 
     def add(self, it_uj: int, here: supply.Supply) -> None:
         """Add what IT energy of one bucket becomes."""
@@ -66,6 +68,10 @@ class Total:
             self.factor_qualities.add(here.factor_quality)
         if here.factor_basis is not None:
             self.factor_bases.add(here.factor_basis)
+        if here.market_quality is not None:
+            self.market_qualities.add(here.market_quality)
+        if here.market_basis is not None:
+            self.market_bases.add(here.market_basis)
 
 
 def totals(energies: Iterable[by_site.Energy], supplies: Supplies,
@@ -115,7 +121,11 @@ def later_columns(total: Total) -> dict[str, Any]:
         'factor_quality': None if total.location_ng is None
         else _one_of(total.factor_qualities),
         'factor_basis': None if total.location_ng is None
-        else _one_of(total.factor_bases)}
+        else _one_of(total.factor_bases),
+        'market_factor_quality': None if total.market_ng is None
+        else _one_of(total.market_qualities),
+        'market_factor_basis': None if total.market_ng is None
+        else _one_of(total.market_bases)}
 
 
 def product(amount: int | None,

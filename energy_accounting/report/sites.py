@@ -35,6 +35,7 @@ class Sums:
     it_uj: int = 0
     booked_uj: int = 0
     co2_ng: int | None = 0
+    market_ng: int | None = 0
     tenants: facility.Total = dataclasses.field(
         default_factory=facility.Total)
 
@@ -55,8 +56,11 @@ def add_up(energies: Iterable[by_site.Energy],
         if bucket in facility_uj:
             sums.facility_buckets += 1
             sums.facility_uj += facility_uj[bucket]
-            emitted_ng = facility.product(facility_uj[bucket], here.location)
-            sums.co2_ng = facility.plus(sums.co2_ng, emitted_ng)
+            sums.co2_ng, sums.market_ng = (
+                facility.plus(total, facility.product(facility_uj[bucket],
+                                                      per_uj))
+                for total, per_uj in ((sums.co2_ng, here.location),
+                                      (sums.market_ng, here.market)))
         if bucket in it_uj:
             sums.it_buckets += 1
             sums.it_uj += it_uj[bucket]
@@ -83,14 +87,19 @@ def sheet(site: str, sums: Sums) -> dict[str, Any]:
         **_both('it_metered', sums.it_uj if sums.it_buckets else None),
         **_both('unmetered_it', sums.it_uj - sums.booked_uj
                 if sums.it_buckets else None),
-        'co2_location_kg': facility.kilograms(
-            sums.co2_ng if metered else None),
-        'tenants_co2_location_kg': facility.kilograms(
-            tenants.location_ng if metered else None),
-        'operator_co2_location_kg': facility.kilograms(
-            sums.co2_ng - tenants.location_ng
-            if metered and sums.co2_ng is not None
-            and tenants.location_ng is not None else None)}
+        **_emitted('location', metered, sums.co2_ng, tenants.location_ng),
+        **_emitted('market', metered, sums.market_ng, tenants.market_ng)}
+
+
+def _emitted(method: str, metered: bool, site_ng: int | None,
+             tenants_ng: int | None) -> dict[str, str | None]:
+    """Of the site, its tenants, and the operator, who has the rest."""
+    rest_ng = (None if site_ng is None or tenants_ng is None
+               else site_ng - tenants_ng)
+    return {f'{side}co2_{method}_kg': facility.kilograms(
+        amount_ng if metered else None) for side, amount_ng in (
+            ('', site_ng), ('tenants_', tenants_ng),
+            ('operator_', rest_ng))}
 
 
 def _coverage(buckets: int, of: int) -> str:

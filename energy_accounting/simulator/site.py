@@ -120,7 +120,7 @@ def past(drawn: Sequence[Drawn], hosts: int, seed: int) -> Past:
     return Past(
         {**_counters(it_uj, first_ns, hours),
          'generator': _tests(first_ns, end_ns, draw)},
-        _factors(hours, end_ns, draw), [_wind(first_ns, end_ns)])
+        _factors(hours, end_ns, draw), _bought(first_ns, end_ns))
 
 
 # --- the sky ----------------------------------------------------------------
@@ -314,11 +314,15 @@ def _factor(start_ns: int, end_ns: int, g_per_kwh: int, quality: str,
         signal=factors.AVERAGE)
 
 
-def _wind(first_ns: int, end_ns: int) -> contracts.Contract:
-    """Six tenths of what the grid delivers are bought from wind parks."""
+def _bought(first_ns: int, end_ns: int) -> list[contracts.Contract]:
+    """Six tenths of what the grid delivers are bought from wind parks.
+
+    Nobody gets certificates of what the roof makes: it is the site's.
+    """
     end = units.moment(end_ns) + datetime.timedelta(days=366)
-    return contracts.Contract(
-        site=NAME, instrument='ppa', start_ns=first_ns,
-        end_ns=units.wall_ns(end), share=decimal.Decimal('0.6'),
+    return [contracts.Contract(
+        site=NAME, instrument=instrument, start_ns=first_ns,
+        end_ns=units.wall_ns(end), share=decimal.Decimal(share),
         kg_per_kwh=decimal.Decimal(0), basis=factors.DIRECT, renewable=True,
-        retired=True, evidence=SOURCE)
+        retired=True, evidence=SOURCE) for instrument, share in (
+            ('ppa', '0.6'), (contracts.ONSITE, '1'))]

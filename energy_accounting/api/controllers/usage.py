@@ -69,7 +69,8 @@ def _totals(connection: sa.Connection, asked: queries.UsageQuery,
     start = min(one.bucket for one in energies)
     known = supplies.read(
         connection, start, max(one.bucket for one in energies) + 1,
-        asked.as_of_ns, {one.site_id for one in energies})
+        asked.as_of_ns, {one.site_id for one in energies},
+        range(asked.start, asked.end))
     return facility.totals(energies, known, start) if known else {}
 
 

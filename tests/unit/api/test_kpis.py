@@ -17,8 +17,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from energy_accounting import units
 from energy_accounting.api import app
-from energy_accounting.facility import models
+from energy_accounting.facility import models, supplies
 from energy_accounting.ledger import engine
 from energy_accounting.ledger import models as ledger
 from tests.unit import records
@@ -101,7 +102,8 @@ class YearTest(SiteCase):
             Fraction(grid * grams, 1000) for grid, grams
             in zip(year.GRID, year.CARBON_G, strict=True))
         fuel = DIESEL * year.DIESEL_G
-        market = GRID * (1 - year.SHARE) * year.RESIDUAL_G + fuel
+        # Nobody says that the roof's attributes are kept.
+        market = (GRID * (1 - year.SHARE) + PV) * year.RESIDUAL_G + fuel
         hall = Fraction(sum(year.HALL_KWH), sum(year.PDU_KWH))
         self.assertEqual([
             ('PUE', None, 1, text(E_DC / E_IT)),
@@ -164,6 +166,33 @@ class RenewableTest(SiteCase):
         self.year.contract(share=decimal.Decimal('0.1'),
                            instrument='onsite')
         self.assertLess(before, ref()[0])
+
+    def test_a_usage_row_and_the_ref_disagree(self) -> None:
+        start, end = (units.bucket_of(units.wall_ns(datetime.datetime(
+            2025, month, 1, tzinfo=year.BERLIN))) for month in (3, 4))
+
+        def of_rows() -> str:
+            with self.database.reader() as connection:
+                (site,) = supplies.sites(connection, year.NOW_NS, year.NAME)
+                metered = supplies.metered_of(
+                    connection, site, range(start, end), year.NOW_NS)
+                assert metered is not None
+                known = supplies.of_site(connection, site, range(start, end),
+                                         year.NOW_NS, metered)
+            renewable = Fraction(0)
+            for bucket, here in enumerate(known or (), start):
+                assert here.renewable is not None
+                renewable += metered.facility_uj[bucket] * Fraction(
+                    here.renewable.numerator, here.renewable.denominator)
+            return text(renewable / sum(metered.facility_uj[bucket]
+                                        for bucket in range(start, end)))
+
+        self.assertEqual(self.only('REF', **MARCH)['value'], of_rows())
+        # Its share says nothing, and half of the month it runs.
+        self.year.contract(
+            share=decimal.Decimal('0.01'), instrument='onsite',
+            start_ns=(start + end) // 2 * units.BUCKET_NS)
+        self.assertEqual(self.only('REF', **MARCH)['value'], of_rows())
 
 
 class ServersTest(SiteCase):

@@ -41,7 +41,7 @@ class SiteBalanceTest(cloud.ApiCase):
                 start_ns=(cloud.FIRST + number) * units.BUCKET_NS)
                 for number, value in enumerate(values)], 'api')
 
-    def emit(self, *grams: str) -> None:
+    def emit(self, *grams: str, method: str = 'location') -> None:
         with self.database.writer() as connection:
             factor_store.record(connection, [factors.Factor(
                 kind=factors.CARBON, carrier='electricity', zone='DE',
@@ -49,7 +49,7 @@ class SiteBalanceTest(cloud.ApiCase):
                 end_ns=(cloud.FIRST + number + 1) * units.BUCKET_NS,
                 value=decimal.Decimal(value), quality='actual',
                 provider='operator', source='a test', basis='lifecycle',
-                retrieved_ns=filled.NOW_NS, method='location',
+                retrieved_ns=filled.NOW_NS, method=method,
                 signal='average')
                 for number, value in enumerate(grams)],
                 filled.NOW_NS, OPERATOR)
@@ -73,6 +73,7 @@ class SiteBalanceTest(cloud.ApiCase):
         self.meter('dc_total', '12.5', '4.001')
         self.meter('it_ups_out', '10.7', '3')
         self.emit('400', '100')
+        self.emit('700', '600', method='market')
         sheet = self.sheet(site='berlin')
         projects = [
             row for project in ('p1', 'p2') for row in self.get(
@@ -85,14 +86,15 @@ class SiteBalanceTest(cloud.ApiCase):
         self.assertEqual(
             units.microjoules(sheet['facility_kwh']),
             tenants_uj + int(sheet['operator_uj']))
-        kg = {name: decimal.Decimal(sheet[f'{name}co2_location_kg'])
-              for name in ('', 'tenants_', 'operator_')}
-        self.assertEqual(
-            decimal.Decimal('12.5') * decimal.Decimal('0.4')
-            + decimal.Decimal('0.4001'), kg[''])
-        self.assertEqual(kg[''], kg['tenants_'] + kg['operator_'])
-        self.assertEqual(kg['tenants_'], sum(
-            decimal.Decimal(row['co2_location_kg']) for row in projects))
+        for method, expected in (('location', '5.4001'),
+                                 ('market', '11.1506')):
+            column = f'co2_{method}_kg'
+            kg = {name: decimal.Decimal(sheet[name + column])
+                  for name in ('', 'tenants_', 'operator_')}
+            self.assertEqual(decimal.Decimal(expected), kg[''])
+            self.assertEqual(kg[''], kg['tenants_'] + kg['operator_'])
+            self.assertEqual(kg['tenants_'], sum(
+                decimal.Decimal(row[column]) for row in projects))
 
     def test_what_no_host_explains_is_lost(self) -> None:
         self.meter('dc_total', '12', '6')

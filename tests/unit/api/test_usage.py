@@ -45,7 +45,8 @@ class UsageTest(cloud.ApiCase):
                             'estimated': '0.0000'},
                 'policy': 'two-part/1', 'water_l': None,
                 'renewable_share': None, 'factor_quality': None,
-                'factor_basis': None}],
+                'factor_basis': None, 'market_factor_quality': None,
+                'market_factor_basis': None}],
             'complete_until': '2026-11-01T00:29:00Z', 'links': []}, body)
 
     def test_columns_stand_in_the_order_tools_rely_on(self) -> None:
@@ -56,7 +57,8 @@ class UsageTest(cloud.ApiCase):
             'facility_kwh', 'pue', 'pue_kind', 'co2_location_kg',
             'co2_market_kg', 'cue_kg_per_kwh', 'peak_kw', 'coverage',
             'boundary', 'quality', 'policy', 'water_l', 'renewable_share',
-            'factor_quality', 'factor_basis'], list(body['usage'][0]))
+            'factor_quality', 'factor_basis', 'market_factor_quality',
+            'market_factor_basis'], list(body['usage'][0]))
 
     def test_servers_of_a_project_by_quarter(self) -> None:
         body = self.get(USAGE, 'reader-p1', **DAY, group_by='instance',

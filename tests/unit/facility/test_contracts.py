@@ -125,7 +125,9 @@ class WhatElectricityWas(unittest.TestCase):
             rest = 1 - sum(F(one.share) for one in there)
             expected = sum(F(one.share) * F(one.kg_per_kwh) * 1000
                            for one in there)
-            if rest == 0:
+            if rest < 0:
+                self.assertIsNone(here.g_per_kwh)
+            elif rest == 0:
                 self.assertEqual(expected, here.g_per_kwh)
             elif not mix:
                 self.assertIsNone(here.g_per_kwh)

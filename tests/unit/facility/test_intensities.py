@@ -141,13 +141,16 @@ class IntensitiesTest(unittest.TestCase):
         self.assertEqual([(None, None), (300, 500), (300, 500), (310, 250),
                           (310, 250), (310, 500), (310, 500)], found)
 
-    def test_renewable_needs_no_retirement(self) -> None:
+    def test_renewable_needs_no_retirement_or_is_of_one_basis(self) -> None:
+        # What is recorded once for each basis is bought once.
         self.buy(made.contract(0, 1, '0.4', renewable=True),
                  made.contract(0, 1, '0.25', renewable=True, retired=True),
                  made.contract(0, 1, '0.2', renewable=True, retired=True,
+                               basis=factors.DIRECT),
+                 made.contract(0, 1, '0.25', renewable=True, retired=True,
                                basis=factors.DIRECT))
         here = self.read()
-        self.assertEqual([F(1, 4)] * 4 + [0], [
+        self.assertEqual([F(9, 20)] * 4 + [0], [
             here.renewable()[FIRST + place] for place in range(5)])
 
     def test_a_configured_pue_is_read_of_another_site(self) -> None:

@@ -346,14 +346,46 @@ class SuppliesTest(SiteCase):
         self.assertEqual({fractions.Fraction(500_000, units.UJ_PER_KWH)},
                          {one.water for one in self.known()})
 
-    def test_a_direct_factor_goes_before_one_of_the_whole_life(
-            self) -> None:
-        self.factor('363', basis='direct')
-        self.factor('420', last=FIRST + 2, quality='forecast')
+    def of_bases(self) -> list[tuple[Any, ...]]:
+        return [(one.location and grams(one.location), one.factor_basis,
+                 one.market and grams(one.market), one.market_basis,
+                 one.market_quality) for one in self.known()]
+
+    def test_direct_co2_and_that_of_a_whole_life_are_one_sum(self) -> None:
+        self.factor('363', basis='direct', quality='fallback')
+        self.factor('445', last=FIRST + 2)
+        self.factor('600', basis='direct', method='market')
+        rest = 600, 'direct', 'actual'
+        # More is known of one basis; then of the other as well.
+        self.assertEqual([(363, 'direct', *rest)] * 4, self.of_bases())
+        self.factor('440', FIRST + 2, quality='fallback')
         self.assertEqual(
-            [(420, 'lifecycle')] * 2 + [(363, 'direct')] * 2,
-            [(grams(one.location), one.factor_basis)
-             for one in self.known()])
+            [(445, 'lifecycle', *rest)] * 2 + [(440, 'lifecycle', *rest)] * 2,
+            self.of_bases())
+
+    def test_what_stands_in_goes_before_what_was_found(self) -> None:
+        self.factor('445', quality='fallback')
+        self.factor('350', basis='direct')
+        self.assertEqual([(350, 'direct', None, None, None)] * 4,
+                         self.of_bases())
+
+    def test_of_two_bases_known_alike_that_of_the_whole_life_is_lost(
+            self) -> None:
+        self.factor('350', basis='direct')
+        self.factor('445')
+        self.assertEqual([(445, 'lifecycle', None, None, None)] * 4,
+                         self.of_bases())
+
+    def test_a_part_of_a_question_is_of_another_basis(self) -> None:
+        """A page of rows, say: the sum over all would be of both."""
+        self.factor('363', basis='direct')
+        self.factor('445', last=FIRST + 2)
+        with self.database.reader() as connection:
+            found = supplies.read(
+                connection, FIRST, FIRST + 2, NOW_NS,
+                asked=range(FIRST, FIRST + 4))[1]
+        self.assertEqual([(363, 'direct')] * 2, [
+            (grams(one.location), one.factor_basis) for one in found])
 
     def test_a_quarter_with_a_hole_has_the_factor_of_its_rest(self) -> None:
         self.factor('400', last=FIRST + 1)
@@ -389,6 +421,68 @@ class SuppliesTest(SiteCase):
             self) -> None:
         self.factor('400')
         self.assertEqual({None}, {one.market for one in self.known()})
+
+    def bought(self, instrument: str, share: str, last: int = FIRST + 96,
+               kg_per_kwh: str = '0', basis: str = 'lifecycle',
+               retired: bool = True) -> None:
+        with self.database.writer() as connection:
+            contract_store.record(connection, contracts.Contract(
+                'default', instrument, at(FIRST), at(last),
+                decimal.Decimal(share), decimal.Decimal(kg_per_kwh), basis,
+                renewable=True, retired=retired, evidence='a contract'),
+                self.now_ns, OPERATOR)
+
+    def roofed(self) -> None:
+        """6 kWh of the grid and 4 of a roof in each quarter."""
+        self.meter('dc_total', [6] * 4)
+        self.meter('pv_onsite', [4] * 4)
+        self.meter('it_ups_out', [8] * 4)
+        self.factor('400')
+        self.factor('700', method='market')
+
+    def by_market(self) -> list[tuple[Any, Any]]:
+        return [(one.market and grams(one.market),
+                 one.renewable and one.renewable.numerator
+                 / one.renewable.denominator) for one in self.known()]
+
+    def test_an_own_plant_counts_twice(self) -> None:
+        """Once by its meter, and once more as a share of the grid."""
+        self.roofed()
+        self.bought('onsite', '0.4', FIRST + 2)
+        self.assertEqual([(420, 0.4)] * 2 + [(700, 0)] * 2,
+                         self.by_market())
+
+    def test_certificates_that_were_sold_are_ones_own(self) -> None:
+        self.roofed()
+        self.bought('onsite', '0.4', retired=False)
+        self.assertEqual([(700, 0)] * 4, self.by_market())
+
+    def test_attributes_of_which_nobody_speaks_are_ones_own(self) -> None:
+        self.roofed()
+        self.assertEqual([(700, 0)] * 4, self.by_market())
+
+    def test_who_bought_all_of_the_grids_cannot_keep_the_suns(self) -> None:
+        self.roofed()
+        self.bought('go', '1')
+        self.bought('onsite', '1', kg_per_kwh='0.05')
+        self.assertEqual([(20, 1)] * 4, self.by_market())
+
+    def test_a_purchase_of_two_bases_counts_twice_or_in_one(self) -> None:
+        self.roofed()
+        for basis in supply.BASES:
+            self.bought('ppa', '0.5', basis=basis)
+        self.bought('go', '0.25', basis='direct')
+        self.bought('onsite', '0.4', basis='direct')
+        # 350 g of the grid on the first basis, where the sun has no factor
+        # but is the site's.
+        self.assertEqual([(210, (0.75 * 6 + 4) / 10)] * 4, self.by_market())
+
+    def test_a_line_of_ones_own_without_a_meter_is_no_share(self) -> None:
+        self.meter('dc_total', [6] * 4)
+        self.meter('it_ups_out', [5] * 4)
+        self.factor('700', method='market')
+        self.bought('onsite', '0.5')
+        self.assertEqual([(350, 0.5)] * 4, self.by_market())
 
     def test_last_years_value_stands_in_for_ever_or_not_at_all(
             self) -> None:

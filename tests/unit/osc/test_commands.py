@@ -37,7 +37,8 @@ ROW = {
     'coverage': '0.998', 'boundary': 'rapl',
     'quality': {'measured': '1', 'backfilled': '0', 'estimated': '0'},
     'policy': 'two-part/1', 'water_l': None, 'renewable_share': None,
-    'factor_quality': None, 'factor_basis': None}
+    'factor_quality': None, 'factor_basis': None,
+    'market_factor_quality': None, 'market_factor_basis': None}
 DAY = ('--start', '2026-11-01', '--end', '2026-11-02')
 
 
