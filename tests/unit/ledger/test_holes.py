@@ -89,6 +89,19 @@ class TestHoles(HolesCase):
         self.book(self.later(2))
         self.assertEqual((1, 4, 'skipped'), self.gaps()[-1])
 
+    def test_a_loss_that_left_no_hole_is_forgotten(self) -> None:
+        self.book(records.window(1), records.lost(2, 3), dataclasses.replace(
+            records.window(2), sequence=4))
+        self.assertEqual([(1, 1, 'lost')], self.gaps())
+
+    def test_time_before_the_first_that_is_known_is_in_no_gap(self) -> None:
+        """What another stream of the boot measured comes later, and late."""
+        self.book(dataclasses.replace(
+            records.window(6), sequence=1, stream='stream-2'))
+        self.book(dataclasses.replace(records.window(2), sequence=1))
+        self.assertEqual('overlap', self.rows(models.quarantine)[0].code)
+        self.assertEqual([(2, 5, 'new_stream')], self.gaps())
+
     def test_records_that_were_lost_say_why(self) -> None:
         self.book(records.window(1), records.lost(2, 4))
         self.book(records.window(5))
@@ -335,6 +348,14 @@ class TestBoots(HolesCase):
                     self.book(records.window(1, version='another'))
                 self.book(self.booted(3, 'boot-3', 10))
                 self.assertEqual(stated, sorted(self.gaps()))
+
+    def test_a_copy_of_an_older_boot_ends_a_loss(self) -> None:
+        self.book(records.window(1), self.booted(2, 'boot-2', 5),
+                  records.lost(3, 4))
+        self.book(dataclasses.replace(records.window(2), sequence=1))
+        self.assertEqual([None], [
+            row.end_ns for row in self.rows(models.gaps)
+            if row.reason == 'lost'])
 
     def test_a_decision_about_an_older_boot_brings_it_back(self) -> None:
         self.book(longer(records.window(1)),
