@@ -184,10 +184,4 @@ def parse_query(environ: Mapping[str, Any]) -> dict[str, str]:
         raise errors.InvalidRequest(
             'query: it is not UTF-8, or has more than 100 parameters; '
             'give each parameter once, percent-encoded') from error
-    given: dict[str, str] = {}
-    for name, value in pairs:
-        if name in given:
-            raise errors.InvalidRequest(
-                f'{name[:64]}: given more than once; give it once')
-        given[name] = value
-    return given
+    return _each_once(pairs)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import fractions
-import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -467,37 +466,30 @@ def _shares(measured: amounts.Measured,
 def _of_plant(made: Amount, kept: Sequence[tuple[int, int]],
               ) -> Iterable[kpi.Attributes]:
     """What an own plant made, by whose its attributes are."""
-    source = made.source
-    if source is None:
+    if made.source is None or not kept:
         yield kpi.Attributes(made, False)
         return
-
-    def ours(spans: inputs.Spans) -> inputs.Spans:
-        return amounts.both([*spans], kept)
-
-    def others(spans: inputs.Spans) -> inputs.Spans:
-        return [piece for span in spans
-                for piece in units.without(*span, kept)]
-
-    for part, retired, meters_of in (
-            (ours, True, '{}'),
-            # A meter is in a figure once: the rest is another thing of it.
-            (others, False, '{} (part of the time)' if kept else '{}')):
-        value, estimated = source.within(part(source.covered))
-        if not kept if retired else kept and not value:
-            continue
-        yield kpi.Attributes(dataclasses.replace(
-            made, value=max(0, value), estimated=estimated, meters=tuple(
-                meters_of.format(meter) for meter in made.meters),
-            source=inputs.Source(source.covered, functools.partial(
-                _within, source, part))), retired)
+    yield kpi.Attributes(_cut(made, made.source, lambda spans: amounts.both(
+        [*spans], kept)), True)
+    rest = _cut(made, made.source, lambda spans: [
+        piece for span in spans for piece in units.without(*span, kept)])
+    if rest.value:
+        # A meter is in a figure once: the rest is another thing of it.
+        yield kpi.Attributes(dataclasses.replace(rest, meters=tuple(
+            f'{meter} (part of the time)' for meter in made.meters)), False)
 
 
-def _within(source: inputs.Source, part: Callable[[Any], Any],
-            spans: inputs.Spans) -> tuple[int | fractions.Fraction,
-                                          fractions.Fraction]:
-    """What an amount is of a part of some times."""
-    return source.within(part(spans))
+def _cut(made: Amount, source: inputs.Source,
+         part: Callable[[inputs.Spans], inputs.Spans]) -> Amount:
+    """An amount of a part of its time, and nothing of the rest."""
+    def within(spans: inputs.Spans) -> tuple[int | fractions.Fraction,
+                                             fractions.Fraction]:
+        return source.within(part(spans))
+
+    value, estimated = within(source.covered)
+    return dataclasses.replace(
+        made, value=max(0, value), estimated=estimated,
+        source=inputs.Source(source.covered, within))
 
 
 def _of_contract(contract: contracts.Contract,

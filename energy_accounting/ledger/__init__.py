@@ -4,8 +4,8 @@
 ``models`` are the tables, ``engine`` the connection to them, ``migrations``
 how the tables came to be.  ``writes`` is how records are booked: a
 ``received`` one goes to the ``buckets`` of its ``accounts``, to ``gaps`` or
-to ``quarantine``, many rows at once (``bulk``); which time is ``known`` by it,
-and which ``holes`` become gaps.  ``identities`` is what was
+to ``quarantine``, many rows at once (``bulk``).  ``known`` is which time that
+leaves known, and ``holes`` what becomes a gap.  ``identities`` is what was
 learnt about owners and names, ``purge`` what is dropped.
 
 Reports ask for ``usage``: a query and its rows are in ``queries``; the rows

@@ -281,7 +281,7 @@ def _settle_gaps(connection: sa.Connection, held: sa.Row[Any],
     """
     stream_id = None if stream is None else stream.id
     span = window.boottime_start_ns, window.boottime_end_ns
-    cause_id = stream_id, held.sequence
+    stated_by = stream_id, held.sequence
     notes = [f'the gap from {judgement.when(gap.start_ns)} to '
              f'{judgement.when(gap.end_ns)} stays: record '
              f'{gap.sequence} states it ({gap.reason})'
@@ -295,7 +295,7 @@ def _settle_gaps(connection: sa.Connection, held: sa.Row[Any],
         gaps.NEW_STREAM if new_stream else gaps.SKIPPED, stream_id,
         held.sequence), now_ns, window)
     gaps.fill(connection, host.id, gaps.spans_of_window(window))
-    gaps.fill_before(connection, host.id, cause_id, window)
+    gaps.fill_before(connection, host.id, stated_by, window)
     gaps.write(connection,
                gaps.rows_of_window(host.id, stream_id, window))
     return notes

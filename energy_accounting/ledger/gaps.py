@@ -101,8 +101,8 @@ def of_boot(connection: sa.Connection, host_id: int, boot_id: str,
         .order_by(table.c.boottime_start_ns, table.c.id)).all()
 
 
-def is_of(host_id: Any) -> sa.ColumnElement[bool]:
-    """Whether a gap of a host lasts: there is never more than one."""
+def lasts(host_id: Any) -> sa.ColumnElement[bool]:
+    """Whether a gap is one of a host that lasts: at most one does."""
     table = models.gaps.c
     return sa.and_(table.host_id == host_id, table.boot_id.is_(None),
                    table.end_ns.is_(None))
@@ -114,7 +114,7 @@ def end(connection: sa.Connection, host_id: int) -> Cause | None:
     :returns: why there was one, for the time it turns out to be.
     """
     table = models.gaps
-    mine = is_of(host_id)
+    mine = lasts(host_id)
     found = connection.execute(sa.select(table).where(mine)).first()
     if found is None:
         return None

@@ -179,7 +179,7 @@ def _read_stream(connection: sa.Connection, host_id: int,
                  boot_ids: Iterable[str]) -> Sequence[sa.Row[Any]]:
     """The stream's row beside each of the boots; none if it is new."""
     streams, boots = models.streams, models.boots
-    gap_lasts = sa.exists().where(gaps.is_of(streams.c.host_id))
+    gap_lasts = sa.exists().where(gaps.lasts(streams.c.host_id))
     return connection.execute(
         sa.select(streams, gap_lasts.label('gap_lasts'), boots.c.boot_id,
                   *known.columns())

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
+from oslotest import base
 
 from energy_accounting import collector, samples, units
 from energy_accounting.facility import (
@@ -190,3 +191,19 @@ def empty(connection: sa.Connection) -> None:
                 ledger.projects: ledger.NO_PROJECT}.get(table)
         connection.execute(sa.delete(table) if kept is None
                            else sa.delete(table).where(table.c.id != kept))
+
+
+class NodesCase(base.BaseTestCase):
+
+    database: engine.Database
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.database = records.database()
+        cls.addClassCleanup(cls.database.close)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.database.write(empty)
+        self.nodes = Nodes(self.database)

@@ -10,7 +10,6 @@ from unittest import mock
 import hypothesis
 import sqlalchemy as sa
 from hypothesis import strategies as st
-from oslotest import base
 
 from energy_accounting import errors, units
 from energy_accounting.facility import (
@@ -18,15 +17,14 @@ from energy_accounting.facility import (
     meter_events,
     meters,
 )
+from energy_accounting.ledger import gaps as ledger_gaps
 from energy_accounting.ledger import (
-    engine,
     models,
     platform,
     purge,
     register,
     retired,
 )
-from energy_accounting.ledger import gaps as ledger_gaps
 from tests.unit import records
 from tests.unit.facility import nodes
 from tests.unit.facility.nodes import FIRST, window
@@ -36,20 +34,7 @@ SUM = 40 * UJ + 40 * UJ // 3 + 40 * UJ // 7
 """What a window of one guest with 40 J of active energy has in all."""
 
 
-class NodesCase(base.BaseTestCase):
-
-    database: engine.Database
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        super().setUpClass()
-        cls.database = records.database()
-        cls.addClassCleanup(cls.database.close)
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.database.write(nodes.empty)
-        self.nodes = nodes.Nodes(self.database)
+class HostsCase(nodes.NodesCase):
 
     def host(self, name: str = 'h1', windows: int = 4) -> None:
         self.nodes.book(*(window(name, number, [40 * UJ])
@@ -80,7 +65,7 @@ class NodesCase(base.BaseTestCase):
         self.assertEqual(before, self.nodes.state())
 
 
-class TestWhatComes(NodesCase):
+class TestWhatComes(HostsCase):
 
     def test_a_late_window_is_passed_over(self) -> None:
         self.host(windows=1)
@@ -188,7 +173,7 @@ class TestWhatComes(NodesCase):
         self.assert_settled([100 * UJ - SUM, None, 100 * UJ - SUM])
 
 
-class TestNobody(NodesCase):
+class TestNobody(HostsCase):
 
     def test_a_term_without_any_share_is_lost(self) -> None:
         self.nodes.book(window('h1', 1, [0]))
@@ -219,7 +204,7 @@ class TestNobody(NodesCase):
                          self.nodes.accounts('h1', FIRST))
 
 
-class TestDropped(NodesCase):
+class TestDropped(HostsCase):
 
     def test_a_term_is_divided_among_rows_that_were_dropped(self) -> None:
         self.host()
@@ -254,7 +239,7 @@ class TestDropped(NodesCase):
             sheet['measured_uj'], sheet['difference_uj'], sheet['node_uj']))
 
 
-class TestCalls(NodesCase):
+class TestCalls(HostsCase):
 
     def test_everything_is_looked_at_every_time(self) -> None:
         self.host()
@@ -351,7 +336,7 @@ class TestCalls(NodesCase):
         self.assertRaises(errors.NotFound, self.nodes.apportion, host='h3')
 
 
-class TestMeters(NodesCase):
+class TestMeters(HostsCase):
 
     def test_two_supplies_count_once_or_a_sum_of_them_twice(self) -> None:
         self.host()
@@ -376,7 +361,7 @@ class TestMeters(NodesCase):
 
 # --- any order --------------------------------------------------------------
 
-class TestAnyOrder(NodesCase):
+class TestAnyOrder(HostsCase):
 
     @hypothesis.settings(max_examples=6, deadline=None)
     @hypothesis.given(st.integers(0, 2 ** 32))

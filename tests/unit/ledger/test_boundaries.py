@@ -7,12 +7,10 @@ import dataclasses
 from typing import Any
 
 import sqlalchemy as sa
-from oslotest import base
 
 from energy_accounting import samples, units
 from energy_accounting.ledger import (
     accounts,
-    engine,
     hosts,
     identities,
     queries,
@@ -53,20 +51,7 @@ def of_node(host: str, number: int, minutes: int = 15) -> samples.Window:
 SUM = 40 * UJ + 40 * UJ // 3 + 40 * UJ // 7
 
 
-class Case(base.BaseTestCase):
-
-    database: engine.Database
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        super().setUpClass()
-        cls.database = records.database()
-        cls.addClassCleanup(cls.database.close)
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.database.write(nodes.empty)
-        self.nodes = nodes.Nodes(self.database)
+class Case(nodes.NodesCase):
 
     def book(self, *windows: samples.Window) -> None:
         for one in windows:
