@@ -29,12 +29,7 @@ from oslo_middleware import (
     sizelimit,
 )
 
-from energy_accounting.api import (
-    context,
-    faults,
-    policies,
-    versions,
-)
+from energy_accounting.api import context, faults, policies, versions
 from energy_accounting.api.controllers import Service, root
 from energy_accounting.facility import server_models
 

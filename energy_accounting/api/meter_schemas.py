@@ -9,12 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from energy_accounting.api import forms
-from energy_accounting.facility import (
-    amounts,
-    batches,
-    meters,
-    quantities,
-)
+from energy_accounting.facility import amounts, batches, meters, quantities
 
 SOURCES = ('api', 'csv')
 """How a batch came about."""

@@ -18,11 +18,7 @@ import urllib.request
 from unittest import mock
 
 from energy_accounting import manage, units
-from energy_accounting.facility import (
-    meter_amounts,
-    meters,
-    readings,
-)
+from energy_accounting.facility import meter_amounts, meters, readings
 from energy_accounting.ledger import audit, sites
 from tests.unit import records
 

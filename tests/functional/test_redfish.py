@@ -21,17 +21,8 @@ import urllib.parse
 from typing import Any
 
 from energy_accounting import collector, units
-from energy_accounting.facility import (
-    batches,
-    meters,
-    readings,
-)
-from energy_accounting.ledger import (
-    audit,
-    balance,
-    models,
-    register,
-)
+from energy_accounting.facility import batches, meters, readings
+from energy_accounting.ledger import audit, balance, models, register
 from energy_accounting.report import balance as report
 from tests import redfish, servers
 from tests.unit import records

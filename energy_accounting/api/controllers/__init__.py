@@ -19,13 +19,8 @@ import webob.exc
 from oslo_policy import policy
 
 from energy_accounting import units
-from energy_accounting.api import (
-    context as contexts,
-)
-from energy_accounting.api import (
-    policies,
-    validation,
-)
+from energy_accounting.api import context as contexts
+from energy_accounting.api import policies, validation
 from energy_accounting.facility import equipment
 from energy_accounting.ledger.audit import By
 

@@ -9,9 +9,7 @@ import pecan
 import webob
 
 from energy_accounting import errors, units
-from energy_accounting.api import (
-    context as contexts,
-)
+from energy_accounting.api import context as contexts
 from energy_accounting.api import (
     factor_parameters,
     links,

@@ -10,12 +10,7 @@ import sqlalchemy as sa
 import webob
 
 from energy_accounting import errors, units
-from energy_accounting.api import (
-    links,
-    parameters,
-    policies,
-    validation,
-)
+from energy_accounting.api import links, parameters, policies, validation
 from energy_accounting.api.controllers import Resource, Service
 from energy_accounting.ledger import engine, hosts, register
 from energy_accounting.report import hosts as report

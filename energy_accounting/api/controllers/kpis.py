@@ -10,14 +10,8 @@ import pecan
 import webob
 
 from energy_accounting import units
-from energy_accounting.api import (
-    context as contexts,
-)
-from energy_accounting.api import (
-    kpi_parameters,
-    policies,
-    validation,
-)
+from energy_accounting.api import context as contexts
+from energy_accounting.api import kpi_parameters, policies, validation
 from energy_accounting.api.controllers import Resource, Service
 from energy_accounting.api.kpi_schemas import KPIS
 from energy_accounting.facility import limits, site_figures, site_inputs

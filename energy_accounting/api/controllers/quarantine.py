@@ -10,15 +10,8 @@ import sqlalchemy as sa
 import webob
 
 from energy_accounting import errors, units
-from energy_accounting.api import (
-    context as contexts,
-)
-from energy_accounting.api import (
-    links,
-    parameters,
-    policies,
-    validation,
-)
+from energy_accounting.api import context as contexts
+from energy_accounting.api import links, parameters, policies, validation
 from energy_accounting.api.controllers import Resource
 from energy_accounting.ledger import decisions, engine, models, quarantine
 from energy_accounting.report import quarantine as report

@@ -8,10 +8,7 @@ from typing import Any
 import pecan
 import webob
 
-from energy_accounting.api import (
-    validation,
-    versions,
-)
+from energy_accounting.api import validation, versions
 from energy_accounting.api.controllers import (
     Resource,
     Service,

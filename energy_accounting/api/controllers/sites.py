@@ -10,9 +10,7 @@ import sqlalchemy as sa
 import webob
 
 from energy_accounting import units
-from energy_accounting.api import (
-    context as contexts,
-)
+from energy_accounting.api import context as contexts
 from energy_accounting.api import (
     links,
     meter_parameters,
@@ -20,12 +18,7 @@ from energy_accounting.api import (
     policies,
     validation,
 )
-from energy_accounting.api.controllers import (
-    Resource,
-    Service,
-    factors,
-    kpis,
-)
+from energy_accounting.api.controllers import Resource, Service, factors, kpis
 from energy_accounting.api.meter_schemas import SITE, SITES
 from energy_accounting.ledger import audit, sites
 from energy_accounting.report import meters as report

@@ -12,9 +12,7 @@ import sqlalchemy as sa
 import webob
 from oslo_context import context as oslo_context
 
-from energy_accounting.api import (
-    context as contexts,
-)
+from energy_accounting.api import context as contexts
 from energy_accounting.api import (
     links,
     parameters,

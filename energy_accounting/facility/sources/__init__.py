@@ -15,12 +15,7 @@ from typing import NamedTuple, Protocol
 import sqlalchemy as sa
 
 from energy_accounting import errors
-from energy_accounting.facility import (
-    batches,
-    meter_events,
-    meters,
-    readings,
-)
+from energy_accounting.facility import batches, meter_events, meters, readings
 from energy_accounting.ledger import audit, engine
 
 

@@ -22,12 +22,7 @@ from typing import Any, NamedTuple
 from oslo_config import cfg
 
 from energy_accounting import errors, units
-from energy_accounting.facility import (
-    batches,
-    meters,
-    quantities,
-    sources,
-)
+from energy_accounting.facility import batches, meters, quantities, sources
 from energy_accounting.facility.providers import web
 
 MOST_POINTS = 10_000

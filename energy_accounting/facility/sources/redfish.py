@@ -31,11 +31,7 @@ from energy_accounting.facility import (
     readings,
     sources,
 )
-from energy_accounting.facility.sources import (
-    credentials,
-    properties,
-    service,
-)
+from energy_accounting.facility.sources import credentials, properties, service
 
 NAME = meters.REDFISH
 _OPTION = '[redfish] credentials_file'

@@ -11,11 +11,7 @@ import pecan
 import webob
 
 from energy_accounting import errors
-from energy_accounting.api import (
-    openapi,
-    schemas,
-    validation,
-)
+from energy_accounting.api import openapi, schemas, validation
 from energy_accounting.api.controllers import Resource, root
 from tests.unit.api import cloud
 

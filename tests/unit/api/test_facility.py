@@ -7,12 +7,7 @@ import decimal
 from typing import Any
 
 from energy_accounting import units
-from energy_accounting.facility import (
-    batches,
-    factor_store,
-    factors,
-    meters,
-)
+from energy_accounting.facility import batches, factor_store, factors, meters
 from energy_accounting.ledger import audit, sites
 from tests.unit.api import cloud
 from tests.unit.ledger import filled

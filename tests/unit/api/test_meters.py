@@ -8,9 +8,7 @@ from typing import Any
 
 import webob
 
-from energy_accounting.facility import (
-    batches,
-)
+from energy_accounting.facility import batches
 from tests.unit.api import cloud
 
 COUNTER = {'medium': 'electricity', 'role': 'dc_total',

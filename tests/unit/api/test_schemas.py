@@ -11,10 +11,7 @@ import jsonschema
 from oslotest import base
 
 from energy_accounting import errors, units
-from energy_accounting.api import (
-    schemas,
-    validation,
-)
+from energy_accounting.api import schemas, validation
 from energy_accounting.api.controllers import Resource, Service, root
 
 

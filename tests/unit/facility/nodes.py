@@ -13,12 +13,7 @@ import sqlalchemy as sa
 from oslotest import base
 
 from energy_accounting import collector, samples, units
-from energy_accounting.facility import (
-    apportioning,
-    batches,
-    meters,
-    models,
-)
+from energy_accounting.facility import apportioning, batches, meters, models
 from energy_accounting.ledger import audit, balance, boundaries, engine
 from energy_accounting.ledger import models as ledger
 from energy_accounting.report import balance as report

@@ -12,19 +12,9 @@ import sqlalchemy as sa
 from hypothesis import strategies as st
 
 from energy_accounting import errors, units
-from energy_accounting.facility import (
-    apportioning,
-    meter_events,
-    meters,
-)
+from energy_accounting.facility import apportioning, meter_events, meters
 from energy_accounting.ledger import gaps as ledger_gaps
-from energy_accounting.ledger import (
-    models,
-    platform,
-    purge,
-    register,
-    retired,
-)
+from energy_accounting.ledger import models, platform, purge, register, retired
 from tests.unit import records
 from tests.unit.facility import nodes
 from tests.unit.facility.nodes import FIRST, window

@@ -8,9 +8,7 @@ import testtools
 from hypothesis import strategies as st
 
 from energy_accounting import units
-from energy_accounting.facility import (
-    batches,
-)
+from energy_accounting.facility import batches
 from energy_accounting.osc import reading_csv
 
 BERLIN = units.zone('Europe/Berlin')
