@@ -5,6 +5,7 @@ import contextlib
 import random
 import socket
 import threading
+import types
 
 import testtools
 
@@ -31,6 +32,27 @@ class TestPlan(testtools.TestCase):
     def test_a_fault_never_comes(self):
         self.assertEqual(set(faults.FAULTS),
                          {one.name for one in self.plan(7)})
+
+
+class TestStranger(testtools.TestCase):
+
+    def forged(self, *acknowledged):
+        """Whom the stranger spoke for until all is to be healed."""
+        forged = []
+        field = types.SimpleNamespace(
+            notifiers=[types.SimpleNamespace(acknowledged=number)
+                       for number in acknowledged],
+            healing=threading.Event())
+        field.healing.set()
+        faults.FAULTS['forge'].do(
+            field, types.SimpleNamespace(
+                forge=lambda one, _: forged.append(one.acknowledged)),
+            random.Random(1))
+        return forged
+
+    def test_who_comes_before_a_host_was_heard_is_taken_for_a_stranger(self):
+        self.assertEqual([], self.forged(0, 0))
+        self.assertEqual([3], self.forged(0, 3))
 
 
 class TestProxy(testtools.TestCase):
