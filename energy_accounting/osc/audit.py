@@ -39,14 +39,10 @@ class ListAudit(command.Lister):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
-        rows: list[dict[str, Any]] = []
-        wanted = parsed_args.limit
-        for page in common.api(self).audit(**{
-                name: getattr(parsed_args, name) for name in (
-                    'kind', 'subject', 'actor', 'start', 'end', 'limit')}):
-            rows.extend(page.rows)
-            if wanted is not None and len(rows) >= wanted:
-                break
+        rows = common.api(self).audit(**{
+            name: getattr(parsed_args, name) for name in (
+                'kind', 'subject', 'actor', 'start', 'end', 'limit')},
+            ).rows(parsed_args.limit)
         return COLUMNS, [
             columns.cells(COLUMNS, row, parsed_args.formatter)
-            for row in rows[:wanted]]
+            for row in rows]

@@ -43,18 +43,14 @@ class ListReading(command.Lister):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
-        rows: list[dict[str, Any]] = []
-        wanted = parsed_args.limit
-        for page in common.api(self).readings(
-                parsed_args.meter, start=parsed_args.start,
-                end=parsed_args.end, as_of=parsed_args.as_of,
-                superseded=parsed_args.superseded or None, limit=wanted):
-            rows.extend(page.rows)
-            if wanted is not None and len(rows) >= wanted:
-                break
+        rows = common.api(self).readings(
+            parsed_args.meter, start=parsed_args.start, end=parsed_args.end,
+            as_of=parsed_args.as_of,
+            superseded=parsed_args.superseded or None,
+            limit=parsed_args.limit).rows(parsed_args.limit)
         return COLUMNS, [
             columns.cells(COLUMNS, row, parsed_args.formatter)
-            for row in rows[:wanted]]
+            for row in rows]
 
 
 def _add_correct(parser: argparse.ArgumentParser) -> None:
