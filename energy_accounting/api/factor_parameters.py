@@ -12,7 +12,13 @@ from typing import Any
 
 from energy_accounting import units
 from energy_accounting.api import parameters
-from energy_accounting.facility import contracts, factor_store, factors
+from energy_accounting.facility import (
+    contracts,
+    factor_revisions,
+    factor_store,
+    factor_words,
+    factors,
+)
 
 PROVIDER = 'operator'
 """Of factors that somebody records by hand."""
@@ -39,15 +45,16 @@ def batch(body: Mapping[str, Any], now_ns: int) -> list[factors.Factor]:
 
     :raises errors.InvalidRequest: names every one that is wrong.
     """
-    found, problems = factors.from_words(body['factors'], PROVIDER, now_ns)
+    found, problems = factor_words.from_words(body['factors'], PROVIDER,
+                                              now_ns)
     for row, one in enumerate(found):
         if (text := factors.excessive(one)) is not None:
-            problems.append(factors.Problem(
+            problems.append(factor_revisions.Problem(
                 row, 'value', f'{text}: give g/kWh (kg/kWh times 1000), or, '
                 'if it is true, record it with energy-accounting-manage '
                 'factor import'))
     problems.sort(key=lambda one: one.row)
-    factors.refuse(problems, factor_store.row_of_body)
+    factor_revisions.refuse(problems, factor_store.row_of_body)
     return found
 
 
@@ -59,12 +66,12 @@ def contract(site: str, body: Mapping[str, Any]) -> contracts.Contract:
     try:
         return contracts.Contract(
             site=site, instrument=body['instrument'],
-            start_ns=factors.moment(body, 'start'),
-            end_ns=factors.moment(body, 'end'),
+            start_ns=factor_words.moment(body, 'start'),
+            end_ns=factor_words.moment(body, 'end'),
             share=factors.decimal_of(body['share']),
             kg_per_kwh=factors.decimal_of(body['kg_per_kwh']),
             basis=body['basis'], renewable=body.get('renewable', False),
             retired=body.get('retired', False), evidence=body['evidence'])
-    except factors.WrongField as wrong:
+    except factor_words.WrongField as wrong:
         what, _, remedy = str(wrong).partition(': ')
         parameters.refuse(wrong.field, what, remedy)

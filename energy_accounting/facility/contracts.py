@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from energy_accounting import units
-from energy_accounting.facility import factors, supply
+from energy_accounting.facility import factor_times, factors, supply
 
 INSTRUMENTS = ('go', 'ppa', 'onsite', 'tariff', 'residual')
 """Guarantees of origin; a power purchase agreement; made on the site or by
@@ -186,8 +186,9 @@ def _purchase(one: Contract) -> tuple[object, ...]:
 
 # --- what electricity was ---------------------------------------------------
 
-def market(contracts: Iterable[Contract], residual: Sequence[factors.Span],
-           start_ns: int, end_ns: int) -> list[Mix]:
+def market(contracts: Iterable[Contract],
+           residual: Sequence[factor_times.Span], start_ns: int,
+           end_ns: int) -> list[Mix]:
     """What a site's electricity was, all through [start_ns, end_ns).
 
     :param contracts: of one site and one basis, as they count.

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from energy_accounting import errors
-from energy_accounting.facility import factors
+from energy_accounting.facility import factor_revisions, factor_words, factors
 
 NEEDED = ('start', 'end', 'value', 'source')
 OPTIONAL = ('kind', 'zone', 'site', 'carrier', 'basis', 'method', 'signal',
             'unit', 'quality', 'revision')
-"""Columns that may be left out; what then counts: ``factors.in_words``."""
+"""Columns that may be left out; what then counts:
+:func:`.factor_words.in_words`."""
 COLUMNS = (*NEEDED, *OPTIONAL)
 MAX_ROWS = 500_000
 
@@ -36,19 +37,19 @@ def read(text: str, where: str, provider: str, now_ns: int) -> list[Line]:
     :param where: what the file is called in an error.
     :raises errors.InvalidRequest: names every line and field that is wrong.
     """
-    miscounted: list[factors.Problem] = []
+    miscounted: list[factor_revisions.Problem] = []
     numbers: list[int] = []
     rows: list[dict[str, str]] = []
     for number, fields in _rows(text, where):
         if isinstance(fields, str):
-            miscounted.append(factors.Problem(number, '', fields))
+            miscounted.append(factor_revisions.Problem(number, '', fields))
         else:
             rows.append(fields)
             numbers.append(number)
-    found, problems = factors.from_words(rows, provider, now_ns)
+    found, problems = factor_words.from_words(rows, provider, now_ns)
     if miscounted:
-        problems = problems or factors.within(found)
-    factors.refuse(
+        problems = problems or factor_revisions.within(found)
+    factor_revisions.refuse(
         sorted([*miscounted, *(one._replace(row=numbers[one.row])
                                for one in problems)],
                key=lambda one: one.row),
@@ -57,8 +58,9 @@ def read(text: str, where: str, provider: str, now_ns: int) -> list[Line]:
     if not lines:
         raise errors.InvalidRequest(
             f'{where}: there is no row under the header: give at least one')
-    factors.refuse(factors.within([line.factor for line in lines]),
-                   lambda row: f'{where} line {lines[row].number}')
+    factor_revisions.refuse(
+        factor_revisions.within([line.factor for line in lines]),
+        lambda row: f'{where} line {lines[row].number}')
     return lines
 
 

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from energy_accounting import errors, units
-from energy_accounting.facility import factors, models
+from energy_accounting.facility import factor_revisions, factors, models
+from energy_accounting.facility.factor_revisions import Kept, Plan, Problem
 from energy_accounting.ledger import audit, bulk
 from energy_accounting.ledger import models as ledger
 
@@ -42,7 +43,7 @@ def record(connection: sa.Connection, batch: Sequence[factors.Factor],
     """Record factors, all or none.
 
     :param at_ns: when; what they supersede counts until then.
-    :param replace: see :func:`factors.plan`.
+    :param replace: see :func:`factor_revisions.plan`.
     :param name: what an error calls a row.
     :raises errors.InvalidRequest: names every row that is wrong.
     :raises errors.Conflict: names every row that contradicts what is
@@ -50,18 +51,18 @@ def record(connection: sa.Connection, batch: Sequence[factors.Factor],
     """
     if not batch:
         return Recorded(0, 0, 0)
-    factors.refuse(factors.within(batch), name)
+    factor_revisions.refuse(factor_revisions.within(batch), name)
     lock(connection, {one.owner for one in batch})
     sites = site_ids(connection, {one.site for one in batch if one.site})
-    factors.refuse([
-        factors.Problem(row, 'site', f'there is no site {one.site!r}: '
-                        'create it first (openstack energy site create)')
+    factor_revisions.refuse([
+        Problem(row, 'site', f'there is no site {one.site!r}: create it '
+                             'first (openstack energy site create)')
         for row, one in enumerate(batch)
         if one.site and one.site not in sites], name)
-    plan, problems = factors.plan(
+    plan, problems = factor_revisions.plan(
         batch, _overlapping(connection, batch, sites), replace=replace)
     try:
-        factors.refuse(problems, name)
+        factor_revisions.refuse(problems, name)
     except errors.InvalidRequest as error:
         raise errors.Conflict(str(error)) from error
     # Never before what it supersedes, whatever the clocks say.
@@ -91,7 +92,7 @@ def withdraw(connection: sa.Connection, factor_id: int, at_ns: int,
         if connection.execute(sa.update(table).where(*here).values(
                 superseded_ns=max(at_ns, kept.recorded_ns))).rowcount:
             audit.write(connection, actor, at_ns, *_changes(
-                factors.Plan([], [kept], 0)))
+                Plan([], [kept], 0)))
             return
     raise errors.NotFound(
         f'there is no factor {factor_id} that counts: give the id of one '
@@ -137,7 +138,7 @@ def grid_zones(connection: sa.Connection) -> dict[str, list[str]]:
 
 def as_of(connection: sa.Connection, start_ns: int, end_ns: int,
           as_of_ns: int | None = None, *, zone: str | None = None,
-          site: str | None = None, **where: str) -> list[factors.Kept]:
+          site: str | None = None, **where: str) -> list[Kept]:
     """What counted, or counts now, of a zone, a site or both.
 
     :param as_of_ns: as it was known then; None: as it is known now.
@@ -154,7 +155,7 @@ def as_of(connection: sa.Connection, start_ns: int, end_ns: int,
 
 
 def _during(connection: sa.Connection, start_ns: int, end_ns: int,
-            *where: sa.ColumnElement[bool]) -> Iterator[factors.Kept]:
+            *where: sa.ColumnElement[bool]) -> Iterator[Kept]:
     """What counts in some of a time: it costs what there is of that."""
     table = models.factors.c
     for lasting in (_lasting(True), sa.and_(
@@ -193,7 +194,7 @@ def history(connection: sa.Connection, series: factors.Series,
 
 
 def read(connection: sa.Connection, *, after: int | None = None,
-         limit: int | None = None, **filters: Any) -> list[factors.Kept]:
+         limit: int | None = None, **filters: Any) -> list[Kept]:
     """Factors in the order in which they were recorded, a page of them.
 
     :param after: only those behind the one of this id.
@@ -253,8 +254,8 @@ def _rows() -> sa.Select[Any]:
         table.outerjoin(sites, table.c.site_id == sites.c.id))
 
 
-def _kept(rows: Iterable[sa.Row[Any]]) -> list[factors.Kept]:
-    return [factors.Kept(row.id, factors.Factor(
+def _kept(rows: Iterable[sa.Row[Any]]) -> list[Kept]:
+    return [Kept(row.id, factors.Factor(
         kind=row.kind, carrier=row.carrier, start_ns=row.start_ns,
         end_ns=row.end_ns, value=decimal.Decimal(row.value),
         quality=row.quality, provider=row.provider, source=row.source,
@@ -267,7 +268,7 @@ def _kept(rows: Iterable[sa.Row[Any]]) -> list[factors.Kept]:
 # --- writing ----------------------------------------------------------------
 
 def _overlapping(connection: sa.Connection, batch: Sequence[factors.Factor],
-                 sites: Mapping[str, int]) -> Iterable[factors.Kept]:
+                 sites: Mapping[str, int]) -> Iterable[Kept]:
     """What counts now and may stand against a batch."""
     table = models.factors
     spans: dict[Any, tuple[int, int]] = {}
@@ -297,7 +298,7 @@ def _values(one: factors.Factor, sites: Mapping[str, int], at_ns: int,
         'lasting': one.end_ns - one.start_ns > _DAY_NS}
 
 
-def _changes(plan: factors.Plan) -> Iterable[audit.Change]:
+def _changes(plan: Plan) -> Iterable[audit.Change]:
     """One for each series: the rows themselves stay where they are."""
     became, was = collections.defaultdict(list), collections.defaultdict(list)
     for one in plan.append:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dated factors: what one is, which contradict, which counts when.  Pure.
+"""Dated factors: what one is, and which of a provider's are believed.  Pure.
 
 A factor is what a unit of energy is multiplied with: grams of CO2 (or
 CO2e) a kWh, or a site's PUE.  Nothing here reads a clock, a file or a
-table, and nothing is rounded.  0 is a value like any other; where nothing
-is known, nothing is returned.
+table, and nothing is rounded.  0 is a value like any other.  Which
+contradict: :mod:`.factor_revisions`; which counts when:
+:mod:`.factor_times`.
 """
 
 from __future__ import annotations
@@ -12,14 +13,12 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import decimal
-import heapq
-import itertools
 import re
 import statistics
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 
-from energy_accounting import errors, units
+from energy_accounting import units
 
 CARBON = 'carbon'
 PUE = 'pue'
@@ -58,9 +57,6 @@ LAST_NS = units.wall_ns(datetime.datetime(2200, 1, 1, tzinfo=units.UTC))
 # As Electricity Maps has them: DE, DK-DK1, US-CAL-CISO, AUS-NSW.
 _ZONE = re.compile(r'[A-Z]{2,3}(-[A-Z0-9]{1,16}){0,3}\Z')
 _NUMBER = re.compile(r'[0-9]{1,30}(\.[0-9]{1,30})?\Z')
-
-CARRIED_NS = 731 * 86400 * units.NS_PER_S
-"""So long after its end a fallback stands in: two years."""
 
 HIGHEST_G_PER_KWH = 3000
 """No grid and no fuel emits as much: lignite, all of its life included, has
@@ -127,14 +123,6 @@ class Series(NamedTuple):
 
     def __str__(self) -> str:
         return ' '.join(word for word in self if word is not None)
-
-
-class Span(NamedTuple):
-    """The factor that counts in [start_ns, end_ns)."""
-
-    start_ns: int
-    end_ns: int
-    factor: Factor
 
 
 # --- what is a factor -------------------------------------------------------
@@ -235,245 +223,6 @@ def _value_fault(factor: Factor) -> str | None:
     return None
 
 
-class WrongField(ValueError):
-    """A word that is no value of its field; says what to give."""
-
-    def __init__(self, field: str, text: str) -> None:
-        super().__init__(text)
-        self.field = field
-
-
-def in_words(given: Mapping[str, str | None], provider: str, now_ns: int,
-             ) -> Factor:
-    """The factor that the words of a file or a request mean.
-
-    What is left out or empty is of kind carbon, of electricity, actual, by
-    location, average, and in the unit of its kind.
-
-    :param given: ``start``, ``end``, ``value``, ``source`` at least.
-    :raises WrongField: :func:`faults` finds the rest.
-    """
-    kind = given.get('kind') or CARBON
-    emits = kind == CARBON
-    try:
-        value = decimal_of(given['value'] or '')
-    except ValueError as error:
-        raise WrongField('value', str(error)) from error
-    return Factor(
-        kind=kind, carrier=given.get('carrier') or ELECTRICITY,
-        start_ns=moment(given, 'start'), end_ns=moment(given, 'end'),
-        value=value, quality=given.get('quality') or ACTUAL,
-        provider=provider, source=given['source'] or '',
-        retrieved_ns=now_ns, zone=given.get('zone') or None,
-        site=given.get('site') or None, basis=given.get('basis') or None,
-        method=given.get('method') or (LOCATION if emits else None),
-        signal=given.get('signal') or (AVERAGE if emits else None),
-        unit=given.get('unit') or UNITS.get(kind, ''),
-        revision=given.get('revision') or None)
-
-
-_INSTEAD = {'value': '1', 'start': '2000-01-01T00:00:00Z',
-            'end': '2001-01-01T00:00:00Z'}
-
-
-def from_words(rows: Iterable[Mapping[str, str | None]], provider: str,
-               now_ns: int) -> tuple[list[Factor], list[Problem]]:
-    """The factors that rows mean, and what of them means none.
-
-    Where a word of any row does, all that is wrong with all of the rows is
-    told; otherwise :func:`within` tells the rest.
-    """
-    found: list[Factor] = []
-    wrong: dict[int, dict[str, str]] = {}
-    for row, given in enumerate(rows):
-        while len(found) == row:
-            try:
-                found.append(in_words(given, provider, now_ns))
-            except WrongField as error:
-                wrong.setdefault(row, {})[error.field] = str(error)
-                given = {**given, error.field: _INSTEAD[error.field]}
-    problems = []
-    for row, factor in enumerate(found if wrong else ()):
-        fields = wrong.get(row, {})
-        problems += [Problem(row, *one) for one in fields.items()]
-        problems += [Problem(row, *one) for one in faults(factor)
-                     # An end may be after the start that was meant.
-                     if one[0] not in fields
-                     and not (one[0] == 'end' and 'start' in fields)]
-    return found, problems
-
-
-def moment(given: Mapping[str, str | None], name: str) -> int:
-    """A time in words.
-
-    :raises WrongField: it is none, or has no zone.
-    """
-    text = given[name] or ''
-    try:
-        return units.wall_ns(datetime.datetime.fromisoformat(text))
-    except ValueError as error:
-        raise WrongField(
-            name, f'{text[:64]!r} is not an ISO 8601 time with Z or an '
-                  'offset: give one such as 2026-01-01T00:00:00+01:00',
-        ) from error
-
-
-# --- which contradict -------------------------------------------------------
-
-class Problem(NamedTuple):
-    """What is wrong with a row of a batch.
-
-    :ivar row: its place, the first being 0.
-    :ivar field: empty of the row as a whole.
-    """
-
-    row: int
-    field: str
-    text: str
-
-
-class Kept(NamedTuple):
-    """A factor as it stands recorded.
-
-    :ivar superseded_ns: since when it counts no more; None: it counts.
-    """
-
-    id: int
-    factor: Factor
-    recorded_ns: int
-    superseded_ns: int | None = None
-
-
-class Plan(NamedTuple):
-    """What recording a batch comes to.
-
-    :ivar append: those that are new.
-    :ivar supersede: those that count no more then.
-    :ivar unchanged: how many are recorded as they are.
-    """
-
-    append: list[Factor]
-    supersede: list[Kept]
-    unchanged: int
-
-
-def within(batch: Sequence[Factor]) -> list[Problem]:
-    """What is wrong with rows by themselves, and among each other."""
-    found = [Problem(row, *fault) for row, factor in enumerate(batch)
-             for fault in faults(factor)]
-    if found:
-        return found
-    for rows in _alike(batch).values():
-        latest = rows[0]
-        for row in rows[1:]:
-            if batch[row].start_ns < batch[latest].end_ns:
-                found.append(Problem(
-                    row, 'start', 'it overlaps another row of the same '
-                    f'{batch[row].series} and quality, '
-                    f'{_period(batch[latest])}: give each time once'))
-            if batch[row].end_ns > batch[latest].end_ns:
-                latest = row
-    return sorted(found)
-
-
-def plan(batch: Sequence[Factor], known: Iterable[Kept], *,
-         replace: bool = False) -> tuple[Plan, list[Problem]]:
-    """What recording a batch comes to, and what speaks against it.
-
-    The same time, provider, value and source: nothing is to be done.
-    Another value of the same time and provider is a revision, which
-    supersedes.  Any other overlap of the same series and quality is a
-    contradiction.
-
-    :param batch: of which :func:`within` finds nothing.
-    :param known: at least all that count now and overlap.
-    :param replace: supersede what contradicts as well, where the batch
-        covers all of its time.
-    """
-    append, problems, unchanged = [], [], 0
-    supersede: dict[int, Kept] = {}
-    kept: dict[Any, list[Kept]] = {}
-    for one in sorted(known, key=lambda one: one.factor.start_ns):
-        kept.setdefault((one.factor.series, one.factor.quality),
-                        []).append(one)
-    for key, rows in _alike(batch).items():
-        covered = _joined(batch[row] for row in rows)
-        waiting = kept.get(key, [])
-        first = 0
-        for row in rows:
-            new = batch[row]
-            while (first < len(waiting)
-                   and waiting[first].factor.end_ns <= new.start_ns):
-                first += 1
-            overlapping = []
-            for one in itertools.islice(waiting, first, None):
-                if one.factor.start_ns >= new.end_ns:
-                    break
-                overlapping.append(one)
-            if any(_same(one.factor, new) for one in overlapping):
-                unchanged += 1
-                continue
-            for one in overlapping:
-                if _revises(new, one.factor) or (replace and any(
-                        start <= one.factor.start_ns
-                        and one.factor.end_ns <= end
-                        for start, end in covered)):
-                    supersede[one.id] = one
-                else:
-                    problems.append(Problem(row, 'start', _contradiction(
-                        new, one, replace)))
-                    break
-            else:
-                append.append((row, new))
-    return (Plan([new for _, new in sorted(append, key=lambda at: at[0])],
-                 list(supersede.values()), unchanged), sorted(problems))
-
-
-def _alike(batch: Sequence[Factor]) -> dict[tuple[Series, str], list[int]]:
-    """The rows of each series and quality, by time."""
-    found: dict[tuple[Series, str], list[int]] = {}
-    for row in sorted(range(len(batch)),
-                      key=lambda row: (batch[row].start_ns, row)):
-        found.setdefault((batch[row].series, batch[row].quality),
-                         []).append(row)
-    return found
-
-
-def _same(old: Factor, new: Factor) -> bool:
-    return _revises(new, old) and (old.value, old.source) == (new.value,
-                                                              new.source)
-
-
-def _revises(new: Factor, old: Factor) -> bool:
-    return (old.start_ns, old.end_ns, old.provider) == (
-        new.start_ns, new.end_ns, new.provider)
-
-
-def _contradiction(new: Factor, old: Kept, replace: bool) -> str:
-    text = (f'{old.factor.value:f} {old.factor.unit} of '
-            f'{old.factor.provider} is recorded as {old.factor.quality} of '
-            f'{_period(old.factor)} (id {old.id})')
-    return (f'{text}, and is not wholly covered: give factors for all of '
-            'its time' if replace else
-            f'{text}: give a time or a quality that has none, or replace it')
-
-
-def _period(factor: Factor) -> str:
-    return ' to '.join(units.iso(units.moment(moment))
-                       for moment in (factor.start_ns, factor.end_ns))
-
-
-def _joined(factors: Iterable[Factor]) -> list[tuple[int, int]]:
-    """The time that factors cover, in order."""
-    found: list[tuple[int, int]] = []
-    for start, end in sorted((one.start_ns, one.end_ns) for one in factors):
-        if found and start <= found[-1][1]:
-            found[-1] = found[-1][0], max(found[-1][1], end)
-        else:
-            found.append((start, end))
-    return found
-
-
 # --- which is not believed --------------------------------------------------
 
 def unusual(factor: Factor, usual: decimal.Decimal | None) -> str | None:
@@ -508,116 +257,3 @@ def usual(values: Iterable[decimal.Decimal]) -> decimal.Decimal | None:
     """What stands in the middle of values that are not 0."""
     found = [value for value in values if value]
     return statistics.median_low(found) if found else None
-
-
-# --- which counts when ------------------------------------------------------
-
-def precedence(factor: Factor) -> tuple[int, int]:
-    """The lower counts: a site's own before its zone's, then by quality."""
-    return factor.site is None, RANKS[factor.quality]
-
-
-def which(factors: Iterable[Factor], start_ns: int, end_ns: int, *,
-          carrier: str, basis: str | None, method: str | None,
-          signal: str | None = AVERAGE, kind: str = CARBON,
-          rank: Callable[[Factor], Any] = precedence) -> list[Span]:
-    """Which factor counts at each moment of [start_ns, end_ns).
-
-    :param factors: of one zone, of one site, or of a site and its zone.
-    :returns: in order of time; where there is none, a hole is left.
-    """
-    return counting((one for one in factors if (
-        one.kind, one.carrier, one.basis, one.method, one.signal) == (
-            kind, carrier, basis, method, signal)), start_ns, end_ns, rank)
-
-
-def counting(factors: Iterable[Factor], start_ns: int, end_ns: int,
-             rank: Callable[[Factor], Any] = precedence) -> list[Span]:
-    """Of factors that may overlap, which has precedence when."""
-    given = sorted((one for one in factors
-                    if one.start_ns < end_ns and one.end_ns > start_ns),
-                   key=lambda one: one.start_ns)
-    edges = sorted({start_ns, end_ns, *(
-        edge for one in given for edge in (one.start_ns, one.end_ns)
-        if start_ns < edge < end_ns)})
-    found: list[Span] = []
-    open_ones: list[tuple[Any, int, int, Factor]] = []
-    coming = 0
-    for start, end in itertools.pairwise(edges):
-        while coming < len(given) and given[coming].start_ns <= start:
-            one = given[coming]
-            # Of equals the later one counts; never are two compared.
-            heapq.heappush(open_ones, (rank(one), -one.start_ns, coming,
-                                       one))
-            coming += 1
-        while open_ones and open_ones[0][-1].end_ns <= start:
-            heapq.heappop(open_ones)
-        if not open_ones:
-            continue
-        best = open_ones[0][-1]
-        if found and found[-1].factor is best and found[-1].end_ns == start:
-            found[-1] = Span(found[-1].start_ns, end, best)
-        else:
-            found.append(Span(start, end, best))
-    return found
-
-
-def holes(spans: Iterable[Span], start_ns: int, end_ns: int,
-          ) -> list[tuple[int, int]]:
-    """The time in which no factor counts."""
-    return units.without(start_ns, end_ns,
-                         [(one.start_ns, one.end_ns) for one in spans])
-
-
-def carried_on(known: Iterable[Factor]) -> list[Factor]:
-    """The same factors, fallbacks for as long as they may stand in.
-
-    A grid's yearly value comes out after its year: the newest of a series
-    counts on until the next begins, :data:`CARRIED_NS` at most.
-    """
-    found: list[Factor] = []
-    series: dict[Series, list[Factor]] = {}
-    for one in known:
-        if one.quality == FALLBACK and one.zone is not None:
-            series.setdefault(one.series, []).append(one)
-        else:
-            found.append(one)
-    for ones in series.values():
-        ones.sort(key=lambda one: one.start_ns)
-        for one, after in itertools.zip_longest(ones, ones[1:]):
-            end_ns = one.end_ns + CARRIED_NS
-            if after is not None:
-                end_ns = min(end_ns, max(one.end_ns, after.start_ns))
-            found.append(dataclasses.replace(one, end_ns=end_ns))
-    return found
-
-
-def first_of(spans: Iterable[Span], others: Iterable[Span], start_ns: int,
-             end_ns: int) -> list[Span]:
-    """Spans, and in their holes those of others."""
-    spans = list(spans)
-    found = list(spans)
-    gaps = holes(spans, start_ns, end_ns)
-    for one in others:
-        found += [Span(max(first, one.start_ns), min(last, one.end_ns),
-                       one.factor)
-                  for first, last in gaps
-                  if first < one.end_ns and last > one.start_ns]
-    return sorted(found, key=lambda one: one.start_ns)
-
-
-def refuse(problems: Sequence[Problem], name: Callable[[int], str],
-           most: int = 20) -> None:
-    """Do nothing when there are no problems.
-
-    :param name: what a row is called where it came from.
-    :raises errors.InvalidRequest: names rows, fields and remedies.
-    """
-    if not problems:
-        return
-    lines = [', '.join(filter(None, (name(one.row), one.field)))
-             + f': {one.text}' for one in problems[:most]]
-    if len(problems) > most:
-        lines.append(f'and {len(problems) - most} more')
-    raise errors.InvalidRequest(
-        f'nothing was recorded: {"; ".join(lines)}')

@@ -16,7 +16,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from energy_accounting import errors, units
-from energy_accounting.facility import factor_store, factors, providers
+from energy_accounting.facility import (
+    factor_revisions,
+    factor_store,
+    factors,
+    providers,
+)
 from energy_accounting.ledger import audit, engine
 
 ACTOR = audit.Actor('factor fetch')
@@ -112,7 +117,7 @@ def _wanted(known: Iterable[factors.Factor], provider: providers.Provider,
 def _take(database: engine.Database, result: Result,
           answer: Sequence[factors.Factor], now_ns: int) -> None:
     """Record what is believed and of use of an answer, all or none."""
-    problems = factors.within(answer)
+    problems = factor_revisions.within(answer)
     if problems:
         one = problems[0]
         raise errors.ProviderError(

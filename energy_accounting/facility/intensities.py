@@ -26,6 +26,7 @@ from energy_accounting.facility import (
     contract_store,
     contracts,
     factor_store,
+    factor_times,
     factors,
     supply,
 )
@@ -60,7 +61,7 @@ class Intensities:
                                     self._end_ns)
         self._made: dict[tuple[str, str],
                          dict[int, carbon.Intensity]] = {}
-        self._spans: dict[tuple[str, str], list[factors.Span]] = {}
+        self._spans: dict[tuple[str, str], list[factor_times.Span]] = {}
         self._mixes: list[contracts.Mix] | None = None
         self._shares: dict[int, fractions.Fraction] | None = None
 
@@ -133,11 +134,11 @@ class Intensities:
                  ) -> list[tuple[int, int]]:
         return units.without(self._start_ns, self._end_ns, taken)
 
-    def spans(self, method: str, carrier: str) -> list[factors.Span]:
+    def spans(self, method: str, carrier: str) -> list[factor_times.Span]:
         """The factors that count, with their sources, by time."""
         key = method, carrier
         if key not in self._spans:
-            self._spans[key] = factors.which(
+            self._spans[key] = factor_times.which(
                 self._known, self._start_ns, self._end_ns, carrier=carrier,
                 basis=self._basis, method=method)
         return self._spans[key]
@@ -206,13 +207,13 @@ def read(connection: sa.Connection, site_id: int, start: int, end: int,
         'zone': site.grid_zone, 'site': site.name, 'kind': factors.CARBON,
         'basis': basis}
     # A fallback counts on after its end.
-    before = (max(0, time[0] - factors.CARRIED_NS), *time[1:])
+    before = (max(0, time[0] - factor_times.CARRIED_NS), *time[1:])
     known = {one.id: one.factor for one in (
         *factor_store.as_of(connection, *time, **here),
         *factor_store.as_of(connection, *before, **here,
                             quality=factors.FALLBACK))}
     return Intensities(
-        site.name, site.grid_zone, factors.carried_on(known.values()),
+        site.name, site.grid_zone, factor_times.carried_on(known.values()),
         (one.contract for one in contract_store.as_of(
             connection, site.name, *time)),
         basis, start, end, plant)
@@ -237,7 +238,7 @@ def configured_pue(connection: sa.Connection, site_id: int, start: int,
     name = connection.execute(sa.select(ledger.sites.c.name).where(
         ledger.sites.c.id == site_id)).scalar_one()
     start_ns, end_ns = start * units.BUCKET_NS, end * units.BUCKET_NS
-    spans = factors.counting(
+    spans = factor_times.counting(
         [one.factor for one in factor_store.as_of(
             connection, start_ns, end_ns, as_of_ns, site=name,
             kind=factors.PUE)], start_ns, end_ns)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from energy_accounting.report import times
 
 if TYPE_CHECKING:
-    from energy_accounting.facility import contract_store, factors
+    from energy_accounting.facility import contract_store, factor_revisions
 
 
-def row(kept: factors.Kept) -> dict[str, Any]:
+def row(kept: factor_revisions.Kept) -> dict[str, Any]:
     """A factor; None where it has none, or where it still counts."""
     one = kept.factor
     return {

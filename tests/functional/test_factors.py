@@ -13,7 +13,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from energy_accounting import errors
-from energy_accounting.facility import factor_store, factors, models
+from energy_accounting.facility import (
+    factor_revisions,
+    factor_store,
+    factors,
+    models,
+)
 from energy_accounting.ledger import audit, engine
 from energy_accounting.ledger import models as ledger
 from tests.functional import base
@@ -107,7 +112,7 @@ class TestFactors(unittest.TestCase):
         self.record(*(made.factor(hour, hour + 1, str(hour))
                       for hour in range(7)), made.pue(), at=5)
         self.record(made.factor(2, 3, '20'), at=6)
-        found: list[factors.Kept] = []
+        found: list[factor_revisions.Kept] = []
         while page := self.database.read(
                 factor_store.read, limit=3,
                 after=found[-1].id if found else None):
@@ -165,7 +170,7 @@ class TestFactors(unittest.TestCase):
             said = list(pool.map(write, range(writers)))
         self.assertEqual(1, said.count('recorded'), said)
         self.assertEqual(21, len(self.rows()))
-        self.assertEqual([], factors.within([
+        self.assertEqual([], factor_revisions.within([
             one.factor for one in self.database.read(factor_store.read)]))
 
     def test_a_second_writer_does_not_wait_for_the_first(self) -> None:

@@ -74,7 +74,9 @@ CORE = {'units', 'errors', 'samples', 'wire', 'ticks', 'attribution', 'idle',
         'window', 'reconcile', 'report'}
 # Of parts that are not of the core as a whole.
 CORE_MODULES = {'facility.amounts', 'facility.carbon', 'facility.contracts',
-                'facility.editions', 'facility.equipment', 'facility.factors',
+                'facility.editions', 'facility.equipment',
+                'facility.factor_revisions', 'facility.factor_times',
+                'facility.factor_words', 'facility.factors',
                 'facility.figures', 'facility.inputs', 'facility.kpi',
                 'facility.means', 'facility.node_energy', 'facility.pue',
                 'facility.quantities', 'facility.ratios',

@@ -9,7 +9,7 @@ import itertools
 from oslotest import base
 
 from energy_accounting import units
-from energy_accounting.facility import factors
+from energy_accounting.facility import factor_revisions
 from energy_accounting.simulator import example, site, world
 
 HOUR_NS = 3600 * world.NS_PER_S
@@ -263,7 +263,7 @@ class TestSite(base.BaseTestCase):
 
     def test_a_made_up_factor_passes_for_a_real_one(self):
         past = self.past()
-        self.assertEqual([], factors.within(past.factors))
+        self.assertEqual([], factor_revisions.within(past.factors))
         for one in past.factors:
             self.assertIn('simulated', one.source)
             self.assertEqual('example', one.provider)

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy_accounting.facility import contracts, factors
+from energy_accounting.facility import contracts, factor_times, factors
 from tests.unit.facility import made
 
 HOURS = st.integers(0, 8)
@@ -55,7 +55,7 @@ class WhatElectricityWas(unittest.TestCase):
 
     def market(self, *bought: contracts.Contract, residual: str | None = None,
                end: int = 4) -> list[tuple[int, int, Any, Any, str]]:
-        spans = [] if residual is None else factors.counting(
+        spans = [] if residual is None else factor_times.counting(
             [made.factor(0, 9, residual, method=factors.MARKET,
                          quality=factors.ESTIMATED)],
             made.START_NS, made.START_NS + end * made.HOUR_NS)
@@ -108,10 +108,10 @@ class WhatElectricityWas(unittest.TestCase):
                              quality=factors.QUALITIES[place])
                  for place, (start, length, value) in enumerate(mixes)]
         end_ns = made.START_NS + 8 * made.HOUR_NS
-        residual = factors.counting(known, made.START_NS, end_ns)
+        residual = factor_times.counting(known, made.START_NS, end_ns)
         found = contracts.market(signed, residual, made.START_NS, end_ns)
-        self.assertEqual([], factors.holes(
-            [factors.Span(one.start_ns, one.end_ns, known)
+        self.assertEqual([], factor_times.holes(
+            [factor_times.Span(one.start_ns, one.end_ns, known)
              for one in found],  # type: ignore[arg-type]
             made.START_NS, end_ns))
         for hour in range(8):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energy_accounting import errors
-from energy_accounting.facility import factors
+from energy_accounting.facility import factor_revisions, factor_times, factors
 from tests.unit.facility import made
 
 D = decimal.Decimal
@@ -71,15 +71,15 @@ class WhatIsAFactor(unittest.TestCase):
 
 class WhichContradict(unittest.TestCase):
 
-    def kept(self, *found: factors.Factor) -> list[factors.Kept]:
-        return [factors.Kept(number, one, 0)
+    def kept(self, *found: factors.Factor) -> list[factor_revisions.Kept]:
+        return [factor_revisions.Kept(number, one, 0)
                 for number, one in enumerate(found, 1)]
 
     def planned(self, batch: list[factors.Factor],
                 *known: factors.Factor, replace: bool = False,
                 ) -> tuple[list[factors.Factor], list[int], int, list[int]]:
-        self.assertEqual([], factors.within(batch))
-        plan, problems = factors.plan(batch, self.kept(*known),
+        self.assertEqual([], factor_revisions.within(batch))
+        plan, problems = factor_revisions.plan(batch, self.kept(*known),
                                       replace=replace)
         return (plan.append, [one.id for one in plan.supersede],
                 plan.unchanged, [one.row for one in problems])
@@ -88,8 +88,8 @@ class WhichContradict(unittest.TestCase):
         batch = [made.factor(0, 3), made.factor(5, 6), made.factor(1, 2),
                  made.factor(2, 4)]
         self.assertEqual([2, 3], [
-            one.row for one in factors.within(batch)])
-        self.assertEqual([1], [one.row for one in factors.within(
+            one.row for one in factor_revisions.within(batch)])
+        self.assertEqual([1], [one.row for one in factor_revisions.within(
             [made.factor(), made.factor()])])
 
     def test_neighbours_and_other_series_are_taken_for_overlaps(
@@ -101,7 +101,7 @@ class WhichContradict(unittest.TestCase):
                  made.factor(zone='FR'), made.factor(carrier='gas'),
                  made.factor(zone=None, site='default'),
                  made.factor(quality=factors.FORECAST), made.pue()]
-        self.assertEqual([], factors.within(batch))
+        self.assertEqual([], factor_revisions.within(batch))
         for known in batch[2:]:
             self.assertEqual(
                 ([batch[0]], [], 0, []),
@@ -142,23 +142,23 @@ class WhichContradict(unittest.TestCase):
                               st.integers(0, 2)), max_size=4))
     def test_two_that_count_overlap(self, before: Any, new: Any) -> None:
         """After any two batches that were taken, none contradicts."""
-        current: list[factors.Kept] = []
+        current: list[factor_revisions.Kept] = []
         for batch in (before, new):
             made_of = [made.factor(start, start + length, str(value),
                                    provider=f'p{value % 2}')
                        for start, length, value in batch]
-            if factors.within(made_of):
+            if factor_revisions.within(made_of):
                 continue
-            plan, problems = factors.plan(made_of, current)
+            plan, problems = factor_revisions.plan(made_of, current)
             self.assertEqual(len(made_of), len(plan.append)
                              + plan.unchanged + len(problems))
             if problems:
                 continue
             gone = {one.id for one in plan.supersede}
             current = [one for one in current if one.id not in gone] + [
-                factors.Kept(len(current) + 100 + place, one, 0)
+                factor_revisions.Kept(len(current) + 100 + place, one, 0)
                 for place, one in enumerate(plan.append)]
-            self.assertEqual([], factors.within(
+            self.assertEqual([], factor_revisions.within(
                 [one.factor for one in current]))
 
 
@@ -195,7 +195,7 @@ class WhichCounts(unittest.TestCase):
         return [((one.start_ns - made.START_NS) // made.HOUR_NS,
                  (one.end_ns - made.START_NS) // made.HOUR_NS,
                  str(one.factor.value))
-                for one in factors.which(
+                for one in factor_times.which(
                     found, made.START_NS + start * made.HOUR_NS,
                     made.START_NS + end * made.HOUR_NS, **wanted)]
 
@@ -241,9 +241,9 @@ class WhichCounts(unittest.TestCase):
         for hour in range(10):
             there = [one for one in found if one.start_ns <= made.START_NS
                      + hour * made.HOUR_NS < one.end_ns]
-            best = min(map(factors.precedence, there), default=None)
+            best = min(map(factor_times.precedence, there), default=None)
             names = {str(one.value) for one in there
-                     if factors.precedence(one) == best}
+                     if factor_times.precedence(one) == best}
             counted = [value for start, end, value in got
                        if start <= hour < end]
             if best is None:
@@ -253,19 +253,19 @@ class WhichCounts(unittest.TestCase):
                 self.assertIn(only, names)
 
     def test_holes_are_not_what_is_left(self) -> None:
-        spans = factors.counting([made.factor(1, 2)], made.START_NS,
+        spans = factor_times.counting([made.factor(1, 2)], made.START_NS,
                                  made.START_NS + 3 * made.HOUR_NS)
-        self.assertEqual(2, len(factors.holes(
+        self.assertEqual(2, len(factor_times.holes(
             spans, made.START_NS, made.START_NS + 3 * made.HOUR_NS)))
 
 
 class Refusing(unittest.TestCase):
 
     def test_a_thousand_errors_make_a_page(self) -> None:
-        problems = [factors.Problem(row, 'value', 'bad')
+        problems = [factor_revisions.Problem(row, 'value', 'bad')
                     for row in range(1000)]
         with self.assertRaises(errors.InvalidRequest) as caught:
-            factors.refuse(problems, lambda row: f'line {row + 2}')
+            factor_revisions.refuse(problems, lambda row: f'line {row + 2}')
         self.assertIn('line 2, value: bad', str(caught.exception))
         self.assertIn('and 980 more', str(caught.exception))
         self.assertNotIn('line 23', str(caught.exception))

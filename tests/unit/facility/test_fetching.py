@@ -10,6 +10,7 @@ from typing import Any
 from energy_accounting import errors
 from energy_accounting.facility import (
     factor_store,
+    factor_times,
     factors,
     fetching,
     providers,
@@ -193,7 +194,7 @@ class WhatStays(FetchCase):
     def test_actual_figures_do_not_replace_forecasts(self) -> None:
         self.fetch(self.says('200', quality=factors.FORECAST))
         self.fetch(self.says('300'))
-        spans = factors.which(
+        spans = factor_times.which(
             [one.factor for one in self.database.read(
                 factor_store.as_of, 0, made.START_NS * 2, zone='DE')],
             made.START_NS, made.START_NS + 8 * HOUR_NS,

@@ -18,7 +18,7 @@ from oslo_config import cfg
 
 from energy_accounting import conf as configuration
 from energy_accounting import errors, plugins, units
-from energy_accounting.facility import factors, providers
+from energy_accounting.facility import factor_revisions, factors, providers
 from energy_accounting.facility.providers import (
     electricity_maps,
     energy_charts,
@@ -80,7 +80,7 @@ class EnergyChartsTest(ContractCase):
             ('22:30', 15, '502.6', 'actual'),
             ('22:45', 15, '505.0', 'forecast'),
             ('23:00', 15, '508.0', 'forecast')], shown(found))
-        self.assertEqual([], factors.within(found))
+        self.assertEqual([], factor_revisions.within(found))
         self.assertEqual(factors.Series(
             'carbon', 'DE', None, 'electricity', 'lifecycle', 'location',
             'average'), found[0].series)
@@ -156,7 +156,7 @@ class ElectricityMapsTest(ContractCase):
             ('20:00', 60, '302', 'actual'),
             ('21:00', 60, '311.25', 'estimated'),
             ('22:00', 60, '0', 'actual')], shown(found))
-        self.assertEqual([], factors.within(found))
+        self.assertEqual([], factor_revisions.within(found))
         self.assertEqual('Electricity Maps (TIME_SLICER_AVERAGE)',
                          found[1].source)
         self.assertEqual('2026-07-13T06:00:00.000Z', found[0].revision)
