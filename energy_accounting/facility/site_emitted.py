@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a site's energy emitted in a period, for its key figures: SQL."""
+
+from __future__ import annotations
+
+import fractions
+from collections.abc import Iterable, Mapping, Sequence
+
+import sqlalchemy as sa
+
+from energy_accounting import errors, units
+from energy_accounting.facility import (
+    amounts,
+    carbon,
+    factors,
+    inputs,
+    intensities,
+    meter_amounts,
+    supplies,
+    supply,
+)
+from energy_accounting.facility.asked import Asked, united
+from energy_accounting.facility.inputs import Amount, Missing
+from energy_accounting.facility.site_figures import WHOLE, Emitted
+from energy_accounting.facility.site_meters import Said
+from energy_accounting.ledger import models as ledger
+
+_METHODS = {factors.LOCATION: 'co2_location', factors.MARKET: 'co2_market'}
+
+
+def emitted(asked: Asked, counted: Sequence[Said],
+            found: Mapping[tuple[str, str], Amount | Missing],
+            ) -> list[Emitted]:
+    shares = {role: [
+        meter_amounts.Amounts(one.meter, amounts.whole(
+            one.measured.intervals, asked.buckets.start,
+            asked.buckets.stop), None)
+        for one in counted if one.meter.role == role]
+        if role in (*inputs.SUPPLIES, 'grid_export') else []
+        for role in supplies.ROLES}
+    metered = supplies.metered(shares, asked.buckets)
+    if metered is None or not shares['dc_total']:
+        return [Emitted(Missing(role, 'no meter of the role dc_total'),
+                        supply.BASES[0]) for role in _METHODS.values()]
+    site_id = asked.connection.execute(
+        sa.select(ledger.sites.c.id)
+        .where(ledger.sites.c.name == asked.site.name)).scalar_one()
+    known = {basis: intensities.read(
+        asked.connection, site_id, asked.buckets.start,
+        asked.buckets.stop, asked.as_of_ns, basis=basis,
+        plant=metered.plant) for basis in supply.BASES}
+    supplied = [one for (section, role), one in found.items()
+                if section == WHOLE and isinstance(one, Amount)
+                and role in (*inputs.SUPPLIES, 'grid_export')]
+    return [_by_method(asked, method, metered, known, supplied)
+            for method in _METHODS]
+
+
+def _by_method(asked: Asked, method: str, metered: supplies.Metered,
+               known: Mapping[str, intensities.Intensities],
+               supplied: Sequence[Amount]) -> Emitted:
+    """On the one basis by which usage rows are counted, too."""
+    basis = intensities.chosen(known, method, metered.carriers_uj)
+
+    def of(buckets: Iterable[int]) -> carbon.Total:
+        one = known[basis]
+        return carbon.total(
+            metered.carriers_uj, one.location
+            if method == factors.LOCATION else one.market, buckets)
+
+    total = of(asked.buckets)
+    role = _METHODS[method]
+    if not total.buckets:
+        return Emitted(Missing(role, _unknown(
+            method, metered, asked.site.grid_zone)), basis)
+    spans = known[basis].spans(method, factors.ELECTRICITY)
+    sources = sorted({one.factor.source for one in spans})
+    guessed = max(
+        fractions.Fraction(one.estimated) for one in supplied)
+
+    def within(spans: inputs.Spans) -> tuple[
+            fractions.Fraction, fractions.Fraction]:
+        part = of(total.buckets.intersection(
+            bucket for span in spans for bucket in range(
+                -(-span[0] // units.BUCKET_NS),
+                span[1] // units.BUCKET_NS)))
+        return part.mg, max(guessed, part.unsure_mg / part.mg
+                            if part.mg else fractions.Fraction(0))
+
+    covered = united((bucket * units.BUCKET_NS,
+                       (bucket + 1) * units.BUCKET_NS)
+                      for bucket in total.buckets)
+    try:
+        amount: Amount | Missing = Amount(
+            role, total.mg, asked.period,
+            meters=tuple(meter for one in supplied
+                         for meter in one.meters),
+            coverage=inputs.share_of(asked.period, covered),
+            estimated=max(guessed, total.unsure_mg / total.mg
+                          if total.mg else fractions.Fraction(0)),
+            reading_seconds=inputs.longest(
+                one.reading_seconds for one in supplied),
+            source=inputs.Source(covered, within))
+    except errors.FigureRefused as error:
+        amount = Missing(role, str(error).removeprefix(f'{role}: '))
+    return Emitted(amount, basis, tuple(
+        f'factors of electricity: {source}' for source in sources))
+
+
+def _unknown(method: str, metered: supplies.Metered,
+             zone: str | None) -> str:
+    if not metered.facility_uj:
+        return 'no quarter of an hour has data of all supplies'
+    carriers = ', '.join(sorted({*metered.carriers_uj, carbon.GRID}))
+    bought = (' and contracts that say what was bought, or a residual mix'
+              if method == factors.MARKET else '')
+    return (f'no factors of {carriers} of one basis in the period'
+            + ('' if zone else ' (the site has no grid zone)')
+            + f': import or fetch them{bought}')
