@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from energy_accounting import units
 from energy_accounting.facility import (
     amounts,
+    grains,
     meter_events,
     meters,
     quantities,
@@ -98,7 +99,7 @@ def amounts_of(connection: sa.Connection, site: str, roles: Iterable[str],
             meter,
             amounts.whole(said.intervals, start_bucket, end_bucket),
             inside.get(meter.name),
-            amounts.coarse(said.intervals, start_bucket, end_bucket)))
+            grains.coarse(said.intervals, start_bucket, end_bucket)))
     return answer
 
 
@@ -156,13 +157,13 @@ def added(series: Iterable[Mapping[int, int]]) -> dict[int, int]:
     return found or {}
 
 
-def grains(found: Iterable[Amounts]) -> dict[int, amounts.Grain]:
+def grains_of(found: Iterable[Amounts]) -> dict[int, grains.Grain]:
     """How coarsely the sum of meters was measured; not where it was not."""
     counted = [(one.coarse, one.whole) for one in found
                if one.inside is None]
     said = {}
     for bucket in set().union(*(coarse for coarse, _ in counted)):
-        grain = amounts.grain([
+        grain = grains.grain([
             (coarse.get(bucket), whole.get(bucket, 0))
             for coarse, whole in counted])
         if grain is not None:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from energy_accounting import units
-from energy_accounting.facility import amounts, supply
+from energy_accounting.facility import amounts, grains, supply
 from energy_accounting.facility.ratios import Exact, Ratio
 
 MIN_COVERAGE = fractions.Fraction(95, 100)
@@ -56,7 +56,7 @@ class Measured(NamedTuple):
 
     facility_uj: Mapping[int, int]
     it_uj: Mapping[int, int]
-    grains: Mapping[int, amounts.Grain] = {}
+    grains: Mapping[int, grains.Grain] = {}
 
     def says(self, bucket: int) -> str | None:
         """What kind of PUE a bucket's own amounts are; None: none."""

@@ -25,10 +25,10 @@ import sqlalchemy as sa
 
 from energy_accounting import units
 from energy_accounting.facility import (
-    amounts,
     carbon,
     contracts,
     factors,
+    grains,
     intensities,
     meter_amounts,
     meters,
@@ -80,7 +80,7 @@ class Metered(NamedTuple):
     facility_uj: Series
     it_uj: Series
     water_ml: Series
-    grains: Mapping[int, amounts.Grain] = {}
+    grains: Mapping[int, grains.Grain] = {}
     plant: contracts.Times = ()
 
 
@@ -333,22 +333,22 @@ def metered(roles: Mapping[str, Sequence[meter_amounts.Amounts]],
     return Metered(known, meter_amounts.added(known.values()),
                    _whole(it, buckets), _whole(roles[_WATER], buckets),
                    _together(
-                       meter_amounts.grains(
+                       meter_amounts.grains_of(
                            one for found in feeds.values() for one in found),
-                       meter_amounts.grains(it)),
+                       meter_amounts.grains_of(it)),
                    meters.in_service_of(
                        (one.meter for one in roles[quantities.PLANT]), 0,
                        factors.LAST_NS))
 
 
-def _together(site: Mapping[int, amounts.Grain],
-              it: Mapping[int, amounts.Grain]) -> dict[int, amounts.Grain]:
+def _together(site: Mapping[int, grains.Grain],
+              it: Mapping[int, grains.Grain]) -> dict[int, grains.Grain]:
     """How coarsely both sides were measured, and whether alike."""
     found = {}
     for bucket in site.keys() | it.keys():
         one, other = site.get(bucket), it.get(bucket)
         alike = None not in (one, other) and one == other
-        found[bucket] = one if one is not None and alike else amounts.Grain(
+        found[bucket] = one if one is not None and alike else grains.Grain(
             max(grain.longest_ns for grain in (one, other)
                 if grain is not None), None)
     return found

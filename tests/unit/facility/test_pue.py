@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energy_accounting import units
-from energy_accounting.facility import amounts, pue, supply
+from energy_accounting.facility import grains, pue, supply
 
 BERLIN = zoneinfo.ZoneInfo('Europe/Berlin')
 
@@ -38,7 +38,7 @@ class ByBucketTest(unittest.TestCase):
 
     def one(self, at: int, facility_uj: dict[int, int],
             it_uj: dict[int, int], said: fractions.Fraction | None = None,
-            grains: dict[int, amounts.Grain] | None = None,
+            grains: dict[int, grains.Grain] | None = None,
             ) -> pue.Pue | None:
         found, = pue.by_bucket(
             pue.Measured(facility_uj, it_uj, grains or {}),
