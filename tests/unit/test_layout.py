@@ -53,6 +53,7 @@ ALLOWED = {
     'api': BOTTOM | {'facility', 'ledger', 'report', 'wire'},
     'client': set(),
     'osc': {'units', 'client'},
+    'dashboard': {'units', 'client'},
     # Beside the way: whole processes and what plays them.
     'simulator': FACTS | {'facility', 'guests', 'ledger', 'notifier', 'rpc',
                           'sender'},

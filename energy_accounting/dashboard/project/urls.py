@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pages below ``project/energy/``."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from energy_accounting.dashboard.project import views
+
+urlpatterns = [
+    path('', views.IndexView.as_view(), name='index'),
+    path('csv/', views.download, name='csv'),
+]

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the pages ask the API for, as few questions as will do.
+
+Pure but for the client that is handed in.  How figures look does not belong
+here.  A question that fails, fails the page: there is no figure that stands
+for "not known".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+from energy_accounting import client
+from energy_accounting.dashboard import periods
+
+MOST_SERVERS = 5000
+"""Rows of servers or projects that a page reads."""
+MOST_TRENDS = 40
+"""Up to so many servers get a line of their own course."""
+_NONE = 'none'
+CSV_COLUMNS = ('start', 'end', 'instance_id', 'it_kwh', 'facility_kwh')
+"""The first columns of a download."""
+
+Row = client.Row
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Usage:
+    """A project's energy, or everybody's.
+
+    :ivar total: None where nothing was booked; ``before`` likewise.
+    :ivar parts: of the total by boundary, where there are several.
+    :ivar steps: by the start of each part of the period (ISO 8601).
+    :ivar servers: one for each server (or project), the greatest first.
+    :ivar servers_before: the same of the time before, by id.
+    :ivar courses: rows of a server over time, by id; empty where there are
+        too many.
+    :ivar more: whether there are servers that were not read.
+    """
+
+    total: Row | None
+    before: Row | None
+    parts: tuple[Row, ...]
+    steps: Mapping[str, Row]
+    servers: tuple[Row, ...]
+    servers_before: Mapping[str, Row]
+    courses: Mapping[str, Sequence[Row]]
+    complete_until: str | None
+    more: bool = False
+
+
+def project(api: client.Client, period: periods.Period) -> Usage:
+    """What the project of the token used.
+
+    :raises client.Error: when the API does not answer as asked.
+    """
+    total, complete = _sum(api, period.query)
+    if total is None:
+        return Usage(None, None, (), {}, (), {}, {}, complete)
+    before, _ = _sum(api, period.query_before)
+    parts: tuple[Row, ...] = ()
+    if total.get('boundary') == 'mixed':
+        parts = tuple(_rows(api, group_by='boundary', resolution='total',
+                            **period.query))
+    steps = {row['start']: row for row in _rows(
+        api, group_by=_NONE, resolution=period.resolution, **period.query)}
+    servers, more = _by(api, 'instance', period.query)
+    before_rows, _ = _by(api, 'instance', period.query_before)
+    courses: dict[str, list[Row]] = {}
+    if len(servers) <= MOST_TRENDS:
+        for row in _rows(api, group_by='instance',
+                         resolution=period.resolution, **period.query):
+            courses.setdefault(row['instance_id'], []).append(row)
+    return Usage(total, before, parts, steps, servers,
+                 {row['instance_id']: row for row in before_rows}, courses,
+                 complete, more)
+
+
+def _sum(api: client.Client, query: Mapping[str, str],
+         **scope: object) -> tuple[Row | None, str | None]:
+    page = next(api.usage(group_by=_NONE, resolution='total', **query,
+                          **scope))
+    return (page.rows[0] if page.rows else None,
+            page.envelope.get('complete_until'))
+
+
+def _by(api: client.Client, group: str, query: Mapping[str, str],
+        **scope: object) -> tuple[tuple[Row, ...], bool]:
+    """The greatest of a group's rows, and whether there are more."""
+    found = list(itertools.islice(
+        _rows(api, group_by=group, resolution='total', sort='it_kwh:desc',
+              **query, **scope), MOST_SERVERS + 1))
+    return tuple(found[:MOST_SERVERS]), len(found) > MOST_SERVERS
+
+
+def _rows(api: client.Client, **query: object) -> Iterator[Row]:
+    rows: Iterator[Row] = api.usage(**query).rows()
+    return rows
+
+
+def rows(api: client.Client, period: periods.Period) -> Iterator[Row]:
+    """Every server in every part of a period, for a download.
+
+    :raises client.Error: also while it is read on.
+    """
+    return _rows(api, group_by='instance', resolution=period.resolution,
+                 **period.query)

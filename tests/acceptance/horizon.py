@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Horizon with the panels installed as its documentation says.
+
+Horizon runs in its own virtual environment, which stays as it is: a tree of
+links beside it has the settings and the copied files.  Only how it is set up
+and served; what people see is the matter of the tests.
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+import energy_accounting
+from tests import servers
+from tests.acceptance import cloud, environment
+
+PACKAGE = pathlib.Path(energy_accounting.__file__).parent
+PANELS = PACKAGE / 'dashboard'
+TIME_ZONE = 'Europe/Berlin'
+
+_SETTINGS = """
+DEBUG = False
+ALLOWED_HOSTS = ['{address}']
+WEBROOT = '/'
+SECRET_KEY = 'of a test, and not a secret'
+LOCAL_PATH = '{path}'
+STATIC_ROOT = '{path}/static'
+COMPRESS_OFFLINE = COMPRESS_ENABLED = True
+SESSION_ENGINE = 'django.contrib.sessions.backends.cache'
+CACHES = {{'default': {{
+    'BACKEND': 'django.core.cache.backends.locmem.LocMemCache'}}}}
+OPENSTACK_HOST = '{address}'
+OPENSTACK_KEYSTONE_URL = '{keystone}'
+DEFAULT_SERVICE_REGIONS = {{'*': '{region}'}}
+TIME_ZONE = '{zone}'
+AVAILABLE_THEMES = [
+    ('default', 'Default', 'themes/default'),
+    ('dark', 'Dark', '{path}/dark')]
+"""
+# Bootswatch's dark one, which Horizon brings, made a theme of Horizon as its
+# documentation says.
+_DARK = {
+    '_variables.scss': """
+@import "/bootswatch/darkly/variables";
+@import "/themes/default/variables";
+""",
+    '_styles.scss': """
+@import "/themes/default/styles";
+@import "/bootswatch/darkly/bootswatch";
+""",
+}
+_SERVE = """
+import waitress
+from django.contrib.staticfiles.handlers import StaticFilesHandler
+from openstack_dashboard.wsgi import application
+waitress.serve(StaticFilesHandler(application), listen='{address}',
+               threads=4)
+"""
+
+
+class Horizon(servers.Server):
+    """Horizon on a free port, served by waitress.
+
+    :param keystone: its URL.
+    :param region: whose services it shows.
+    """
+
+    name = 'horizon'
+
+    def __init__(self, where: pathlib.Path, keystone: str,
+                 region: str) -> None:
+        self.keystone, self.region = keystone, region
+        super().__init__(where)
+
+    def prepare(self) -> None:
+        self.port = servers.free_port()
+        self.url = f'http://{servers.LOOPBACK}:{self.port}'
+        self.bin = environment.installed('horizon')
+        self._tree()
+        dark = self.path / 'dark'
+        dark.mkdir()
+        for name, text in _DARK.items():
+            (dark / name).write_text(text)
+        self.environment_ = {
+            'PYTHONPATH': f'{self.path}{os.pathsep}{PACKAGE.parent}',
+            'DJANGO_SETTINGS_MODULE': 'openstack_dashboard.settings',
+            'PYTHONWARNINGS': 'ignore', 'PYTHONDONTWRITEBYTECODE': '1'}
+        for words in ('collectstatic --noinput --link -v0',
+                      'compress --force -v0'):
+            self.run('env', *(f'{name}={value}' for name, value
+                              in self.environment_.items()),
+                     str(self.bin / 'python'), '-m', 'django',
+                     *words.split())
+
+    def _tree(self) -> None:
+        """``openstack_dashboard`` of links, with a ``local`` of its own."""
+        found = subprocess.run(
+            [self.bin / 'python', '-c', 'import importlib.util as u; '
+             'print(u.find_spec("openstack_dashboard").origin)'],
+            capture_output=True, text=True, check=True)
+        installed = pathlib.Path(found.stdout.strip()).parent
+        ours = self.path / 'openstack_dashboard'
+        ours.mkdir()
+        for child in installed.iterdir():
+            if child.name != 'local':
+                (ours / child.name).symlink_to(child)
+        local = ours / 'local'
+        shutil.copytree(installed / 'local', local,
+                        ignore=shutil.ignore_patterns('__pycache__'))
+        (local / 'local_settings.py').write_text(_SETTINGS.format(
+            address=servers.LOOPBACK, path=self.path,
+            keystone=self.keystone, region=self.region, zone=TIME_ZONE))
+        for folder in ('enabled', 'local_settings.d'):
+            for path in (PANELS / folder).glob('_[0-9]*.py'):
+                shutil.copy(path, local / folder)
+
+    def launch(self) -> None:
+        self.spawn(*cloud.DIE_TOGETHER, str(self.bin / 'python'), '-c',
+                   _SERVE.format(address=f'{servers.LOOPBACK}:{self.port}'),
+                   env=self.environment_)
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f'{self.url}/auth/login/',
+                                        timeout=30):
+                return True
+        except (OSError, urllib.error.URLError):
+            return False
+
+
+class Compute:
+    """The names of servers, as Nova lists them; nothing else of it."""
+
+    def __init__(self, names: dict[str, str]) -> None:
+        listed = [{'id': ident, 'name': name}
+                  for ident, name in sorted(names.items())]
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                path = urllib.parse.urlsplit(self.path).path
+                found: Any = {'servers': listed}
+                self.send_response(200 if path == '/servers' else 404)
+                self.end_headers()
+                self.wfile.write(json.dumps(found).encode())
+
+            def log_message(self, *_words: object) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(
+            (servers.LOOPBACK, 0), Handler)
+        self.url = f'http://{servers.LOOPBACK}:{self.server.server_port}'
+        threading.Thread(target=self.server.serve_forever,
+                         daemon=True).start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
