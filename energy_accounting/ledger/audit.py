@@ -30,8 +30,10 @@ CONTRACT = 'contract'
 METER = 'meter'
 READING = 'reading'
 EVENT = 'event'
+TARIFF = 'tariff'
+STATEMENT = 'statement'
 KINDS = (HOST, KEY, SITE, IDLE, POLICY, CLAIM, QUARANTINE, DOWNTIME, FACTOR,
-         CONTRACT, METER, READING, EVENT)
+         CONTRACT, METER, READING, EVENT, TARIFF, STATEMENT)
 
 
 class Actor(NamedTuple):

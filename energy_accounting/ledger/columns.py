@@ -22,6 +22,8 @@ TABLE: dict[str, Any] = {
 # SQLite numbers rows by itself for INTEGER only.
 Id = sa.BigInteger().with_variant(sa.Integer(), 'sqlite')
 LongText = sa.Text().with_variant(mysql.LONGTEXT(), 'mysql', 'mariadb')
+LongBinary = sa.LargeBinary().with_variant(mysql.LONGBLOB(), 'mysql',
+                                           'mariadb')
 
 metadata = sa.MetaData(naming_convention={
     'ix': 'ix_%(table_name)s_%(column_0_N_name)s',

@@ -43,12 +43,15 @@ ALLOWED = {
     'notifier': FACTS | {'conf', 'plugins', 'clocks', 'meters', 'guests',
                          'ticks', 'attribution', 'idle', 'window', 'signing',
                          'spool', 'wire'},
-    'ledger': FACTS | {'wire'},
+    'tariffs': BOTTOM,
+    'ledger': FACTS | {'tariffs', 'wire'},
     'facility': BOTTOM | {'ledger'},
     'owners': BOTTOM | {'ledger'},
     'reconcile': BOTTOM | {'ledger', 'owners'},
     'collector': FACTS | {'ledger', 'signing', 'wire'},
     'report': FACTS | {'facility', 'ledger', 'wire'},
+    'statements': BOTTOM | {'facility', 'ledger', 'report', 'tariffs',
+                            'wire'},
     # Faces.
     'api': BOTTOM | {'facility', 'ledger', 'report', 'wire'},
     'client': set(),
@@ -72,7 +75,7 @@ ALLOWED = {
 }
 # Standard library and each other; no I/O.
 CORE = {'units', 'errors', 'samples', 'wire', 'ticks', 'attribution', 'idle',
-        'window', 'reconcile', 'report'}
+        'window', 'reconcile', 'report', 'tariffs'}
 # Of parts that are not of the core as a whole.
 CORE_MODULES = {'facility.amounts', 'facility.carbon', 'facility.contracts',
                 'facility.editions', 'facility.equipment',
@@ -82,7 +85,9 @@ CORE_MODULES = {'facility.amounts', 'facility.carbon', 'facility.contracts',
                 'facility.kpi',
                 'facility.means', 'facility.node_energy', 'facility.pue',
                 'facility.quantities', 'facility.ratios',
-                'facility.site_figures', 'facility.supply'}
+                'facility.site_figures', 'facility.supply',
+                'statements.content', 'statements.differences',
+                'statements.lines', 'statements.periods'}
 # Standard library without what reads clocks, files, networks, processes.
 IMPURE = {'asyncio', 'ctypes', 'glob', 'http', 'io', 'logging', 'mmap',
           'multiprocessing', 'os', 'pathlib', 'random', 'secrets', 'select',

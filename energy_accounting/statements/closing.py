@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Closing a project's month or year: compute, compare, keep.
+
+The lines are computed in a transaction that sees one state of the ledger and
+holds nothing; what is kept is written in another, short one.  Who comes
+second finds what the first has kept: a revision has one number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Any, NamedTuple
+
+import sqlalchemy as sa
+
+from energy_accounting import errors, tariffs, units, wire
+from energy_accounting.ledger import audit, engine, hosts, retired
+from energy_accounting.ledger import statements as store
+from energy_accounting.ledger import tariffs as tariff_store
+from energy_accounting.statements import (
+    content,
+    lines,
+    periods,
+    reading,
+    supplied,
+)
+
+CREATED = 'created'
+UNCHANGED = 'unchanged'
+REPLACED = 'replaced'
+WAITING = 'waiting'
+OUTCOMES = (CREATED, UNCHANGED, REPLACED, WAITING)
+"""A revision more; the same content as before; the provisional one has
+another content; what is final stays, as what would differ is not complete.
+"""
+
+_ATTEMPTS = 20
+_PLACE = '"cost":null'
+
+
+class Closed(NamedTuple):
+    """What closing came to.
+
+    :ivar stored: the newest revision there is now.
+    """
+
+    stored: store.Stored
+    outcome: str
+
+
+def close(database: engine.Database, project_id: str,
+          period: periods.Period, found: supplied.Supplied, now_ns: int,
+          actor: audit.Actor,
+          progress: Callable[[int], object] = lambda days: None) -> Closed:
+    """Close a project's period; the same again does nothing.
+
+    :param project_id: '': what belongs to no project.
+    :param found: what the sites make of energy; see
+        :class:`supplied.Supplied`.
+    :param progress: told the days that were read since it was last told.
+    :raises errors.InvalidRequest: the period has not begun, or rows that it
+        takes were dropped.
+    :raises errors.Conflict: its tariffs have several currencies.
+    """
+    if now_ns <= period.start_ns:
+        raise errors.InvalidRequest(
+            f'period: {period.name} has not begun in {period.time_zone}; '
+            'give one that has')
+    for _ in range(_ATTEMPTS):
+        with contextlib.ExitStack() as stack:
+            made = stack.enter_context(compute(
+                database, project_id, period, found, progress))
+            before, found = made.newest, made.supplied
+            revision = _revision(before, made, period, now_ns)
+            if revision is None and before is not None:
+                return Closed(before, UNCHANGED if before.digest
+                              == made.digest else WAITING)
+            with contextlib.suppress(store.Taken):
+                return database.write(_keep, made, revision or 0, before,
+                                      now_ns, actor)
+        # Somebody else was first: what is there now counts.
+        progress(-len(period.days()))
+    raise errors.Unavailable(
+        'others close the same statement again and again: try later')
+
+
+def _revision(before: store.Stored | None, made: Computed,
+              period: periods.Period, now_ns: int) -> int | None:
+    """The number of what is to be kept; None: nothing is."""
+    complete = (made.complete_until_ns is not None
+                and min(made.complete_until_ns, now_ns) >= period.end_ns)
+    if before is None:
+        return 1 if complete else 0
+    if complete and (before.revision == 0 or before.digest != made.digest):
+        return before.revision + 1
+    if before.revision == 0 and before.digest != made.digest:
+        return 0
+    return None
+
+
+def _keep(connection: sa.Connection, made: Computed, revision: int,
+          before: store.Stored | None, now_ns: int,
+          actor: audit.Actor) -> Closed:
+    values = {**made.values(), 'revision': revision, 'created_ns': now_ns,
+              'actor': actor.name[:255]}
+    if revision == 0 and before is not None:
+        stored = store.replace(connection, before, values, made.blocks())
+        outcome = REPLACED
+    else:
+        stored = store.insert(connection, values, made.blocks())
+        outcome = CREATED
+    audit.write(connection, actor, now_ns, audit.Change(
+        audit.STATEMENT, values['statement'],
+        None if before is None else _said(before.revision, before.digest),
+        _said(revision, made.digest)))
+    return Closed(stored, outcome)
+
+
+def _said(revision: int, digest: str) -> dict[str, Any]:
+    return {'revision': revision, 'digest': digest}
+
+
+# --- computing --------------------------------------------------------------
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Computed:
+    """What a statement would say now.
+
+    :ivar newest: the revision there was in the same state of the ledger.
+    """
+
+    project_id: str
+    period: periods.Period
+    supplied: supplied.Supplied
+    head: dict[str, Any]
+    digest: str
+    lines: int
+    newest: store.Stored | None
+    complete_until_ns: int | None
+    project_name: str | None
+    domain_id: str | None
+    _spill: _Spill
+
+    def texts(self) -> Iterator[str]:
+        """The canonical texts of the lines, in order."""
+        return self._spill.texts()
+
+    def blocks(self) -> Iterator[tuple[int, bytes]]:
+        """As they are stored."""
+        return blocks_of(self.texts())
+
+    def values(self) -> dict[str, Any]:
+        """What stands in the row of a statement."""
+        period = self.period
+        return {
+            'statement': store.id_of(self.project_id, period.name,
+                                     period.time_zone),
+            'project_id': self.project_id, 'period': period.name,
+            'time_zone': period.time_zone, 'start_ns': period.start_ns,
+            'end_ns': period.end_ns, 'digest': self.digest,
+            'lines': self.lines, 'head': self.head,
+            'project_name': self.project_name, 'domain_id': self.domain_id,
+            'complete_until_ns': self.complete_until_ns,
+            'as_of_ns': self.supplied.as_of_ns}
+
+
+@contextlib.contextmanager
+def compute(database: engine.Database, project_id: str,
+            period: periods.Period, found: supplied.Supplied,
+            progress: Callable[[int], object] = lambda days: None, *,
+            exactly: bool = False) -> Iterator[Computed]:
+    """What a statement would say now; nothing is kept.
+
+    The lines are in a file without a name, and gone in the end.
+
+    :param exactly: by the facts that are handed in, even where something
+        was closed by newer ones.
+    """
+    # Not at a server that only reads: it may be behind.
+    with (tempfile.TemporaryFile() as file, engine.unavailable(),
+          database.engine.connect() as connection):
+        engine.snapshot(connection)
+        newest = store.find(connection, store.id_of(
+            project_id, period.name, period.time_zone))
+        if (not exactly and newest is not None
+                and newest.as_of_ns > found.as_of_ns):
+            # Never by older facts than what is closed already.
+            found = supplied.Supplied(period, newest.as_of_ns)
+        made = _compute(connection, project_id, period, found, newest,
+                        _Spill(file), progress)
+        connection.rollback()
+        yield made
+
+
+def _compute(connection: sa.Connection, project_id: str,
+             period: periods.Period, found: supplied.Supplied,
+             newest: store.Stored | None, spill: _Spill,
+             progress: Callable[[int], object]) -> Computed:
+    kept = retired.kept_since(connection)
+    if period.start < kept:
+        raise errors.InvalidRequest(
+            f'period: rows by instance are kept since '
+            f'{units.iso(units.bucket_start(kept))}, after '
+            f'{period.name} began; close months before their rows are '
+            'dropped ([collector] retention_instance_days)')
+    name, domain_id = store.project(connection, project_id)
+    prices = tariffs.Prices(
+        [] if not project_id else [one.tariff for one in tariff_store.read(
+            connection, start_ns=period.start_ns, end_ns=period.end_ns,
+            as_of_ns=found.as_of_ns)],
+        project_id, domain_id, period.start, period.end)
+    asked = reading.Reading(connection, project_id, period, found, prices)
+    added, instances = lines.Sum(), set()
+    costs = _Costs(prices)
+    day, days = '', 0
+    for one in asked.lines():
+        added.add(one.line)
+        instances.add(one.line.instance_id)
+        spill.add(costs.priced(one))
+        if one.line.day != day:
+            day, days = one.line.day, days + 1
+            progress(1)
+    progress(len(period.days()) - days)
+    whole = asked.whole()
+    reading.check(whole, added)
+    charged = costs.charged(period)
+    spill.costs = costs.texts
+    head = content.head(project_id, period, whole, added,
+                        len(instances - {None}),
+                        supplied.sites_of(asked.sites.values()), charged)
+    return Computed(
+        project_id, period, found, head,
+        content.digest(head, spill.texts()), added.lines, newest,
+        hosts.complete_until(connection), name, domain_id, spill)
+
+
+class _Costs:
+    """What lines cost: exactly while they come, rounded in the end."""
+
+    def __init__(self, prices: tariffs.Prices) -> None:
+        self._prices = prices
+        self._exact: list[int | None] = []
+        self._used: set[int] = set()
+        self.texts: list[str | None] | None = None
+
+    def priced(self, one: reading.Priced) -> str:
+        """A line's canonical text; its cost is not there yet."""
+        line, cost = one.line, one.cost
+        if not self._prices:
+            return wire.to_json(lines.to_json(line, money=False))
+        if cost is None:
+            # Nobody charges for it: that is known, and nothing.
+            cost = tariffs.Cost()
+        self._exact.append(cost.exact)
+        self._used |= cost.of
+        return wire.to_json(lines.to_json(dataclasses.replace(
+            line, priced_uj=cost.energy_uj if cost.quantity or not cost.of
+            else None, priced_quantity=cost.quantity,
+            price_per_kwh=cost.price_per_kwh), money=True))
+
+    def charged(self, period: periods.Period) -> content.Charged | None:
+        """What of it is said beside the lines."""
+        if not self._prices:
+            return None
+        used = [self._prices.known[number] for number in self._used]
+        currencies = {one.currency for one in used or self._prices.known}
+        if len(currencies) > 1:
+            raise errors.Conflict(
+                'tariffs: those of this project are in '
+                f'{" and ".join(sorted(currencies))} in one period; '
+                'withdraw one of them, or close the months by themselves')
+        (currency,) = currencies
+        digits = tariffs.MINOR_DIGITS[currency]
+        known = [exact for exact in self._exact if exact is not None]
+        total, amounts = tariffs.rounded(known, digits)
+        rest = iter(amounts)
+        self.texts = [
+            None if exact is None
+            else tariffs.amount_text(next(rest), digits)
+            for exact in self._exact]
+        return content.Charged(
+            currency, tariffs.amount_text(total, digits)
+            if len(known) == len(self._exact) else None, used, period)
+
+
+class _Spill:
+    """Texts of lines in a file, with what each costs."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.costs: list[str | None] | None = None
+
+    def add(self, text: str) -> None:
+        self._file.write(text.encode() + b'\n')
+
+    def texts(self) -> Iterator[str]:
+        self._file.seek(0)
+        for number, line in enumerate(self._file):
+            text = line[:-1].decode()
+            if self.costs is not None:
+                cost = self.costs[number]
+                if cost is not None:
+                    # Quotes in names are escaped: there is one such place.
+                    text = text.replace(_PLACE, f'"cost":"{cost}"', 1)
+            yield text
+
+
+def blocks_of(texts: Iterable[str]) -> Iterator[tuple[int, bytes]]:
+    """Lines' texts as they are stored: (number of the first, content)."""
+    first, some = 0, []
+    for text in texts:
+        some.append(text)
+        if len(some) == content.BLOCK:
+            yield first, content.block(some)
+            first, some = first + len(some), []
+    if some:
+        yield first, content.block(some)
