@@ -25,6 +25,7 @@ from energy_accounting import (
     manage_factors,
     manage_platform,
     manage_readings,
+    manage_statements,
     owners,
     reconcile,
     units,
@@ -89,6 +90,7 @@ def _add_commands(groups: Any) -> None:
     manage_factors.add(groups, _add)
     manage_readings.add(groups, _add)
     manage_platform.add(groups, _add)
+    manage_statements.add(groups, _add)
 
 
 def _add(commands: Any, name: str,

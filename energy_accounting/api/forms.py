@@ -25,6 +25,7 @@ class Endpoint:
     :ivar body: what a request must bring; None when it brings nothing.
     :ivar status: of an answer that succeeds.
     :ivar text: the media type of an answer that is not JSON.
+    :ivar media: the media types of an answer that comes in several.
     """
 
     summary: str
@@ -36,6 +37,7 @@ class Endpoint:
     body: Schema | None = None
     status: int = 200
     text: str | None = None
+    media: tuple[str, ...] = ()
 
 
 def record(properties: Schema, *, optional: tuple[str, ...] = (),

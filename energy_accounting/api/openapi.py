@@ -79,7 +79,8 @@ def _operation(method: str, path: str, endpoint: schemas.Endpoint,
         'responses': {
             str(endpoint.status): {
                 'description': 'As asked', **_content(
-                    endpoint.response, endpoint.text or _JSON)},
+                    endpoint.response, *(endpoint.media
+                                         or (endpoint.text or _JSON,)))},
             **{status: {'description': description, **_content(
                 {'$ref': '#/components/schemas/Error'})}
                for status, description in _ERRORS.items()
@@ -93,12 +94,13 @@ def _operation(method: str, path: str, endpoint: schemas.Endpoint,
     return operation
 
 
-def _content(schema: schemas.Schema | None,
-             media_type: str = _JSON) -> dict[str, Any]:
+def _content(schema: schemas.Schema | None, *media_types: str,
+             ) -> dict[str, Any]:
     """What a body is, or nothing where there is none."""
     if schema is None:
         return {}
-    return {'content': {media_type: {'schema': _plain(schema)}}}
+    return {'content': {media_type: {'schema': _plain(schema)}
+                        for media_type in media_types or (_JSON,)}}
 
 
 def _plain(schema: schemas.Schema) -> schemas.Schema:

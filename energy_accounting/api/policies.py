@@ -43,6 +43,12 @@ CONTRACTS = 'energy:contracts:get'
 CONTRACTS_CREATE = 'energy:contracts:create'
 CONTRACTS_DELETE = 'energy:contracts:delete'
 METRICS = 'energy:metrics:get'
+STATEMENTS = 'energy:statements:get'
+STATEMENTS_ALL_PROJECTS = 'energy:statements:get:all_projects'
+STATEMENTS_CREATE = 'energy:statements:create'
+TARIFFS = 'energy:tariffs:get'
+TARIFFS_CREATE = 'energy:tariffs:create'
+TARIFFS_DELETE = 'energy:tariffs:delete'
 
 _USAGE_CALL: Any = {'path': '/v1/usage', 'method': 'GET'}
 
@@ -62,6 +68,11 @@ def list_rules() -> list[policy.RuleDefault]:
             '(role:manager or role:admin) and domain_id:%(domain_id)s',
             'A manager or admin of the domain that is asked for.',
             scope_types=['domain']),
+        policy.RuleDefault(
+            'billing', 'rule:admin_api or role:energy_billing',
+            'Whoever closes statements and sets prices: an operator, or a '
+            'billing system with a role of its own.',
+            scope_types=['project']),
         policy.DocumentedRuleDefault(
             USAGE, 'rule:admin_api or rule:project_reader',
             'Read the energy of one project.',
@@ -125,7 +136,7 @@ def list_rules() -> list[policy.RuleDefault]:
             'Read what a monitoring system scrapes.',
             [{'path': '/metrics', 'method': 'GET'}],
             scope_types=['project']),
-        *_facility_rules(), *_factor_rules(),
+        *_facility_rules(), *_factor_rules(), *_billing_rules(),
     ]
 
 
@@ -224,6 +235,46 @@ def _factor_rules() -> list[policy.RuleDefault]:
             'Let a contract of a site count no more.',
             [{'path': '/v1/sites/{name}/contracts/{id}',
               'method': 'DELETE'}],
+            scope_types=['project']),
+    ]
+
+
+def _billing_rules() -> list[policy.RuleDefault]:
+    """Closed statements, and what energy costs."""
+    return [
+        policy.DocumentedRuleDefault(
+            STATEMENTS, 'rule:billing or rule:project_reader',
+            'Read and download the closed statements of one project.',
+            [{'path': '/v1/statements', 'method': 'GET'},
+             {'path': '/v1/statements/{id}', 'method': 'GET'},
+             {'path': '/v1/statements/{id}/lines', 'method': 'GET'},
+             {'path': '/v1/statements/{id}/differences', 'method': 'GET'},
+             {'path': '/v1/statements/{id}/document', 'method': 'GET'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            STATEMENTS_ALL_PROJECTS, 'rule:billing',
+            'List the closed statements of all projects, and of what '
+            'belongs to none.',
+            [{'path': '/v1/statements', 'method': 'GET'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            STATEMENTS_CREATE, 'rule:billing',
+            'Close a month or a year of projects.',
+            [{'path': '/v1/statements', 'method': 'POST'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            # What others pay is nobody's business; a statement names the
+            # tariffs that were used for it.
+            TARIFFS, 'rule:billing', 'Read the tariffs.',
+            [{'path': '/v1/tariffs', 'method': 'GET'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            TARIFFS_CREATE, 'rule:billing', 'Record a tariff.',
+            [{'path': '/v1/tariffs', 'method': 'POST'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            TARIFFS_DELETE, 'rule:billing', 'Let a tariff count no more.',
+            [{'path': '/v1/tariffs/{id}', 'method': 'DELETE'}],
             scope_types=['project']),
     ]
 

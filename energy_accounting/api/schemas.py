@@ -17,6 +17,7 @@ from energy_accounting.api import (
     forms,
     kpi_schemas,
     meter_schemas,
+    statement_schemas,
 )
 from energy_accounting.facility import supply
 from energy_accounting.ledger import audit, hosts, models, queries, received
@@ -438,4 +439,5 @@ ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
     **meter_schemas.ENDPOINTS,
     **factor_schemas.ENDPOINTS,
     **kpi_schemas.ENDPOINTS,
+    **statement_schemas.ENDPOINTS,
 }

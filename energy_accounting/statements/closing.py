@@ -318,3 +318,18 @@ def blocks_of(texts: Iterable[str]) -> Iterator[tuple[int, bytes]]:
             first, some = first + len(some), []
     if some:
         yield first, content.block(some)
+
+
+def everybody(database: engine.Database, period: periods.Period,
+              as_of_ns: int) -> list[str]:
+    """The projects to close: what belongs to none ('') is one of them.
+
+    Whoever has energy in the period, and whoever has a statement of it: its
+    energy may have been claimed by somebody else.
+    """
+    def read(connection: sa.Connection) -> list[str]:
+        engine.snapshot(connection)
+        return sorted({
+            *reading.projects(connection, period, as_of_ns),
+            *store.known(connection, period.name, period.time_zone)})
+    return database.read_current(read)

@@ -53,7 +53,8 @@ ALLOWED = {
     'statements': BOTTOM | {'facility', 'ledger', 'report', 'tariffs',
                             'wire'},
     # Faces.
-    'api': BOTTOM | {'facility', 'ledger', 'report', 'wire'},
+    'api': BOTTOM | {'facility', 'ledger', 'report', 'statements', 'tariffs',
+                     'wire'},
     'client': set(),
     'osc': {'units', 'client'},
     'dashboard': {'units', 'client'},
@@ -61,10 +62,12 @@ ALLOWED = {
     'simulator': FACTS | {'facility', 'guests', 'ledger', 'notifier', 'rpc',
                           'sender'},
     'manage': BOTTOM | {'conf', 'ledger', 'manage_factors', 'manage_platform',
-                        'manage_readings', 'owners', 'reconcile'},
+                        'manage_readings', 'manage_statements', 'owners',
+                        'reconcile'},
     'manage_factors': BOTTOM | {'facility', 'ledger', 'plugins'},
     'manage_platform': BOTTOM | {'facility', 'ledger'},
     'manage_readings': BOTTOM | {'facility', 'ledger'},
+    'manage_statements': BOTTOM | {'ledger', 'statements'},
     'status': BOTTOM | {'conf', 'ledger'},
     # The outermost: processes.
     'service': None,

@@ -20,6 +20,8 @@ from energy_accounting.api.controllers import (
     metrics,
     quarantine,
     sites,
+    statements,
+    tariffs,
     usage,
 )
 
@@ -36,7 +38,9 @@ class V1(Resource):
             'audit': audit.Audit(service),
             'sites': sites.Sites(service),
             'meters': meters.Meters(service),
-            'factors': factors.Factors(service)}
+            'factors': factors.Factors(service),
+            'statements': statements.Statements(service),
+            'tariffs': tariffs.Tariffs(service)}
 
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,

@@ -24,7 +24,10 @@ USAGE = '/v1/usage'
 # What must be asked for to meet a rule that shares its path with others.
 MEETS: Mapping[str, dict[str, str]] = {
     policies.USAGE: {'project': 'p1'},
-    policies.USAGE_ALL_PROJECTS: {'all_projects': 'true'}}
+    policies.USAGE_ALL_PROJECTS: {'all_projects': 'true'},
+    policies.STATEMENTS_ALL_PROJECTS: {'all_projects': 'true'}}
+# Whose own project is asked about where nobody is named.
+OWN = {policies.STATEMENTS: {'reader-p2', 'member-p2', 'manager-p2'}}
 # Who has nothing but a token of the right scope.
 NOBODY = {'project': 'nothing-p1', 'domain': 'nothing-d1'}
 
@@ -64,7 +67,8 @@ class EveryRuleTest(Knocking):
                     status = self.knock(
                         method, path, token,
                         **MEETS.get(rule.name, {})).status_int
-                    expected = token in TABLE[rule.name]
+                    expected = (token in TABLE[rule.name]
+                                or token in OWN.get(rule.name, ()))
                     if path == USAGE:
                         expected |= token in TABLE[policies.USAGE_ALL_PROJECTS]
                         if rule.name == policies.USAGE_DOMAIN:
@@ -124,9 +128,11 @@ class EveryRuleTest(Knocking):
         for rule in rules():
             if rule.name.startswith('energy:usage:'):
                 continue
-            for token in {*cloud.PERSONAS} - TABLE[rule.name]:
+            allowed = TABLE[rule.name] | OWN.get(rule.name, set())
+            for token in {*cloud.PERSONAS} - allowed:
                 said = {
-                    self.knock(method, path, token, body)
+                    self.knock(method, path, token, body,
+                               **MEETS.get(rule.name, {}))
                     .json['errors'][0]['detail']
                     for item in ('compute-1', 'nobody')
                     for body in ({}, 'not an object', {'name': ''})

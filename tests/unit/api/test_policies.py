@@ -15,6 +15,7 @@ from tests.unit.api import cloud
 SAMPLE = (pathlib.Path(__file__).parents[3] / 'etc' / 'energy-accounting'
           / 'policy.yaml.sample')
 ADMINS = {'admin-p1', 'admin-p2'}
+BILLING = {*ADMINS, 'billing-p2'}
 READERS = {*ADMINS, *(
     f'{role}-{project}' for role in ('reader', 'member', 'manager')
     for project in ('p1', 'p2'))}
@@ -38,6 +39,13 @@ TABLE = {
     policies.CONTRACTS_CREATE: ADMINS,
     policies.CONTRACTS_DELETE: ADMINS,
     policies.METRICS: ADMINS,
+    policies.STATEMENTS: {*ADMINS, 'reader-p1', 'member-p1', 'manager-p1',
+                          'billing-p2'},
+    policies.STATEMENTS_ALL_PROJECTS: BILLING,
+    policies.STATEMENTS_CREATE: BILLING,
+    policies.TARIFFS: BILLING,
+    policies.TARIFFS_CREATE: BILLING,
+    policies.TARIFFS_DELETE: BILLING,
     policies.SITES: READERS,
     policies.KPIS: READERS,
     policies.SITES_CREATE: ADMINS,
@@ -84,7 +92,8 @@ class PoliciesTest(base.BaseTestCase):
     def test_every_rule_is_in_the_table(self) -> None:
         rules = {rule.name for rule in policies.list_rules()}
         self.assertEqual(
-            rules - {'admin_api', 'project_reader', 'domain_manager'},
+            rules - {'admin_api', 'billing', 'project_reader',
+                     'domain_manager'},
             set(TABLE))
 
     def test_names_follow_the_pattern(self) -> None:
