@@ -21,6 +21,7 @@ from energy_accounting.facility import (
     carbon,
     contract_store,
     factor_store,
+    factor_times,
     factors,
     intensities,
     supplies,
@@ -124,7 +125,7 @@ class _Used:
                    ) -> Iterator[dict[str, Any]]:
         """The PUEs that an operator says, where they count."""
         if any(one.pue_kind == supply.CONFIGURED for one in known):
-            yield from _listed(factors.counting(
+            yield from _listed(factor_times.counting(
                 [one.factor for one in factor_store.as_of(
                     self._connection, *self._times, self._as_of_ns,
                     site=self._site.name, kind=factors.PUE)], *self._times))
@@ -174,13 +175,13 @@ _SAME = ('kind', 'method', 'carrier', 'basis', 'signal', 'unit', 'quality',
          'provider', 'source', 'revision', 'zone')
 
 
-def _listed(spans: Iterable[factors.Span]) -> Iterator[dict[str, Any]]:
+def _listed(spans: Iterable[factor_times.Span]) -> Iterator[dict[str, Any]]:
     """One for each source and revision: a month has thousands of values.
 
     ``digest`` is of their times and values: whether they were the same can
     be told without keeping them.
     """
-    groups: dict[tuple[Any, ...], list[factors.Span]] = (
+    groups: dict[tuple[Any, ...], list[factor_times.Span]] = (
         collections.defaultdict(list))
     for span in spans:
         groups[tuple(getattr(span.factor, name) for name in _SAME)].append(
