@@ -80,8 +80,8 @@ _WINDOW = forms.record({
 _FACTOR = {
     'type': 'object', 'required': ['kind', 'site'],
     'additionalProperties': False,
-    'properties': dict.fromkeys((
-        'site', 'kind', 'method', 'carrier', 'basis', 'signal', 'unit',
+    'properties': {'site': forms.NAME, 'kind': forms.NAME} | dict.fromkeys((
+        'method', 'carrier', 'basis', 'signal', 'unit',
         'quality', 'provider', 'source', 'revision', 'zone', 'start', 'end',
         'values', 'lowest', 'highest', 'digest', 'pue_kind', 'instrument',
         'share', 'kg_per_kwh', 'renewable', 'retired'), _NAMED)}

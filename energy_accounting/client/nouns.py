@@ -224,6 +224,65 @@ class Client(transport.Transport):
         number = _segment('id', str(contract_id))
         self._delete(f'{_contracts(site)}/{number}')
 
+    # --- statements and tariffs ---
+
+    def statements(self, **query: Any) -> Pages[answers.Statement]:
+        """The pages of the list of closed statements."""
+        return self._pages('/v1/statements', 'statements', query)
+
+    def close(self, period: str, projects: Sequence[str] | None = None,
+              **how: Any) -> list[answers.ClosedStatement]:
+        """Close a month or a year; the same again changes nothing.
+
+        :param period: such as 2026-10 or 2026.
+        :param how: ``timezone``; ``all_projects`` in place of projects.
+        """
+        return self._post('/v1/statements', _known(
+            period=period, projects=projects, **how))['statements']
+
+    def statement(self, statement_id: str, **query: Any,
+                  ) -> answers.StatementShown:
+        """One statement without its lines."""
+        return self._get(_statement(statement_id), query)['statement']
+
+    def statement_lines(self, statement_id: str, **query: Any,
+                        ) -> Pages[answers.StatementLine]:
+        """The pages of the lines of a statement."""
+        return self._pages(f'{_statement(statement_id)}/lines', 'lines',
+                           query)
+
+    def statement_differences(self, statement_id: str, **query: Any,
+                              ) -> Pages[answers.LineDifference]:
+        """The pages of the lines in which two revisions differ.
+
+        ``difference`` of each page's envelope is that of the totals.
+        """
+        return self._pages(f'{_statement(statement_id)}/differences',
+                           'lines', query)
+
+    def statement_document(self, statement_id: str, **query: Any) -> bytes:
+        """A statement as a document.
+
+        :param query: ``format`` (json, csv, html, pdf), ``language``,
+            ``revision``.
+        """
+        document: bytes = self._send(
+            'GET', f'{_statement(statement_id)}/document', accept='*/*',
+            params=transport.parameters(query)).content
+        return document
+
+    def tariffs(self, **query: Any) -> Pages[answers.Tariff]:
+        """The pages of the list of tariffs."""
+        return self._pages('/v1/tariffs', 'tariffs', query)
+
+    def create_tariff(self, name: str, **said: Any) -> answers.Tariff:
+        """Record a tariff; fields as in ``POST /v1/tariffs``."""
+        return self._post('/v1/tariffs', _known(name=name, **said))['tariff']
+
+    def withdraw_tariff(self, tariff_id: int | str) -> None:
+        """Let a tariff count no more."""
+        self._delete('/v1/tariffs/' + _segment('id', str(tariff_id)))
+
 
 def _host(name: str) -> str:
     return '/v1/hosts/' + _segment('host', name)
@@ -243,3 +302,7 @@ def _record(record_id: int | str) -> str:
 
 def _contracts(site: str) -> str:
     return f'/v1/sites/{_segment("site", site)}/contracts'
+
+
+def _statement(statement_id: str) -> str:
+    return '/v1/statements/' + _segment('id', statement_id)

@@ -440,3 +440,198 @@ class Kpis(TypedDict):
     calculated_at: str
     calculated_by: str
     rounding: str
+
+
+# --- statements and tariffs -------------------------------------------------
+
+class _Amounts(TypedDict):
+    """Energy, and what the building and the grid made of it."""
+
+    active_kwh: str
+    idle_kwh: str
+    memory_kwh: str | None
+    host_kwh: str
+    platform_kwh: str | None
+    it_kwh: str
+    facility_kwh: str | None
+    pue: str | None
+    co2_location_kg: str | None
+    co2_market_kg: str | None
+    cue_kg_per_kwh: str | None
+    water_l: str | None
+    renewable_share: str | None
+    pue_kind: str | None
+    peak_kw: str | None
+    coverage: str | None
+    boundary: str | None
+    quality: Quality
+    policy: str | None
+    factor_quality: str | None
+    factor_basis: str | None
+    market_factor_quality: str | None
+    market_factor_basis: str | None
+
+
+class Statement(_Amounts):
+    """A closed month or year of a project, and its totals."""
+
+    id: str
+    revision: int
+    state: str
+    project_id: str | None
+    project_name: str | None
+    domain_id: str | None
+    period: str
+    timezone: str
+    start: str
+    end: str
+    instances: int
+    lines: int
+    currency: str | None
+    cost: str | None
+    digest: str
+    created_at: str
+    as_of: str
+    complete_until: str | None
+
+
+class ClosedStatement(Statement):
+    outcome: str
+
+
+class StatementFactor(TypedDict):
+    """What was used: a factor's source, a contract, where a PUE is from."""
+
+    site: str
+    kind: str
+    method: NotRequired[str | None]
+    carrier: NotRequired[str | None]
+    basis: NotRequired[str | None]
+    signal: NotRequired[str | None]
+    unit: NotRequired[str | None]
+    quality: NotRequired[str | None]
+    provider: NotRequired[str | None]
+    source: NotRequired[str | None]
+    revision: NotRequired[str | None]
+    zone: NotRequired[str | None]
+    start: NotRequired[str | None]
+    end: NotRequired[str | None]
+    values: NotRequired[str | None]
+    lowest: NotRequired[str | None]
+    highest: NotRequired[str | None]
+    digest: NotRequired[str | None]
+    pue_kind: NotRequired[str | None]
+    instrument: NotRequired[str | None]
+    share: NotRequired[str | None]
+    kg_per_kwh: NotRequired[str | None]
+    renewable: NotRequired[str | None]
+    retired: NotRequired[str | None]
+
+
+class TariffWindow(TypedDict):
+    days: list[str]
+    start: str
+    end: str
+    price_per_kwh: str
+
+
+class UsedTariff(TypedDict):
+    name: str
+    legal_basis: str
+    start: str
+    end: str
+    currency: str
+    quantity: str
+    price_per_kwh: str
+    co2_price_per_kg: str | None
+    co2_method: str | None
+    time_zone: str
+    windows: list[TariffWindow]
+    site: str | None
+    project_id: str | None
+    domain_id: str | None
+
+
+class StatementRevision(TypedDict):
+    revision: int
+    state: str
+    digest: str
+    created_at: str
+    it_kwh: str
+    cost: str | None
+
+
+class StatementShown(Statement):
+    format: str
+    factors: list[StatementFactor]
+    tariffs: list[UsedTariff]
+    notices: list[str]
+    revisions: list[StatementRevision]
+
+
+class StatementLine(_Amounts):
+    """What an instance used on a day; money where something is charged."""
+
+    day: str
+    start: str
+    end: str
+    instance_id: str | None
+    account: str
+    flavor: str | None
+    site: str
+    region: str | None
+    priced_kwh: NotRequired[str | None]
+    priced_quantity: NotRequired[str | None]
+    price_per_kwh: NotRequired[str | None]
+    cost: NotRequired[str | None]
+
+
+class LineEnd(TypedDict):
+    it_kwh: str
+    facility_kwh: str | None
+    cost: str | None
+
+
+class LineDifference(TypedDict):
+    """How a line of one revision differs from that of another."""
+
+    day: str
+    instance_id: str | None
+    account: str
+    flavor: str | None
+    site: str
+    active_kwh: str | None
+    idle_kwh: str | None
+    memory_kwh: str | None
+    host_kwh: str | None
+    platform_kwh: str | None
+    it_kwh: str | None
+    facility_kwh: str | None
+    co2_location_kg: str | None
+    co2_market_kg: str | None
+    water_l: str | None
+    cost: str | None
+    was: LineEnd | None
+    became: LineEnd | None
+
+
+class Tariff(TypedDict):
+    """A price of energy; None in ``superseded_at``: it counts."""
+
+    id: int
+    name: str
+    start: str
+    end: str | None
+    currency: str
+    quantity: str
+    price_per_kwh: str
+    windows: list[TariffWindow]
+    timezone: str
+    co2_price_per_kg: str | None
+    co2_method: str | None
+    site: str | None
+    project_id: str | None
+    domain_id: str | None
+    legal_basis: str
+    recorded_at: str
+    superseded_at: str | None

@@ -106,7 +106,7 @@ class Transport:
     def _get(self, path: str, query: dict[str, Any], *,
              also: Collection[int] = ()) -> Any:
         return _object(self._send('GET', path, also,
-                                  params=_parameters(query)))
+                                  params=parameters(query)))
 
     def _post(self, path: str, body: Row) -> Any:
         return _object(self._send('POST', path, json=body))
@@ -192,7 +192,7 @@ def _object(response: Any) -> dict[str, Any]:
     return body
 
 
-def _parameters(query: Mapping[str, Any]) -> dict[str, str]:
+def parameters(query: Mapping[str, Any]) -> dict[str, str]:
     """Query parameters as they are sent; what is None is not asked."""
     sent = {}
     for name, value in query.items():
