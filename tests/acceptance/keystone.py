@@ -52,7 +52,7 @@ class Keystone(servers.Server):
     def prepare(self) -> None:
         self.port = servers.free_port()
         self.url = f'http://{servers.LOOPBACK}:{self.port}/v3'
-        self.bin = environment.installed()
+        self.bin = environment.installed('keystone')
         # As keystone-manage makes them: the next key and the present one.
         for name in ('fernet', 'credential'):
             (self.path / name).mkdir(mode=0o700)
