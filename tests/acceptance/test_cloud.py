@@ -92,14 +92,15 @@ class Run:
         test.addCleanup(self.tree.stop)
         for guest in self.guests:
             self._boot(guest)
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            one = pool.submit(
-                self._region, 'one', 'guests = libvirt',
-                f'uri = {base.required(test, "EA_TEST_LIBVIRT_URI_RO")}')
-            # No libvirt there: what it would connect to does not exist.
-            two = pool.submit(
-                self._region, 'two', 'guests = procfs',
-                f'uri = qemu+unix:///system?socket={self.where}/none')
+        # Not only for now: a process ends with the thread that started it.
+        pool = test.enterContext(concurrent.futures.ThreadPoolExecutor())
+        one = pool.submit(
+            self._region, 'one', 'guests = libvirt',
+            f'uri = {base.required(test, "EA_TEST_LIBVIRT_URI_RO")}')
+        # No libvirt there: what it would connect to does not exist.
+        two = pool.submit(
+            self._region, 'two', 'guests = procfs',
+            f'uri = qemu+unix:///system?socket={self.where}/none')
         self.regions = {'one': one.result(), 'two': two.result()}
         for name, region in self.regions.items():
             self.cloud.endpoint('energy-accounting', name, region.url)
