@@ -403,6 +403,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             f'sqlite:///{state_path}/energy-accounting.sqlite')
         stack.callback(database.close)
         engine.sync(database)
+        # Before the example is played: what it refuses is told at once.
+        application = app.make_app(conf, database, auth=False)
         if arguments.example:
             # Three new streams and keys each time: no news.
             for module in (signing, spool):
@@ -416,8 +418,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _say(verdict.text())
         else:
             stack.enter_context(_metering(conf, database, failed))
-        _serve(app.make_app(conf, database, auth=False), listener,
-               state_path)
+        _serve(application, listener, state_path)
     return int(failed.is_set())
 
 

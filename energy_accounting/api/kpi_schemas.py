@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from energy_accounting.api import forms
-from energy_accounting.facility import editions
+from energy_accounting.facility import editions, factors
 
 LAWS = ('enefg',)
 """Whose limits can be shown; they are data of the package."""
@@ -43,6 +43,8 @@ _KPI = forms.record({
               'null: see why'},
     'unit': forms.NAME,
     'category': forms.null({'type': 'integer'}),
+    'method': {**forms.null({'enum': list(factors.METHODS)}), 'description':
+               'by which a CUE has its CO2 (GHG Protocol, scope 2)'},
     'section': {**forms.null(forms.NAME), 'description':
                 'part of the site; null: all of it'},
     'standard': {**forms.NAME, 'description': 'its edition'},

@@ -411,6 +411,7 @@ class Kpi(TypedDict):
     value: str | None
     unit: str
     category: int | None
+    method: str | None
     section: str | None
     standard: str
     start: str

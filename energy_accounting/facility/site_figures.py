@@ -108,11 +108,13 @@ class Found:
 
     :ivar why: '' when it has a value.
     :ivar notes: what a reader must know to read it right.
+    :ivar method: of a CUE, how its CO2 was counted: location or market.
     """
 
     figure: Figure
     why: str
     notes: tuple[str, ...]
+    method: str | None = None
 
 
 def table(scope: Scope, known: Known,
@@ -221,10 +223,11 @@ class _Table:
 
     def _cue(self, category: int, one: Emitted,
              e_it: Amount | Missing) -> Found:
-        return self._try(
+        return dataclasses.replace(self._try(
             'CUE', kpi.BASES[one.basis], (one.amount, e_it),
             functools.partial(kpi.cue, self._scope, category,
-                              basis=one.basis), category, notes=one.notes)
+                              basis=one.basis), category, notes=one.notes),
+            method=one.amount.role.removeprefix('co2_'))
 
     def _wue(self, number: int, water: Amount | Missing,
              e_it: Amount | Missing) -> Found:

@@ -189,17 +189,15 @@ def _lines(path: str) -> list[tuple[int, dict[str, str]]]:
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
+            # What is empty and must not be, the API says with the rest.
             row = {name: cell.strip() for name, cell
-                   in zip(names, cells, strict=False) if cell.strip()}
+                   in zip(names, cells, strict=False)
+                   if cell.strip() or name in _NEEDED}
             if len(cells) != len(names):
                 faults.append(
                     f'line {reader.line_num} has {len(cells)} fields and '
                     f'the header has {len(names)}: give as many, and write '
                     'numbers with a point')
-            else:
-                faults += [f'line {reader.line_num}, {name}: it is empty: '
-                           'give one' for name in _NEEDED
-                           if name not in row]
             found.append((reader.line_num, row))
     except csv.Error as error:
         raise exceptions.CommandError(

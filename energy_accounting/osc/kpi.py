@@ -19,7 +19,8 @@ _SHORT: tuple[str, ...] = (
     'why')
 _LONG: tuple[str, ...] = (
     *_SHORT, 'figure', 'start', 'end', 'estimated', 'numerator',
-    'denominator', 'meters', 'reading_seconds', 'missing', 'notes', 'limits')
+    'denominator', 'meters', 'reading_seconds', 'missing', 'notes', 'limits',
+    'method')
 
 
 class ShowKpi(command.Lister):
@@ -91,6 +92,8 @@ def _cells(names: Sequence[str], row: Mapping[str, Any],
            formatter: str) -> tuple[Any, ...]:
     """For people, a limit is a sentence, and what is long is folded."""
     if formatter == 'table':
+        if row['method'] is not None:
+            row = {**row, 'name': f'{row["name"]}, {row["method"]}'}
         if row['limits'] is not None:
             row = {**row,
                    'limits': [limit_line(one) for one in row['limits']]}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import decimal
+import http.client
 import json
 import logging
 import os
@@ -115,7 +116,7 @@ class Web:
                              f'{_first_line(error)}') from error
         except (requests.RequestException, urllib3.exceptions.HTTPError,
                 OSError) as error:
-            raise Answerless(_first_line(error), 0.0) from error
+            raise Answerless(_in_words(error, self.timeout), 0.0) from error
         raise Answerless('it redirects in circles')
 
     def _body(self, answer: requests.Response, deadline: float) -> bytes:
@@ -243,6 +244,34 @@ def _number(text: str) -> decimal.Decimal:
 
 def _no_number(word: str) -> NoReturn:
     raise ValueError(f'{word[:64]} is not a number that is used here')
+
+
+def _in_words(error: Exception, timeout: float) -> str:
+    """Why nothing came, without the names of the library's classes."""
+    causes: list[BaseException] = [error]
+    for one in causes:
+        causes += [cause for cause in (
+            *one.args, getattr(one, 'reason', None), one.__cause__,
+            one.__context__) if isinstance(cause, BaseException)
+            and cause not in causes]
+
+    def one_is(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(one, kinds) for one in causes)
+
+    if one_is(urllib3.exceptions.NameResolutionError):
+        return 'its name cannot be resolved'
+    if one_is(urllib3.exceptions.IncompleteRead,
+              urllib3.exceptions.InvalidChunkLength,
+              http.client.IncompleteRead):
+        return 'its answer was cut off'
+    for one in causes:
+        if isinstance(one, OSError) and one.errno and one.strerror:
+            return f'it cannot be reached: {one.strerror.lower()}'
+    # A connection that is refused is one of urllib3's time-outs, too.
+    if one_is(TimeoutError, requests.Timeout,
+              urllib3.exceptions.TimeoutError):
+        return f'it does not answer within {timeout:g} s'
+    return _first_line(error)
 
 
 def _first_line(error: Exception) -> str:

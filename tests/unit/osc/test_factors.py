@@ -88,8 +88,9 @@ class FactorTest(real.RealTest):
         good = YEAR.format(1)
         for rows, words in (
                 ((good[:-1] + ';7\n', good.replace('me', ''), good[:-4]),
-                 ('line 2 has 7 fields', '; line 3, source: it is empty',
-                  '; line 4 has 5 fields')),
+                 ('line 2 has 7 fields', '; line 4 has 5 fields')),
+                ((good, good.replace('me', '')),
+                 ('line 3, source: must not be empty',)),
                 ((good.replace(';1;', ';1,5;'), good, good.replace(
                     'direct', 'indirect')),
                  ("line 2, value: '1,5' is not valid",

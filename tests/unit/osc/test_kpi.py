@@ -21,7 +21,7 @@ KPI = {
     'denominator': None, 'meters': [
         {'name': 'grid', 'accuracy_class': '0.5S'}],
     'reading_seconds': 900, 'missing': [], 'why': None, 'notes': [],
-    'limits': [LIMIT]}
+    'limits': [LIMIT], 'method': None}
 GONE = {**KPI, 'figure': 'ERF', 'name': 'ERF', 'value': None,
         'why': 'heat_reused: no meter of this role', 'limits': None}
 
@@ -29,6 +29,10 @@ GONE = {**KPI, 'figure': 'ERF', 'name': 'ERF', 'value': None,
 class KpiTest(test_commands.CommandTest):
 
     gone = GONE
+
+    def test_two_cues_look_alike(self):
+        self.gone = {**GONE, 'name': 'CUE', 'method': 'market'}
+        self.assertIn('| CUE, market |', self.show())
 
     def answer(self, request):
         if request.path == '/v1/sites/fra':
