@@ -9,17 +9,23 @@ for "not known".
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from energy_accounting import client
+from energy_accounting import client, units
 from energy_accounting.dashboard import periods
 
 MOST_SERVERS = 5000
 """Rows of servers or projects that a page reads."""
 MOST_TRENDS = 40
 """Up to so many servers get a line of their own course."""
+MOST_ROWS = 500
+"""Rows of hosts or records that a page shows."""
 _NONE = 'none'
+_DEFAULT_SITE = 'default'
+_MONTHS = 12
 CSV_COLUMNS = ('start', 'end', 'instance_id', 'it_kwh', 'facility_kwh')
 """The first columns of a download."""
 
@@ -76,6 +82,73 @@ def project(api: client.Client, period: periods.Period) -> Usage:
     return Usage(total, before, parts, steps, servers,
                  {row['instance_id']: row for row in before_rows}, courses,
                  complete, more)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ranked:
+    """All projects of a period, the greatest first.
+
+    :ivar before: rows of the time before, by project; None is that of what
+        belongs to nobody.
+    """
+
+    rows: tuple[Row, ...]
+    before: Mapping[str | None, Row]
+    more: bool
+
+
+def projects(api: client.Client, period: periods.Period) -> Ranked:
+    """What every project used, and what belongs to none.
+
+    :raises client.Error: when the API does not answer as asked.
+    """
+    found, more = _by(api, 'project', period.query, all_projects=True)
+    before, _ = _by(api, 'project', period.query_before, all_projects=True)
+    return Ranked(found, {row['project_id']: row for row in before}, more)
+
+
+def first(pages: client.Pages[Any]) -> tuple[list[Row], bool]:
+    """As many rows as a page shows, and whether there are more."""
+    found = list(pages.rows(MOST_ROWS + 1))
+    return found[:MOST_ROWS], len(found) > MOST_ROWS
+
+
+def site_of_choice(sites: Sequence[Row]) -> Row:
+    """The site that is shown if none is named.
+
+    Hosts are of a site "default" until they are told theirs.
+    """
+    return next((site for site in sites if site['name'] != _DEFAULT_SITE),
+                sites[0])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KeyFigures:
+    """Of a site: of twelve months, and of each of them.
+
+    :ivar months: the first moment of a month and its figures, the oldest
+        first.
+    """
+
+    year: Row
+    months: tuple[tuple[datetime.datetime, Row], ...]
+
+
+def key_figures(api: client.Client, site: Row,
+                now: datetime.datetime) -> KeyFigures:
+    """The last twelve whole months of a site, in its own zone.
+
+    :raises client.Error: when the API does not answer as asked.
+    """
+    where = units.zone(site['time_zone'])
+    edges = [units.period_start(now, 'month', where)]
+    while len(edges) <= _MONTHS:
+        edges.insert(0, units.period_start(
+            edges[0] - datetime.timedelta(days=1), 'month', where))
+    return KeyFigures(api.kpis(site['name']), tuple(
+        (start, api.kpis(site['name'], start=units.iso(start),
+                         end=units.iso(end)))
+        for start, end in itertools.pairwise(edges)))
 
 
 def _sum(api: client.Client, query: Mapping[str, str],

@@ -8,6 +8,7 @@ nothing, and never wrong.
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping, Sequence
 
 from django.utils import formats
 from django.utils.translation import gettext as _
@@ -49,6 +50,69 @@ QUALITIES = {
     'forecast': gettext_lazy('forecast values'),
     'fallback': gettext_lazy('yearly values that stand in'),
     'mixed': gettext_lazy('values of different quality')}
+REASONS = {
+    'idle_capacity': gettext_lazy('kept ready, and nobody reserved it'),
+    'free_memory': gettext_lazy('memory that nobody reserved'),
+    'ended': gettext_lazy('of servers that ended before they were read'),
+    'host': gettext_lazy('of hosts without servers'),
+    'no_activity': gettext_lazy('nobody was active'),
+    'too_many': gettext_lazy('of more servers than a record holds'),
+    'unreadable': gettext_lazy('of servers that could not be read')}
+GAPS = {
+    'reboot': gettext_lazy('the host was restarted'),
+    'reset': gettext_lazy('the counters began anew'),
+    'too_long': gettext_lazy('nobody read the counters for too long'),
+    'unreadable': gettext_lazy('the meter could not be read'),
+    'lost': gettext_lazy('the record was damaged on the host'),
+    'not_understood': gettext_lazy('the record cannot be understood'),
+    'new_stream': gettext_lazy('the host lost its records'),
+    'skipped': gettext_lazy('the host did not send them'),
+    'discarded': gettext_lazy('an operator discarded the record')}
+CODES = {
+    'schema': gettext_lazy('malformed'),
+    'newer': gettext_lazy('of a newer version'),
+    'sum': gettext_lazy('does not add up'),
+    'implausible': gettext_lazy('more than the host can draw'),
+    'future': gettext_lazy('from the future'),
+    'conflict': gettext_lazy('its number is taken'),
+    'overlap': gettext_lazy('its time is taken'),
+    'key': gettext_lazy('signed by another key'),
+    'not_enrolled': gettext_lazy('the host is not enrolled'),
+    'refused': gettext_lazy('the database refused it'),
+    'too_large': gettext_lazy('too large')}
+HELD_STATES = {
+    'held': gettext_lazy('To be decided'),
+    'released': gettext_lazy('Released'),
+    'discarded': gettext_lazy('Discarded')}
+HOST_STATES = {
+    'enrolled': gettext_lazy('enrolled'),
+    'retired': gettext_lazy('retired'),
+    'pending': gettext_lazy('not enrolled yet')}
+IDLE_KINDS = {
+    'configured': gettext_lazy('configured'),
+    'measured': gettext_lazy('measured'),
+    'provisional': gettext_lazy('not known yet')}
+ZONES = {
+    'package': gettext_lazy('processors'),
+    'dram': gettext_lazy('memory'),
+    'node': gettext_lazy('whole server')}
+SHORT_BOUNDARIES = {
+    'rapl': gettext_lazy('processors and memory'),
+    'node': gettext_lazy('whole server'),
+    'mixed': gettext_lazy('mixed')}
+FIGURES = {
+    'PUE': gettext_lazy('energy of the site for each kWh of IT; 1 is '
+                        'perfect'),
+    'DCiE': gettext_lazy('the share of the energy that reaches IT'),
+    'REF': gettext_lazy('renewable share'),
+    'ERF': gettext_lazy('share of the energy that is used again as heat'),
+    'ERE': gettext_lazy('as PUE, less what is used again'),
+    'CER': gettext_lazy('heat removed for each kWh of cooling: of the '
+                        'cooling only'),
+    'CUE': gettext_lazy('CO₂ for each kWh of IT'),
+    'WUE': gettext_lazy('water for each kWh of IT'),
+    'ITEEsv': gettext_lazy('computing power for each kW of the servers'),
+    'ITEUsv': gettext_lazy('mean use of the processors')}
 REFUSALS = {
     periods.NOT_A_MONTH: gettext_lazy(
         'This is not a month: choose one of the list.'),
@@ -156,3 +220,23 @@ def hours(seconds: int) -> str:
                         seconds // 3600) % {'count': seconds // 3600}
     return ngettext('%(count)d day', '%(count)d days',
                     seconds // 86400) % {'count': seconds // 86400}
+
+
+def known(word: str | None, of: Mapping[str, object]) -> str:
+    """A word of the API in the reader's language, or as it is."""
+    if word is None:
+        return numbers.UNKNOWN
+    return str(of.get(word, word))
+
+
+def zones(basis: Sequence[str]) -> str:
+    """What is counted of a host: 2 × processors, 2 × memory."""
+    counts: dict[str, int] = {}
+    for zone in basis:
+        kind = zone.rpartition('-')[0] or zone
+        counts[kind] = counts.get(kind, 0) + 1
+    return ', '.join(
+        known(kind, ZONES) if count == 1
+        else f'{count} × {known(kind, ZONES)}'
+        for kind, count in sorted(counts.items(), reverse=True)
+    ) or numbers.UNKNOWN

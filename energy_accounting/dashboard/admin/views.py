@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pages of an operator: where the energy came from and went to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from energy_accounting import client
+from energy_accounting.dashboard import (
+    connection,
+    operator,
+    pages,
+    periods,
+    reading,
+)
+
+# Each page: its address, and the name on its tab.
+TABS = (('index', _('Balance')), ('projects', _('Projects')),
+        ('hosts', _('Hosts')), ('sites', _('Sites')),
+        ('quarantine', _('Quarantine')))
+
+
+class AdminView(pages.EnergyView):
+    page_title = _('Energy')
+    tab = ''
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(
+            tabs=[{'url': f'horizon:admin:energy:{name}', 'name': title,
+                   'active': name == self.tab} for name, title in TABS],
+            **kwargs)
+
+
+class IndexView(AdminView):
+    template_name = 'energy_accounting/admin/balance.html'
+    tab = 'index'
+
+    def page(self, api: client.Client,
+             period: periods.Period) -> dict[str, Any]:
+        return operator.balance(api.balance(**period.query), period)
+
+
+class ProjectsView(AdminView):
+    template_name = 'energy_accounting/admin/projects.html'
+    tab = 'projects'
+
+    def page(self, api: client.Client,
+             period: periods.Period) -> dict[str, Any]:
+        ranked = reading.projects(api, period)
+        if not ranked.rows:
+            return {'empty': True}
+        return operator.projects(
+            ranked, connection.project_names(self.request))
+
+
+class HostsView(AdminView):
+    template_name = 'energy_accounting/admin/hosts.html'
+    tab = 'hosts'
+    with_period = False
+
+    def page(self, api: client.Client,
+             period: periods.Period) -> dict[str, Any]:
+        rows, more = reading.first(api.hosts())
+        return {'hosts': operator.hosts(rows, period.where), 'more': more}
+
+
+class SitesView(AdminView):
+    template_name = 'energy_accounting/admin/sites.html'
+    tab = 'sites'
+    with_period = False
+
+    def page(self, api: client.Client,
+             period: periods.Period) -> dict[str, Any]:
+        sites, _more = reading.first(api.sites())
+        if not sites:
+            return {'sites': []}
+        wanted = self.request.GET.get('site')
+        site = next((one for one in sites if one['name'] == wanted),
+                    reading.site_of_choice(sites))
+        return {'sites': [one['name'] for one in sites],
+                **operator.site(site, reading.key_figures(
+                    api, site, pages.now()))}
+
+
+class QuarantineView(AdminView):
+    template_name = 'energy_accounting/admin/quarantine.html'
+    tab = 'quarantine'
+    with_period = False
+
+    def page(self, api: client.Client,
+             period: periods.Period) -> dict[str, Any]:
+        state = self.request.GET.get('state') or 'held'
+        if state not in operator.STATES:
+            state = 'held'
+        rows, more = reading.first(api.quarantine(state=state))
+        return {'state': state,
+                'states': [{'value': value, 'name': name}
+                           for value, name in operator.STATES.items()],
+                'records': operator.quarantine(rows, period.where),
+                'more': more}
