@@ -89,7 +89,7 @@ def energy_chart(steps: Mapping[str, Any], period: periods.Period,
     chart = bars.Chart(
         title=_('Energy of %(period)s') % {'period': words.span(
             period.start, period.end, period.where)},
-        desc=_('A bar for each %(step)s, divided by what the energy was '
+        desc=_('A bar for %(step)s, divided by what the energy was '
                'used for. The table below has the same figures.') % {
                    'step': _step_name(period)},
         unit=column.unit.name, series=series,
@@ -141,7 +141,7 @@ def co2_chart(steps: Mapping[str, Any], period: periods.Period,
     chart = bars.Chart(
         title=_('CO₂ of %(period)s') % {'period': words.span(
             period.start, period.end, period.where)},
-        desc=_('Below, a bar for each %(step)s: CO₂ by location. Above, a '
+        desc=_('Below, a bar for %(step)s: CO₂ by location. Above, a '
                'line: CO₂ of each kilowatt hour that the building took in. '
                'The table below has the same figures.') % {
                    'step': _step_name(period)},
@@ -178,8 +178,8 @@ def _pictures(draw: Any, ident: str) -> list[dict[str, str]]:
 
 
 def _step_name(period: periods.Period) -> str:
-    return {'hour': _('hour'), 'day': _('day'),
-            'month': _('month')}[period.resolution]
+    return {'hour': _('each hour'), 'day': _('each day'),
+            'month': _('each month')}[period.resolution]
 
 
 def servers(usage: Any, period: periods.Period,
@@ -231,7 +231,7 @@ def _course(rows: Sequence[Mapping[str, Any]] | None,
     known = [value for value in values if value is not None]
     column = numbers.column(known, numbers.ENERGY, signs, 'kWh')
     return _safe(course.course(values, _(
-        'from %(least)s to %(most)s for each %(step)s') % {
+        'from %(least)s to %(most)s for %(step)s') % {
             'least': column.show(min(known)), 'most': column.show(max(known)),
             'step': _step_name(period)}))
 

@@ -35,27 +35,29 @@ def balance(sheet: Mapping[str, Any],
     if not any(int(sheet[f'{side}_uj']) for side in (
             'measured', 'quarantined', 'disputed')) and not sheet['sites']:
         return {'empty': True, 'gaps': _gaps(sheet, period)}
-    column = numbers.column(
-        [parse(sheet['measured_kwh']),
-         *(parse(site['facility_kwh']) for site in sheet['sites'])],
+    column = numbers.column([parse(sheet['measured_kwh'])], numbers.ENERGY,
+                            signs, 'kWh')
+    sites = numbers.column(
+        [parse(site['facility_kwh']) for site in sheet['sites']],
         numbers.ENERGY, signs, 'kWh')
     gaps = _gaps(sheet, period)
-    picture = _flow(sheet, len(gaps), column, period)
+    picture = _flow(sheet, len(gaps), period)
     return {
         'picture': mark_safe(  # noqa: S308 (escaped where it is drawn)
             flow.drawn(picture, _WIDTH, _HEIGHT, _LABELS, 'ea-flow')),
         'unit': column.unit.name, 'lines': _lines(sheet, column),
         'balanced': int(sheet['difference_uj']) == 0,
         'difference': numbers.energy(sheet['difference_kwh'], signs),
-        'gaps': gaps, 'sites': [_site_line(site, column)
-                                for site in sheet['sites']],
+        'gaps': gaps, 'site_unit': sites.unit.name,
+        'sites': [_site_line(site, sites) for site in sheet['sites']],
         'complete': words.moment(sheet['complete_until'], period.where),
         'boundary': words.known(sheet['boundary'], words.BOUNDARIES)}
 
 
-def _flow(sheet: Mapping[str, Any], gaps: int, column: numbers.Column,
+def _flow(sheet: Mapping[str, Any], gaps: int,
           period: periods.Period) -> flow.Picture:
     """From what the sites took in to who had it."""
+    signs = words.signs()
     nodes: list[flow.Node] = []
     flows: list[flow.Flow] = []
     taken_in: set[str] = set()
@@ -64,7 +66,7 @@ def _flow(sheet: Mapping[str, Any], gaps: int, column: numbers.Column,
              kwh: Decimal | None) -> None:
         if kwh:
             nodes.append(flow.Node(key, place, kind, name, kwh,
-                                   str(column.show(kwh))))
+                                   str(numbers.energy(f'{kwh:f}', signs))))
             taken_in.add(key)
 
     def between(source: str, target: str, kwh: Decimal) -> None:
@@ -258,8 +260,6 @@ def hosts(rows: Iterable[Mapping[str, Any]],
             'low': coverage is not None and coverage < 1,
             'basis': words.zones(row['basis']),
             'basis_exact': ', '.join(row['basis']),
-            'boundary': words.known(row['boundary'],
-                                    words.SHORT_BOUNDARIES),
             'idle': idle,
             'idle_kind': words.known(row['idle_kind'], words.IDLE_KINDS),
             'version': row['version'] or numbers.UNKNOWN})
@@ -291,6 +291,9 @@ def _figure(row: Mapping[str, Any], signs: numbers.Signs) -> dict[str, Any]:
     return {
         'name': row['name'], 'figure': row['figure'],
         'meaning': words.known(row['figure'], words.FIGURES),
+        'method': words.known((row['numerator'] or {}).get('name'),
+                              words.METHODS)
+        if row['figure'] == 'CUE' and row['numerator'] else '',
         'category': row['category'], 'section': row['section'],
         'value': None if value is None else numbers.Shown(
             signs.fixed(value, 3), '', signs.exact(value)),

@@ -96,10 +96,9 @@ ZONES = {
     'package': gettext_lazy('processors'),
     'dram': gettext_lazy('memory'),
     'node': gettext_lazy('whole server')}
-SHORT_BOUNDARIES = {
-    'rapl': gettext_lazy('processors and memory'),
-    'node': gettext_lazy('whole server'),
-    'mixed': gettext_lazy('mixed')}
+METHODS = {
+    'co2_location': gettext_lazy('location-based'),
+    'co2_market': gettext_lazy('market-based')}
 FIGURES = {
     'PUE': gettext_lazy('energy of the site for each kWh of IT; 1 is '
                         'perfect'),

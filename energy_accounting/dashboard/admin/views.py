@@ -23,7 +23,6 @@ TABS = (('index', _('Balance')), ('projects', _('Projects')),
 
 
 class AdminView(pages.EnergyView):
-    page_title = _('Energy')
     tab = ''
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -35,6 +34,7 @@ class AdminView(pages.EnergyView):
 
 class IndexView(AdminView):
     template_name = 'energy_accounting/admin/balance.html'
+    page_title = _('Energy')
     tab = 'index'
 
     def page(self, api: client.Client,
@@ -44,6 +44,7 @@ class IndexView(AdminView):
 
 class ProjectsView(AdminView):
     template_name = 'energy_accounting/admin/projects.html'
+    page_title = _('Projects')
     tab = 'projects'
 
     def page(self, api: client.Client,
@@ -57,6 +58,7 @@ class ProjectsView(AdminView):
 
 class HostsView(AdminView):
     template_name = 'energy_accounting/admin/hosts.html'
+    page_title = _('Hosts')
     tab = 'hosts'
     with_period = False
 
@@ -68,6 +70,7 @@ class HostsView(AdminView):
 
 class SitesView(AdminView):
     template_name = 'energy_accounting/admin/sites.html'
+    page_title = _('Sites')
     tab = 'sites'
     with_period = False
 
@@ -86,6 +89,7 @@ class SitesView(AdminView):
 
 class QuarantineView(AdminView):
     template_name = 'energy_accounting/admin/quarantine.html'
+    page_title = _('Quarantine')
     tab = 'quarantine'
     with_period = False
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from energy_accounting.dashboard.drawing import svg
 from energy_accounting.dashboard.drawing.svg import Decimal
 
-COLOURS = {'input': '#666699', 'tenants': '#0072b2', 'service': '#009e73',
+COLOURS = {'input': '#7070a8', 'tenants': '#0072b2', 'service': '#009e73',
            'unallocated': '#d55e00', 'quarantined': '#cc3377',
            'building': '#808080', 'unmetered': '#997700', 'gap': '#cc3377'}
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import testtools
 
 from energy_accounting.dashboard import numbers
-from energy_accounting.dashboard.drawing import bars, course, svg
+from energy_accounting.dashboard.drawing import bars, course, flow, svg
 
 D = decimal.Decimal
 GERMAN = numbers.Signs(',', '.')
@@ -119,6 +119,65 @@ class Pictures(testtools.TestCase):
         picture = bars.stacked(chart((D(1), D(2))), 400, 200, 'x')
         for one in drawn(picture).iter(f'{NAME}text'):
             self.assertIsNone(one.get('fill'))
+
+
+class FlowPictures(testtools.TestCase):
+
+    def picture(self, *sides: tuple[str, str | None], height: int = 300,
+                ) -> ElementTree.Element:
+        """What is measured, and who had it."""
+        whole = sum((D(value) for _name, value in sides if value), D(0))
+        nodes = [flow.Node('measured', 0, 'input', 'Measured', whole, 'x'),
+                 *(flow.Node(name, 1, 'tenants', name,
+                             None if value is None else D(value), 'y')
+                   for name, value in sides)]
+        flows = [flow.Flow('measured', name, D(value))
+                 for name, value in sides if value]
+        return drawn(flow.drawn(flow.Picture('t', 'd', nodes, flows), 600,
+                                height, 100, 'f'))
+
+    def boxes(self, picture: ElementTree.Element) -> list[list[D]]:
+        return [[D(rect.get(name)) for name in ('x', 'y', 'height')]
+                for rect in picture.iter(f'{NAME}rect')]
+
+    def test_heights_are_not_true_to_the_amounts(self):
+        whole, one, other = self.boxes(self.picture(('a', '30'), ('b', '10')))
+        self.assertAlmostEqual(4, whole[2] / other[2], places=1)
+        self.assertAlmostEqual(3, one[2] / other[2], places=1)
+
+    def test_a_node_covers_another_or_leaves_the_picture(self):
+        sides = [(name, value) for name, value in zip(
+            'abcdef', ('900', '0.0001', '5', '30', '0.2', '1'), strict=True)]
+        boxes = self.boxes(self.picture(*sides))[1:]
+        for (_x, above, height), (_x2, below, _h) in itertools.pairwise(
+                boxes):
+            self.assertGreater(below, above + max(height, 30))
+        self.assertLessEqual(boxes[-1][1] + 30, 300)
+
+    def test_too_many_nodes_never_end(self):
+        self.picture(*((f'n{place}', '1') for place in range(40)))
+
+    def test_a_flow_does_not_meet_its_nodes(self):
+        picture = self.picture(('a', '30'), ('b', '10'))
+        ends = [[D(one) for one in re.findall(r'[\d.]+', path.get('d'))]
+                for path in picture.iter(f'{NAME}path')]
+        self.assertEqual(2, len(ends))
+        _, one, other = self.boxes(picture)
+        self.assertAlmostEqual(one[1], ends[0][7], delta=D('.2'))
+        self.assertAlmostEqual(other[1], ends[1][7], delta=D('.2'))
+
+    def test_an_amount_that_nobody_knows_looks_like_one(self):
+        picture = self.picture(('a', '30'), ('gap', None))
+        outlined = [rect for rect in picture.iter(f'{NAME}rect')
+                    if rect.get('fill') == 'none']
+        self.assertEqual(1, len(outlined))
+        self.assertEqual(1, len(list(picture.iter(f'{NAME}path'))))
+
+    def test_a_colour_of_a_node_cannot_be_seen(self):
+        for kind, colour in flow.COLOURS.items():
+            for ground in ('#ffffff', '#222222'):
+                self.assertGreaterEqual(contrast(colour, ground), 3,
+                                        (kind, ground))
 
 
 class Axes(testtools.TestCase):
