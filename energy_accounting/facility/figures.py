@@ -137,8 +137,11 @@ def rounded(exact: fractions.Fraction, places: int) -> decimal.Decimal:
 
 def enough(scope: Scope, figure: str, role: str,
            coverage: fractions.Fraction) -> None:
-    """Refuse an input with more gaps than the scope allows."""
-    if coverage < scope.minimum_coverage:
+    """Refuse an input with more gaps than the scope allows.
+
+    One without any data is refused whatever that is: its 0 says nothing.
+    """
+    if coverage < scope.minimum_coverage or not coverage:
         raise errors.FigureRefused(
             f'{figure}: {role} has data for {_percent(coverage)} of the '
             f'period, the limit is {_percent(scope.minimum_coverage)}: add '

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fractions
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -26,6 +27,7 @@ from energy_accounting.facility.site_meters import Said
 from energy_accounting.ledger import models as ledger
 
 _METHODS = {factors.LOCATION: 'co2_location', factors.MARKET: 'co2_market'}
+_CARRIERS = (*inputs.SUPPLIES, 'grid_export')
 
 
 def emitted(asked: Asked, counted: Sequence[Said],
@@ -36,7 +38,7 @@ def emitted(asked: Asked, counted: Sequence[Said],
             one.measured.intervals, asked.buckets.start,
             asked.buckets.stop), None)
         for one in counted if one.meter.role == role]
-        if role in (*inputs.SUPPLIES, 'grid_export') else []
+        if role in _CARRIERS else []
         for role in supplies.ROLES}
     metered = supplies.metered(shares, asked.buckets)
     if metered is None or not shares['dc_total']:
@@ -45,13 +47,19 @@ def emitted(asked: Asked, counted: Sequence[Said],
     site_id = asked.connection.execute(
         sa.select(ledger.sites.c.id)
         .where(ledger.sites.c.name == asked.site.name)).scalar_one()
+    unknown = next((one for (section, role), one in found.items()
+                    if section == WHOLE and isinstance(one, Missing)
+                    and role in _CARRIERS), None)
+    if unknown is not None:
+        return [Emitted(dataclasses.replace(unknown, role=role, why=str(
+            unknown)), supply.BASES[0]) for role in _METHODS.values()]
     known = {basis: intensities.read(
         asked.connection, site_id, asked.buckets.start,
         asked.buckets.stop, asked.as_of_ns, basis=basis,
         plant=metered.plant) for basis in supply.BASES}
     supplied = [one for (section, role), one in found.items()
                 if section == WHOLE and isinstance(one, Amount)
-                and role in (*inputs.SUPPLIES, 'grid_export')]
+                and role in _CARRIERS]
     return [_by_method(asked, method, metered, known, supplied)
             for method in _METHODS]
 
@@ -84,8 +92,7 @@ def _by_method(asked: Asked, method: str, metered: supplies.Metered,
             bucket for span in spans for bucket in range(
                 -(-span[0] // units.BUCKET_NS),
                 span[1] // units.BUCKET_NS)))
-        return part.mg, max(guessed, part.unsure_mg / part.mg
-                            if part.mg else fractions.Fraction(0))
+        return part.mg, max(guessed, _unsure(part))
 
     covered = united((bucket * units.BUCKET_NS,
                        (bucket + 1) * units.BUCKET_NS)
@@ -96,8 +103,7 @@ def _by_method(asked: Asked, method: str, metered: supplies.Metered,
             meters=tuple(meter for one in supplied
                          for meter in one.meters),
             coverage=inputs.share_of(asked.period, covered),
-            estimated=max(guessed, total.unsure_mg / total.mg
-                          if total.mg else fractions.Fraction(0)),
+            estimated=max(guessed, _unsure(total)),
             reading_seconds=inputs.longest(
                 one.reading_seconds for one in supplied),
             source=inputs.Source(covered, within))
@@ -105,6 +111,16 @@ def _by_method(asked: Asked, method: str, metered: supplies.Metered,
         amount = Missing(role, str(error).removeprefix(f'{role}: '))
     return Emitted(amount, basis, tuple(
         f'factors of electricity: {source}' for source in sources))
+
+
+def _unsure(total: carbon.Total) -> fractions.Fraction:
+    """The share whose factor is not an actual one.
+
+    What is given away is taken off: the rest may be less than what of it
+    is not sure.
+    """
+    return (min(total.unsure_mg / total.mg, fractions.Fraction(1))
+            if total.mg else fractions.Fraction(0))
 
 
 def _unknown(method: str, metered: supplies.Metered,

@@ -256,11 +256,17 @@ class _Table:
 
     def _together(self, figure: str, parts: Sequence[Amount | Missing],
                   ) -> Sequence[Amount | Missing]:
-        """Amounts of the same time, unless one alone has too little."""
+        """Amounts of the same time.
+
+        :raises errors.FigureRefused: one of them, or all of them together,
+            have too little of it: what they are of different times must
+            not be compared.
+        """
         given = [one for one in parts if isinstance(one, Amount)]
-        least = self._scope.minimum_coverage
-        if (len(given) < len(parts) or not given
-                or min(one.coverage for one in given) < least):
+        for one in given:
+            figures.enough(self._scope, figure, one.role,
+                           fractions.Fraction(one.coverage))
+        if len(given) < len(parts) or not given:
             return parts
         common = inputs.together(given)
         figures.enough(

@@ -210,14 +210,11 @@ def _divide(connection: sa.Connection, host: sa.Row[Any],
             connection, sa.select(table).where(table.c.host_id == host.id)
             .with_for_update(), table.c.bucket, terms):
         by_bucket[row.bucket].append(row)
-    nobody = accounts.id_of(connection, samples.Account(
-        samples.UNALLOCATED, name=REASON))
-    owners = {row.id: row for row in bulk.find(
-        connection, sa.select(
-            models.accounts.c.id, models.accounts.c.digest,
-            models.accounts.c.project_ref),
-        models.accounts.c.id, {nobody, *(
-            row.account_id for rows in by_bucket.values() for row in rows)})}
+    owners = {row.id: row for row in _owners(connection, (
+        row.account_id for rows in by_bucket.values() for row in rows))}
+    nobody = _nobody(connection, owners, any(
+        terms[bucket] and not any(map(_energy_uj, rows))
+        for bucket, rows in by_bucket.items()))
     became: dict[tuple[int, int], int | None] = {}
     unused = []
     for bucket, rows in by_bucket.items():
@@ -254,6 +251,33 @@ def _divide(connection: sa.Connection, host: sa.Row[Any],
             (row.account_id, row.bucket): [
                 row._mapping[name] for name in models.MEASURES]
             for rows in by_bucket.values() for row in rows}, became)
+
+
+def _owners(connection: sa.Connection,
+            ids: Iterable[int]) -> Iterable[sa.Row[Any]]:
+    table = models.accounts.c
+    return bulk.find(
+        connection, sa.select(table.id, table.digest, table.project_ref),
+        table.id, set(ids))
+
+
+def _nobody(connection: sa.Connection, owners: dict[int, sa.Row[Any]],
+            needed: bool) -> int:
+    """The account of what nobody has; 0, which is none, if there is none.
+
+    :param owners: of the rows that are there; it is added where it is
+        needed and was not among them.
+    """
+    account = samples.Account(samples.UNALLOCATED, name=REASON)
+    digest = accounts.digest(account)
+    for row in owners.values():
+        if row.digest == digest:
+            return int(row.id)
+    if not needed:
+        return 0
+    made = accounts.id_of(connection, account)
+    owners |= {row.id: row for row in _owners(connection, [made])}
+    return made
 
 
 def _check(host: sa.Row[Any], bucket: int, energy_uj: int,

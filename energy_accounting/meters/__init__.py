@@ -8,7 +8,8 @@ belongs here.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 from oslo_config import cfg
 
@@ -65,6 +66,30 @@ class Joined:
     def close(self) -> None:
         for meter in self._meters:
             meter.close()
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+Named = TypeVar('Named', bound=_Named)
+
+
+def named(found: Sequence[Named], wanted: Sequence[str],
+          option: str) -> list[Named]:
+    """Those that an option names, in the order in which they were found.
+
+    :param option: as a message calls it, such as ``[rapl] zones``.
+    :raises errors.ConfigurationError: there is none of a name, or no name.
+    """
+    names = [one.name for one in found]
+    unknown = [name for name in wanted if name not in names]
+    if unknown or not wanted:
+        raise errors.ConfigurationError(
+            f'{option} names {", ".join(unknown) or "nothing"}; this host '
+            f'has {", ".join(names) or "none"}, or say auto')
+    return [one for one in found if one.name in wanted]
 
 
 def is_node(zone: str) -> bool:

@@ -122,25 +122,19 @@ def choose(sensors: Sequence[Sensor], wanted: Sequence[str]) -> list[Sensor]:
         counter beside its power.
     :raises errors.MeterError: when ``auto`` finds none, or several.
     """
-    names = ', '.join(sensor.name for sensor in sensors) or 'none'
     if list(wanted) == [AUTO]:
         found = [sensor for sensor in sensors if sensor.kind in NODE_CHIPS
                  and NODE_CHIPS[sensor.kind] in (None, sensor.label)]
         # A counter misses nothing.
         found = ([sensor for sensor in found if sensor.counts] or found)
         if len(found) != 1:
+            names = ', '.join(sensor.name for sensor in sensors) or 'none'
             raise errors.MeterError(
                 f'hwmon: {len(found)} sensors are known to be of the whole '
                 f'node; name the one, or those that add up to it, in [hwmon] '
                 f'sensors. This host has {names}')
         return found
-    unknown = [name for name in wanted
-               if name not in {sensor.name for sensor in sensors}]
-    if unknown or not wanted:
-        raise errors.ConfigurationError(
-            f'[hwmon] sensors names {", ".join(unknown) or "nothing"}; this '
-            f'host has {names}, or say auto')
-    chosen = [sensor for sensor in sensors if sensor.name in wanted]
+    chosen = meters.named(sensors, wanted, '[hwmon] sensors')
     for chip in {sensor.chip for sensor in chosen}:
         of_chip = [one for one in chosen if one.chip == chip]
         if len({one.counts for one in of_chip}) > 1:

@@ -31,6 +31,9 @@ TIMEOUT_SECONDS = 10
 
 _WATTS = re.compile(
     r'^\s*Instantaneous power reading:\s*([0-9]{1,6})\s*Watts', re.MULTILINE)
+# ipmitool's words for a password or a key, with the value beside them or
+# not, and behind flags that take none.
+_SECRET = re.compile(r'-[46hVvcgsEKYa]*[Pky]')
 _STATE = re.compile(r'^\s*Power reading state is:\s*(\w+)', re.MULTILINE)
 
 
@@ -143,10 +146,11 @@ def from_conf(conf: cfg.ConfigOpts) -> Ipmi:
     except ValueError as error:
         raise errors.ConfigurationError(
             f'[ipmi] command: {error}; quote it as for a shell') from error
-    if not command or '-P' in command:
+    if not command or any(map(_SECRET.match, command)):
         raise errors.ConfigurationError(
-            '[ipmi] command: name a command, and no password in it (-P): '
-            'everybody on the host could read it')
+            '[ipmi] command: name a command, and no password or key in it '
+            '(-P, -k, -y): everybody on the host could read it; ipmitool '
+            'reads it from a file (-f)')
     try:
         meter = Ipmi(command, conf.ipmi.interval_seconds,
                      clocks.SystemClock().boottime_ns)

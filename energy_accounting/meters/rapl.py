@@ -133,21 +133,15 @@ def choose(zones: Sequence[Zone], wanted: Sequence[str]) -> list[Zone]:
         contain each other.
     :raises errors.MeterError: when ``auto`` finds no package.
     """
-    names = ', '.join(zone.name for zone in zones)
     if list(wanted) == [AUTO]:
         chosen = [zone for zone in zones if zone.kind in ('package', 'dram')]
         if not any(zone.kind == 'package' for zone in chosen):
+            names = ', '.join(zone.name for zone in zones)
             raise errors.MeterError(
                 f'RAPL shows no package zone, only {names}: name the zones '
                 'to count in [rapl] zones')
         return chosen
-    unknown = [name for name in wanted
-               if name not in {zone.name for zone in zones}]
-    if unknown or not wanted:
-        raise errors.ConfigurationError(
-            f'[rapl] zones names {", ".join(unknown) or "nothing"}; this '
-            f'host has {names}, or say auto')
-    chosen = [zone for zone in zones if zone.name in wanted]
+    chosen = meters.named(zones, wanted, '[rapl] zones')
     for index, zone in enumerate(chosen):
         for other in chosen[index + 1:]:
             if zone.overlaps(other):

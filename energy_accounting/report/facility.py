@@ -3,8 +3,9 @@
 
 Pure: exact integers and fractions.  Each is worked out bucket by bucket,
 rounded down there to a whole microjoule, nanogram or microlitre and added
-up, so that a month is the sum of its days.  What one bucket lacks, the sum
-lacks: part of a sum never passes for the whole.
+up, so that within one question a month is the sum of its days; of two
+questions each has the basis of its own time (``supplies``).  What one bucket
+lacks, the sum lacks: part of a sum never passes for the whole.
 """
 
 from __future__ import annotations

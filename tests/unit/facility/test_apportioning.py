@@ -194,6 +194,16 @@ class TestNobody(HostsCase):
                          self.nodes.accounts('h1', FIRST))
 
 
+    def test_an_account_is_made_of_what_nobody_has(self) -> None:
+        self.host(windows=1)
+        self.nodes.read('h1', {0: 0, 15: 100})
+        self.nodes.apportion()
+        self.assert_settled([100 * UJ - SUM])
+        self.assertNotIn(platform.REASON, self.database.read(
+            lambda connection: list(connection.scalars(
+                sa.select(models.accounts.c.name)))))
+
+
 class TestDropped(HostsCase):
 
     def test_a_term_is_divided_among_rows_that_were_dropped(self) -> None:

@@ -7,9 +7,11 @@ import fractions
 
 from energy_accounting import units
 from energy_accounting.facility import (
+    batches,
     editions,
     figures,
     inputs,
+    meters,
     site_figures,
     site_inputs,
 )
@@ -17,6 +19,7 @@ from energy_accounting.ledger import sites
 from tests.unit.facility import test_supplies
 
 FIRST = test_supplies.FIRST
+at = test_supplies.at
 QUARTERS = 40
 
 
@@ -77,3 +80,66 @@ class HoleTest(test_supplies.SiteCase):
                       '90.00 %', found.why)
         self.assertEqual(fractions.Fraction(6, 5),
                          self.figure('PUE', '0.9').figure.exact)
+
+    def test_half_a_site_meter_is_a_meter_assignment_error(self) -> None:
+        """A hole is to be filled, and no role to be changed."""
+        self.site('12', 20)
+        for name in ('PUE', 'DCiE', 'ERE'):
+            found = self.figure(name)
+            self.assertIn(f'{name}: dc_total has data for 50.00 %',
+                          found.why)
+            self.assertNotIn('below 1', found.why)
+
+    def test_a_meter_without_any_data_read_zero(self) -> None:
+        self.meter('dc_total', [])
+        self.meter('it_ups_out', [10] * QUARTERS)
+        for minimum in ('0.95', '0'):
+            found = self.figure('PUE', minimum)
+            self.assertIn('dc_total has data for 0.00 %', found.why)
+            self.assertNotIn('kWh', found.why)
+
+    def test_two_halves_that_never_meet_are_an_idle_site(self) -> None:
+        self.meter('dc_total', [12] * 20)
+        self.meter('it_ups_out', [None] * 20 + [10] * 20)
+        found = self.figure('PUE', '0')
+        self.assertIn('dc_total and it_ups_out together has data for '
+                      '0.00 %', found.why)
+        self.assertNotIn('is 0 in the period', found.why)
+
+    def test_what_is_given_away_makes_more_unsure_than_there_is(
+            self) -> None:
+        self.meter('dc_total', [10] * QUARTERS)
+        self.meter('dc_generator', [1] * QUARTERS, unit='l', medium='diesel')
+        self.meter('pv_onsite', [1] * QUARTERS)
+        self.meter('grid_export', [5] * QUARTERS)
+        self.meter('it_ups_out', [5] * QUARTERS)
+        for value, changes in (
+                ('400', {'quality': 'estimated'}), ('40', {
+                    'carrier': 'solar'}),
+                ('266', {'carrier': 'diesel', 'quality': 'estimated'})):
+            self.factor(value, **changes)
+        found = self.figure('CUE').figure
+        # 10 of the grid, 9.9 of Diesel, 4 of the sun given away.
+        self.assertEqual(
+            ((10 * 400 + fractions.Fraction('9.9') * 266 - 4 * 40) / 5000, 1),
+            (found.exact, found.estimated))
+
+    def test_a_site_that_took_in_less_than_nothing_is_a_traceback(
+            self) -> None:
+        self.factor('400')
+        with self.database.writer() as connection:
+            for name, kwh in (('a', '2'), ('b', '5')):
+                meters.create(connection, self.by(), name, 'default', {
+                    'medium': 'electricity', 'role': 'cooling_el',
+                    'unit': 'kWh', 'kind': 'interval'})
+                batches.add(connection, self.by(), name, [batches.Given(
+                    at(FIRST + place + 1), kwh, start_ns=at(FIRST + place))
+                    for place in range(QUARTERS)], 'api')
+            meters.create(connection, self.by(), 'a - b', 'default', {
+                'medium': 'electricity', 'role': 'dc_total', 'unit': 'kWh',
+                'kind': 'virtual', 'terms': {'a': 1, 'b': -1}})
+        self.meter('it_ups_out', [1] * QUARTERS)
+        found = self.figure('CUE')
+        self.assertIsNone(found.figure.exact)
+        self.assertIn('co2_location: dc_total: -120 kWh is negative',
+                      found.why)

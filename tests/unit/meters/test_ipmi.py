@@ -64,10 +64,19 @@ class Case(testtools.TestCase):
                 ('/nowhere/ipmitool', 'install it'),
                 (self.script('echo no device >&2; exit 3'), '/dev/ipmi0'),
                 ('', 'name a command'), ('"', 'quote'),
-                ('ipmitool -P secret dcmi', 'no password')):
+                ('ipmitool -P secret dcmi', 'no password'),
+                ('ipmitool -Psecret dcmi', 'no password'),
+                ('ipmitool -vPsecret dcmi', '(-f)'),
+                ('ipmitool -k secret dcmi', '-k'),
+                ('ipmitool -ysecret dcmi', '-y')):
             text = self.refusal(command)
             self.assertIn(words, text)
             self.assertNotIn('secret', text)
+
+    def test_a_user_or_a_file_is_taken_for_a_password(self):
+        # The first word that is refused is that of the tool.
+        self.assertIn('install it', self.refusal(
+            '/nowhere/ipmitool -H bmc -Uroot -f /etc/Pky -IlanPlus dcmi'))
 
     def test_a_tool_that_hangs_is_waited_for(self):
         self.useFixture(fixtures.MonkeyPatch(
