@@ -5,11 +5,13 @@ project = 'energy-accounting'
 copyright = 'The energy-accounting developers'
 
 extensions = [
+    'cliff.sphinxext',
     'openstackdocstheme',
     'oslo_config.sphinxconfiggen',
     'oslo_config.sphinxext',
     'oslo_policy.sphinxext',
     'oslo_policy.sphinxpolicygen',
+    'sphinx.ext.autodoc',
 ]
 
 html_theme = 'openstackdocs'

@@ -7,15 +7,15 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from osc_lib.command import command
-
-from energy_accounting.osc import columns, common
+from energy_accounting.osc import base, common
 
 COLUMNS = ('at', 'actor', 'request_id', 'kind', 'subject', 'was', 'became')
 
 
-class ListAudit(command.Lister):
+class ListAudit(base.Lister):
     """List who changed what, the newest first (administrators)."""
+
+    example = 'openstack energy audit list --kind factor --start -7d'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -39,10 +39,7 @@ class ListAudit(command.Lister):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
-        rows = common.api(self).audit(**{
+        return common.listing(self, parsed_args, common.api(self).audit(**{
             name: getattr(parsed_args, name) for name in (
-                'kind', 'subject', 'actor', 'start', 'end', 'limit')},
-            ).rows(parsed_args.limit)
-        return COLUMNS, [
-            columns.cells(COLUMNS, row, parsed_args.formatter)
-            for row in rows]
+                'kind', 'subject', 'actor', 'start', 'end', 'limit')}),
+            COLUMNS, most=parsed_args.limit)

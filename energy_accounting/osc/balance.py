@@ -7,16 +7,16 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from osc_lib.command import command
-
-from energy_accounting.osc import columns, common
+from energy_accounting.osc import base, columns, common
 
 
-class ShowBalance(command.ShowOne):
+class ShowBalance(base.ShowOne):
     """Show where every measured joule went (administrators).
 
     The difference is measured minus booked minus quarantined: 0.
     """
+
+    example = 'openstack energy balance show --start yesterday --end today'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

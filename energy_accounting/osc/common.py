@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import pathlib
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from osc_lib import exceptions
 from osc_lib.command import command
 
 from energy_accounting import client, units
-from energy_accounting.osc import times
+from energy_accounting.osc import columns, progress, times
 
+# What the API knows by the name that people know.
+_AS_TYPED = ('site', 'region', 'boundary', 'host', 'account')
 _SPLIT = re.compile(r'[,\s]+')
 
 
@@ -182,6 +185,27 @@ def add_scope_options(parser: argparse.ArgumentParser) -> None:
         help='Only this server (name or ID; the ID for a deleted one)')
 
 
+def add_filter_options(parser: argparse.ArgumentParser) -> None:
+    """What else can be chosen by, beside :func:`add_scope_options`."""
+    for name, what in (
+            ('domain', 'projects of this domain (name or ID; '
+                       'administrators and managers of it)'),
+            ('flavor', 'servers of this flavor (name or ID)'),
+            ('site', 'what was used at this site'),
+            ('region', 'what was used in this region'),
+            ('boundary', 'what was measured at rapl, or at the node'),
+            ('host', 'what was used on this host (administrators)'),
+            ('account', 'instance, service:NAME or unallocated '
+                        '(administrators)'),
+            ('user', 'servers of this user (name or ID; administrators, '
+                     'where user IDs are kept)')):
+        parser.add_argument(f'--{name}', metavar=f'<{name}>',
+                            help=f'Only {what}')
+    parser.add_argument(
+        '--user-domain', metavar='<user-domain>',
+        help='Domain of the user (name or ID), where its name is not unique')
+
+
 def add_long_option(parser: argparse.ArgumentParser) -> None:
     """``--long``, of commands that show a list."""
     parser.add_argument(
@@ -199,19 +223,52 @@ def add_superseded_option(parser: argparse.ArgumentParser) -> None:
 
 def every_column_wanted(parsed_args: argparse.Namespace) -> bool:
     """Whether a list shows all it has: asked for, or not for people."""
-    return bool(parsed_args.formatter != 'table' or parsed_args.long
+    return bool(parsed_args.formatter != 'table'
+                or getattr(parsed_args, 'long', False)
                 or parsed_args.columns)
 
 
-def rows_of(pages: Iterable[client.Page], wanted: int | None,
-            ) -> list[client.Row]:
-    """The rows of all pages, or as many as are wanted."""
-    rows: list[client.Row] = []
-    for page in pages:
-        rows.extend(page.rows)
-        if wanted is not None and len(rows) >= wanted:
-            break
-    return rows[:wanted]
+def listing(of: command.Command, parsed_args: argparse.Namespace,
+            pages: client.Pages[Any], every: Sequence[str],
+            short: Sequence[str] | None = None, most: int | None = None,
+            ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
+    """What a command returns that lists pages, row by row as they come.
+
+    :param every: all columns; those that a newer API sends come after.
+    :param short: what a table shows where no more is asked for.
+    :param most: stop after so many rows.
+    """
+    rows = streamed(of, parsed_args, pages, most)
+    first = next(rows, None)
+    names: Sequence[str] = tuple(dict.fromkeys((*every, *(first or ()))))
+    if short is not None and not every_column_wanted(parsed_args):
+        names = short
+    found = rows if first is None else itertools.chain((first,), rows)
+    return names, (columns.cells(names, row, parsed_args.formatter)
+                   for row in found)
+
+
+def streamed(of: command.Command, parsed_args: argparse.Namespace,
+             pages: Iterable[client.Page[Any]], most: int | None = None,
+             ) -> Iterator[client.Row]:
+    """The rows of pages; what is written is seen before the next is asked.
+
+    A table has to know all rows first: at a terminal their number is shown
+    meanwhile.
+    """
+    given = 0
+    with progress.Progress(of.app.stderr) as shown:
+        for page in pages:
+            for row in page.rows:
+                if given == most:
+                    return
+                given += 1
+                yield row
+            if given == most or page.marker is None:
+                return
+            if parsed_args.formatter == 'table':
+                shown.say(f'{given} rows')
+            of.app.stdout.flush()
 
 
 def scope_query(manager: Any,
@@ -221,28 +278,40 @@ def scope_query(manager: Any,
     :param manager: the client manager of this call.
     """
     query: dict[str, Any] = {}
-    for option in ('project', 'server'):
+    given = {name: getattr(parsed_args, name, None) for name in (
+        'project', 'server', 'domain', 'flavor', 'user', *_AS_TYPED)}
+    for option, text in given.items():
         # An unset variable of a script must not widen the question.
-        if getattr(parsed_args, option, None) == '':
+        if text == '':
             raise exceptions.CommandError(
                 f'--{option} is empty: give a name or an ID, or leave it '
                 'out')
-    if parsed_args.project:
-        query['project'] = project_id(manager, parsed_args.project,
+    if given['project']:
+        query['project'] = project_id(manager, given['project'],
                                       parsed_args.project_domain)
-    elif parsed_args.all_projects or not signed_in(manager):
+    elif parsed_args.all_projects or not (
+            signed_in(manager) or given['domain']):
         # Without Keystone there is no project of one's own.
         query['all_projects'] = True
-    if parsed_args.server:
-        query['instance'] = server_id(manager, parsed_args.server)
-    return query
+    if given['domain']:
+        query['domain'] = domain_id(manager, given['domain'])
+    if given['server']:
+        query['instance'] = server_id(
+            manager, given['server'],
+            parsed_args.all_projects or bool(given['project']))
+    if given['flavor']:
+        query['flavor'] = flavor_name(manager, given['flavor'])
+    if given['user']:
+        query['user'] = user_id(manager, given['user'],
+                                parsed_args.user_domain)
+    return query | {name: given[name] for name in _AS_TYPED if given[name]}
 
 
 def one_project(manager: Any, scope: dict[str, Any]) -> bool:
     """Whether a scope is a project, named or that of the token."""
-    return 'project' in scope or (
-        not scope.get('all_projects')
-        and manager.auth_ref.project_id is not None)
+    return 'project' in scope or not (
+        scope.get('all_projects') or 'domain' in scope
+        or manager.auth_ref.project_id is None)
 
 
 def changes(parsed_args: argparse.Namespace,
@@ -279,53 +348,130 @@ def project_id(manager: Any, name_or_id: str,
     if name_or_id == own.project_name and domain in (
             None, own.project_domain_id, own.project_domain_name):
         return own.project_id
-    from osc_lib.cli import identity
+    within = {} if domain is None else {
+        'domain_id': domain_id(manager, domain)}
+    return _id('project', name_or_id, lambda: _identity(
+        manager).find_project(name_or_id, **within),
+        'its ID or --project-domain')
 
-    return identity.find_project(manager.sdk_connection, name_or_id,
-                                 domain).id
+
+def domain_id(manager: Any, name_or_id: str) -> str:
+    """The id of a domain; the text itself where nobody can be asked."""
+    if not signed_in(manager):
+        return name_or_id
+    return _id('domain', name_or_id,
+               lambda: _identity(manager).find_domain(name_or_id))
 
 
-def server_id(manager: Any, name_or_id: str) -> str:
+def user_id(manager: Any, name_or_id: str, domain: str | None = None) -> str:
+    """The id of a user; the text itself where nobody can be asked."""
+    if not signed_in(manager):
+        return name_or_id
+    within = {} if domain is None else {
+        'domain_id': domain_id(manager, domain)}
+    return _id('user', name_or_id, lambda: _identity(
+        manager).find_user(name_or_id, **within), 'its ID or --user-domain')
+
+
+def server_id(manager: Any, name_or_id: str, of_all: bool = False) -> str:
     """The id of a server; the text itself where there is no Nova.
 
-    :raises exceptions.CommandError: when Nova knows no such name, or does
-        not answer.
+    :param of_all: of all projects, as administrators may ask.
     """
     if _is_uuid(name_or_id) or not signed_in(manager):
         return name_or_id
+    more = {'all_projects': True} if of_all else {}
+    return _id('server', name_or_id,
+               lambda: manager.compute.find_server(name_or_id, **more),
+               'its ID', 'the ID of a server that was deleted',
+               forbidden_is_id=False)
+
+
+def flavor_name(manager: Any, name_or_id: str) -> str:
+    """The name of a flavor, as the ledger has it.
+
+    A name is taken as it is: Nova does not know what was deleted.
+    """
+    if not signed_in(manager) or not (_is_uuid(name_or_id)
+                                      or name_or_id.isdecimal()):
+        return name_or_id
+    try:
+        found = manager.compute.find_flavor(name_or_id)
+    except _silent():
+        return name_or_id
+    return name_or_id if found is None else found.name
+
+
+def _identity(manager: Any) -> Any:
+    from openstack import utils
+
+    return utils.ensure_service_version(manager.sdk_connection.identity, '3')
+
+
+def _silent() -> tuple[type[Exception], ...]:
+    """What Keystone and Nova raise when they do not say it."""
     from keystoneauth1 import exceptions as ksa_exceptions
     from openstack import exceptions as sdk_exceptions
 
+    return (sdk_exceptions.SDKException, ksa_exceptions.ClientException)
+
+
+def _id(kind: str, text: str, find: Callable[[], Any], one: str = 'its ID',
+        gone: str = '', *, forbidden_is_id: bool = True) -> str:
+    """The id of what is called so.
+
+    :param one: what names one of several.
+    :param gone: what to give of something that is no more.
+    :param forbidden_is_id: who may not ask has given the id.
+    :raises exceptions.CommandError: several or none are called so, or
+        nobody answers.
+    """
+    from openstack import exceptions as sdk_exceptions
+
     try:
-        server = manager.compute.find_server(name_or_id,
-                                             ignore_missing=True)
+        found = find()
     except sdk_exceptions.DuplicateResource as error:
         raise exceptions.CommandError(
-            f'more than one server is called {name_or_id}: give its ID'
-        ) from error
-    except (sdk_exceptions.SDKException,
-            ksa_exceptions.ClientException) as error:
+            f'more than one {kind} is called {text}: give {one}') from error
+    except _silent() as error:
+        if forbidden_is_id and getattr(error, 'status_code', None) == 403:
+            return text
         raise exceptions.CommandError(
-            f'names of servers cannot be looked up now: give the ID of '
-            f'{name_or_id}') from error
-    if server is None:
-        raise exceptions.CommandError(
-            f'there is no server called {name_or_id}: give the ID of a '
-            'server that was deleted')
-    return server.id
+            f'names of {kind}s cannot be looked up now: give the ID of '
+            f'{text}') from error
+    if found is not None:
+        return found.id
+    if _is_uuid(text):
+        # Of what was deleted; its energy is still there.
+        return text
+    raise exceptions.CommandError(
+        f'there is no {kind} called {text}: give {gone or "another name"}')
 
 
-def server_names(manager: Any) -> dict[str, str]:
-    """Names of one's present servers by id; empty where Nova is silent."""
+def server_names(manager: Any, project: str | None = None) -> dict[str, str]:
+    """Names of present servers by id; empty where Nova is silent.
+
+    :param project: whose, where they are not one's own.
+    """
     if not signed_in(manager):
         return {}
-    from keystoneauth1 import exceptions as ksa_exceptions
-    from openstack import exceptions as sdk_exceptions
-
+    whose = ({} if project in (None, manager.auth_ref.project_id) else
+             {'all_projects': True, 'project_id': project})
     try:
-        return {server.id: server.name
-                for server in manager.compute.servers(details=False)}
-    except (sdk_exceptions.SDKException, ksa_exceptions.ClientException):
+        return {server.id: server.name for server
+                in manager.compute.servers(details=False, **whose)}
+    except _silent():
+        return {}
+
+
+def project_names(manager: Any) -> dict[str, str]:
+    """Names of projects by id; empty where Keystone does not say them."""
+    if not signed_in(manager):
+        return {}
+    try:
+        return {project.id: project.name
+                for project in _identity(manager).projects()}
+    except _silent():
         return {}
 
 

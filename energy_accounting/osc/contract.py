@@ -7,9 +7,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from osc_lib.command import command
-
-from energy_accounting.osc import columns, common
+from energy_accounting.osc import base, columns, common
 
 COLUMNS = ('id', 'site', 'instrument', 'start', 'end', 'share',
            'kg_per_kwh', 'basis', 'renewable', 'retired', 'evidence',
@@ -17,8 +15,10 @@ COLUMNS = ('id', 'site', 'instrument', 'start', 'end', 'share',
 _SHORT = COLUMNS[:10]
 
 
-class ListContract(command.Lister):
+class ListContract(base.Lister):
     """List what electricity a site bought (administrators)."""
+
+    example = 'openstack energy contract list berlin-1 --as-of 2026-11-01'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -35,18 +35,21 @@ class ListContract(command.Lister):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
-        rows = common.rows_of(common.api(self).contracts(
+        return common.listing(self, parsed_args, common.api(self).contracts(
             parsed_args.site, start=parsed_args.start, end=parsed_args.end,
             as_of=parsed_args.as_of,
-            superseded=parsed_args.superseded or None), None)
-        shown = (COLUMNS if common.every_column_wanted(parsed_args)
-                 else _SHORT)
-        return shown, [columns.cells(shown, row, parsed_args.formatter)
-                       for row in rows]
+            superseded=parsed_args.superseded or None), COLUMNS, _SHORT)
 
 
-class CreateContract(command.ShowOne):
+class CreateContract(base.ShowOne):
     """Record what electricity a site bought (administrators)."""
+
+    example = (
+        'openstack energy contract create berlin-1 --instrument go \\\n'
+        '    --start 2026-01-01T00:00:00Z --end 2027-01-01T00:00:00Z '
+        '--share 0.6 \\\n'
+        '    --kg-per-kwh 0 --basis direct --renewable --retired \\\n'
+        "    --evidence 'HKNR 2026/4711'")
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -83,11 +86,13 @@ class CreateContract(command.ShowOne):
         return COLUMNS, columns.cells(COLUMNS, row, parsed_args.formatter)
 
 
-class DeleteContract(command.Command):
+class DeleteContract(base.Command):
     """Let a contract count no more (administrators).
 
     It is kept for reports as of an earlier time.
     """
+
+    example = 'openstack energy contract delete berlin-1 7'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

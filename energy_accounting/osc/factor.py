@@ -11,10 +11,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from osc_lib import exceptions
-from osc_lib.command import command
 
 from energy_accounting import client
-from energy_accounting.osc import columns, common
+from energy_accounting.osc import base, columns, common
 
 COLUMNS = ('id', 'kind', 'zone', 'site', 'carrier', 'basis', 'method',
            'signal', 'start', 'end', 'value', 'unit', 'quality', 'provider',
@@ -47,8 +46,12 @@ def _add_replace(parser: argparse.ArgumentParser) -> None:
              'where all of its time is covered')
 
 
-class ListFactor(command.Lister):
+class ListFactor(base.Lister):
     """List factors: carbon intensities and PUEs, with their sources."""
+
+    example = (
+        'openstack energy factor list --zone DE --start -24h --basis '
+        'lifecycle')
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -75,16 +78,20 @@ class ListFactor(command.Lister):
             *(name for name, _ in _OF), 'provider', 'start', 'end', 'as_of',
             'limit')}
         query['superseded'] = parsed_args.superseded or None
-        rows = common.rows_of(common.api(self).factors(**query),
-                              parsed_args.limit)
-        shown = (COLUMNS if common.every_column_wanted(parsed_args)
-                 else _SHORT)
-        return shown, [columns.cells(shown, row, parsed_args.formatter)
-                       for row in rows]
+        return common.listing(
+            self, parsed_args, common.api(self).factors(**query), COLUMNS,
+            _SHORT, parsed_args.limit)
 
 
-class SetFactor(command.ShowOne):
+class SetFactor(base.ShowOne):
     """Record one factor (administrators)."""
+
+    example = (
+        'openstack energy factor set 363 --kind carbon --zone DE \\\n'
+        '    --carrier electricity --basis direct --method location \\\n'
+        '    --start 2025-01-01T00:00:00+01:00 --end '
+        '2026-01-01T00:00:00+01:00 \\\n'
+        "    --source 'UBA, Climate Change 26/2026' --quality fallback")
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -119,8 +126,10 @@ class SetFactor(command.ShowOne):
                                        parsed_args.formatter)
 
 
-class ImportFactor(command.ShowOne):
+class ImportFactor(base.ShowOne):
     """Record the factors of a CSV file, all or none (administrators)."""
+
+    example = 'openstack energy factor import factors-2026.csv --replace'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -152,11 +161,13 @@ class ImportFactor(command.ShowOne):
                                        parsed_args.formatter)
 
 
-class DeleteFactor(command.Command):
+class DeleteFactor(base.Command):
     """Let a factor count no more (administrators).
 
     It is kept for reports as of an earlier time.
     """
+
+    example = 'openstack energy factor delete 4711'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

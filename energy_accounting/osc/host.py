@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from osc_lib import exceptions
-from osc_lib.command import command
 
-from energy_accounting.osc import columns, common
+from energy_accounting.osc import base, columns, common
 
 COLUMNS = ('name', 'state', 'site', 'region', 'boundary',
            'last_window_start', 'last_window_end', 'lag_seconds',
@@ -24,8 +23,10 @@ _SHORT = ('name', 'state', 'site', 'late', 'last_window_end', 'lag_seconds',
 DOWNTIME_COLUMNS = ('id', 'start', 'end', 'reason')
 
 
-class ListHost(command.Lister):
+class ListHost(base.Lister):
     """List the hosts that send measurements (administrators)."""
+
+    example = 'openstack energy host list --late'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -43,17 +44,12 @@ class ListHost(command.Lister):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
-        rows = [row for page in common.api(self).hosts(
+        return common.listing(self, parsed_args, common.api(self).hosts(
             site=parsed_args.site, state=parsed_args.state,
-            late=parsed_args.late or None) for row in page.rows]
-        names = tuple(dict.fromkeys((*COLUMNS, *(rows[0] if rows else ()))))
-        if not common.every_column_wanted(parsed_args):
-            names = _SHORT
-        return names, (columns.cells(names, row, parsed_args.formatter)
-                       for row in rows)
+            late=parsed_args.late or None), COLUMNS, _SHORT)
 
 
-class _OneHost(command.ShowOne):
+class _OneHost(base.ShowOne):
     """A command that answers with one host."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -70,6 +66,8 @@ class _OneHost(command.ShowOne):
 
 class ShowHost(_OneHost):
     """Show what is known of a host (administrators)."""
+
+    example = 'openstack energy host show compute-1'
 
     def take_action(
             self, parsed_args: argparse.Namespace,
@@ -99,6 +97,10 @@ class EnrolHost(_OneHost):
     believed, or the first one that comes.
     """
 
+    example = (
+        'openstack energy host enrol compute-1 --site berlin-1 \\\n'
+        "    --public-key 'O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik='")
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         _add_said(parser)
@@ -122,6 +124,8 @@ class RetireHost(_OneHost):
     What it used stays; windows it sends are quarantined.
     """
 
+    example = 'openstack energy host retire compute-1'
+
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], tuple[Any, ...]]:
@@ -134,6 +138,10 @@ class ReplaceHost(_OneHost):
 
     From now on what the new key signs is booked, and nothing else.
     """
+
+    example = (
+        'openstack energy host replace compute-1 \\\n'
+        "    --public-key 'O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik='")
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -152,6 +160,8 @@ class ReplaceHost(_OneHost):
 
 class SetHost(_OneHost):
     """Change what is known of a host (administrators)."""
+
+    example = 'openstack energy host set compute-1 --max-power 700'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -180,11 +190,17 @@ class SetHost(_OneHost):
 
 # --- downtime ---------------------------------------------------------------
 
-class CreateDowntime(command.ShowOne):
+class CreateDowntime(base.ShowOne):
     """Plan a downtime of a host (administrators).
 
     Meanwhile it is neither late nor blamed for what is not measured.
     """
+
+    example = (
+        'openstack energy host downtime create compute-1 \\\n'
+        '    --start 2026-12-01T22:00:00+01:00 --end '
+        '2026-12-02T02:00:00+01:00 \\\n'
+        "    --reason 'new DIMMs'")
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -209,8 +225,10 @@ class CreateDowntime(command.ShowOne):
                                                parsed_args.formatter)
 
 
-class ListDowntime(command.Lister):
+class ListDowntime(base.Lister):
     """List what is and was planned for a host (administrators)."""
+
+    example = 'openstack energy host downtime list compute-1'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -220,14 +238,15 @@ class ListDowntime(command.Lister):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
-        return DOWNTIME_COLUMNS, [
-            columns.cells(DOWNTIME_COLUMNS, row, parsed_args.formatter)
-            for page in common.api(self).downtimes(parsed_args.host)
-            for row in page.rows]
+        return common.listing(
+            self, parsed_args, common.api(self).downtimes(parsed_args.host),
+            DOWNTIME_COLUMNS)
 
 
-class DeleteDowntime(command.Command):
+class DeleteDowntime(base.Command):
     """Forget a downtime of a host (administrators)."""
+
+    example = 'openstack energy host downtime delete compute-1 3'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

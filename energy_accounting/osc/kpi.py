@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from osc_lib import exceptions
-from osc_lib.command import command
 
 from energy_accounting import units
-from energy_accounting.osc import columns, common, times
+from energy_accounting.osc import base, columns, common, times
 
 _SHORT: tuple[str, ...] = (
     'name', 'section', 'value', 'unit', 'category', 'coverage', 'standard',
@@ -23,11 +22,15 @@ _LONG: tuple[str, ...] = (
     'method')
 
 
-class ShowKpi(command.Lister):
+class ShowKpi(base.Lister):
     """Show the key figures of a site (ISO/IEC 30134, EN 50600-4).
 
     Without a period: of the twelve last whole months.
     """
+
+    example = (
+        'openstack energy kpi show --site berlin-1 --year 2026 \\\n'
+        '    --editions enefg --law enefg')
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from osc_lib import exceptions
-from osc_lib.command import command
 
-from energy_accounting.osc import columns, common
+from energy_accounting.osc import base, columns, common
 
 COLUMNS = ('id', 'name', 'site', 'section', 'role', 'medium', 'kind', 'unit',
            'host', 'parent', 'rollover', 'max_rate', 'serial',
@@ -51,8 +50,11 @@ _MAIN = (('medium', 'What it measures: electricity, heat, cooling, water, '
                   'm3/h'))
 
 
-class ListMeter(command.Lister):
+class ListMeter(base.Lister):
     """List the meters of the sites (administrators)."""
+
+    example = (
+        'openstack energy meter list --site berlin-1 --medium electricity')
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -66,16 +68,12 @@ class ListMeter(command.Lister):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
-        rows = [row for page in common.api(self).meters(
+        return common.listing(self, parsed_args, common.api(self).meters(
             site=parsed_args.site, role=parsed_args.role,
-            medium=parsed_args.medium) for row in page.rows]
-        names = (_OF_LIST if common.every_column_wanted(parsed_args)
-                 else _SHORT)
-        return names, [columns.cells(names, row, parsed_args.formatter)
-                       for row in rows]
+            medium=parsed_args.medium), _OF_LIST, _SHORT)
 
 
-class _OneMeter(command.ShowOne):
+class _OneMeter(base.ShowOne):
     """A command that answers with one meter."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -94,6 +92,8 @@ class ShowMeter(_OneMeter):
     """Show a meter, its last reading and what must be decided
     (administrators).
     """
+
+    example = 'openstack energy meter show main-feed'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -135,6 +135,12 @@ def _terms(parsed_args: argparse.Namespace) -> list[dict[str, Any]] | None:
 class CreateMeter(_OneMeter):
     """Make a meter (administrators)."""
 
+    example = (
+        'openstack energy meter create main-feed --site berlin-1 --role '
+        'dc_total \\\n'
+        '    --medium electricity --kind cumulative --unit kWh --rollover '
+        '1000000')
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument('--site', metavar='<site>', required=True,
@@ -162,6 +168,10 @@ class SetMeter(_OneMeter):
     when it was removed, and make another one.
     """
 
+    example = (
+        'openstack energy meter set main-feed --removed-at '
+        '2026-11-26T09:00:00+01:00')
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         for name, what in _MAIN:
@@ -187,12 +197,17 @@ class SetMeter(_OneMeter):
 
 # --- events -----------------------------------------------------------------
 
-class CreateEvent(command.ShowOne):
+class CreateEvent(base.ShowOne):
     """Decide what happened to a counter (administrators).
 
     Without values of what is exchanged or reset, the time around it is a
     gap: nothing is guessed.
     """
+
+    example = (
+        'openstack energy meter event create main-feed exchange \\\n'
+        '    --at 2026-11-26T09:00:00+01:00 --end-value 981204.5 '
+        '--start-value 0')
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -230,8 +245,10 @@ class CreateEvent(command.ShowOne):
                                             parsed_args.formatter)
 
 
-class ListEvent(command.Lister):
+class ListEvent(base.Lister):
     """List what was decided about a counter (administrators)."""
+
+    example = 'openstack energy meter event list main-feed'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -250,11 +267,13 @@ class ListEvent(command.Lister):
                 superseded=parsed_args.superseded or None)]
 
 
-class DeleteEvent(command.Command):
+class DeleteEvent(base.Command):
     """Take a decision about a counter back (administrators).
 
     It stays on record, and reports as of before still know it.
     """
+
+    example = 'openstack energy meter event delete main-feed 2'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from osc_lib import exceptions
-from osc_lib.command import command
 
 from energy_accounting import client
-from energy_accounting.osc import columns, common
+from energy_accounting.osc import base, columns, common
 
 COLUMNS = ('id', 'host', 'stream', 'sequence', 'state', 'code', 'reason',
            'received_at', 'start', 'end', 'energy_uj', 'energy_kwh',
@@ -39,8 +38,10 @@ def _filters(parsed_args: argparse.Namespace) -> dict[str, Any]:
             for name in ('host', 'code', 'start', 'end')}
 
 
-class ListRecord(command.Lister):
+class ListRecord(base.Lister):
     """List the records that are kept and not booked (administrators)."""
+
+    example = 'openstack energy quarantine list --host compute-1 --start -7d'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -59,22 +60,15 @@ class ListRecord(command.Lister):
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
         state = None if parsed_args.state == 'all' else parsed_args.state
-        rows: list[client.Row] = []
-        for page in common.api(self).quarantine(
-                **_filters(parsed_args), state=state,
-                limit=parsed_args.limit):
-            rows.extend(page.rows)
-            if parsed_args.limit and len(rows) >= parsed_args.limit:
-                break
-        names = tuple(dict.fromkeys((*COLUMNS, *(rows[0] if rows else ()))))
-        if not common.every_column_wanted(parsed_args):
-            names = _SHORT
-        return names, (columns.cells(names, row, parsed_args.formatter)
-                       for row in rows)
+        return common.listing(self, parsed_args, common.api(self).quarantine(
+            **_filters(parsed_args), state=state, limit=parsed_args.limit),
+            COLUMNS, _SHORT, parsed_args.limit)
 
 
-class ShowRecord(command.ShowOne):
+class ShowRecord(base.ShowOne):
     """Show a record that is kept, with its text (administrators)."""
+
+    example = 'openstack energy quarantine show 12'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -99,7 +93,7 @@ def _beginning(text: str) -> str:
             'of them with -f json)')
 
 
-class _Decide(command.Command):
+class _Decide(base.Command):
     """Decides about records one by one; what is refused stays as it is."""
 
     state = ''
@@ -170,6 +164,10 @@ class ReleaseRecord(_Decide):
     what is booked is refused.
     """
 
+    example = (
+        "openstack energy quarantine release 12 13 --reason 'key was "
+        "replaced'")
+
     state = RELEASED
 
 
@@ -178,6 +176,11 @@ class DiscardRecord(_Decide):
 
     Their time is a gap from then on, where nothing else covers it.
     """
+
+    example = (
+        'openstack energy quarantine discard --all --host compute-1 '
+        '--code sum \\\n'
+        "    --reason 'faulty firmware'")
 
     state = DISCARDED
     reason_required = True

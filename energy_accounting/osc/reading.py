@@ -6,14 +6,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from osc_lib import exceptions
-from osc_lib.command import command
 
 from energy_accounting import client
-from energy_accounting.osc import columns, common, reading_csv
+from energy_accounting.osc import base, columns, common, progress, reading_csv
 
 COLUMNS = ('id', 'at', 'start', 'value', 'quality', 'source', 'received_at',
            'superseded_at')
@@ -24,8 +23,12 @@ _PLACE = re.compile(r'readings\.([0-9]+)(?:\.(at|value|start|quality))?: '
 _OUTCOME = ('added', 'corrected', 'duplicates')
 
 
-class ListReading(command.Lister):
+class ListReading(base.Lister):
     """List the readings of a meter, in order of time (administrators)."""
+
+    example = (
+        'openstack energy reading list main-feed --start yesterday '
+        '--limit 10')
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -43,14 +46,11 @@ class ListReading(command.Lister):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
-        rows = common.api(self).readings(
+        return common.listing(self, parsed_args, common.api(self).readings(
             parsed_args.meter, start=parsed_args.start, end=parsed_args.end,
             as_of=parsed_args.as_of,
             superseded=parsed_args.superseded or None,
-            limit=parsed_args.limit).rows(parsed_args.limit)
-        return COLUMNS, [
-            columns.cells(COLUMNS, row, parsed_args.formatter)
-            for row in rows]
+            limit=parsed_args.limit), COLUMNS, most=parsed_args.limit)
 
 
 def _add_correct(parser: argparse.ArgumentParser) -> None:
@@ -60,8 +60,12 @@ def _add_correct(parser: argparse.ArgumentParser) -> None:
              'is kept, and reports as of before still use it')
 
 
-class CreateReading(command.ShowOne):
+class CreateReading(base.ShowOne):
     """Add a reading of a meter (administrators)."""
+
+    example = (
+        'openstack energy reading create main-feed \\\n'
+        '    --at 2026-11-26T09:00:00+01:00 --value 981204.5')
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -98,7 +102,7 @@ class CreateReading(command.ShowOne):
         return _OUTCOME, columns.cells(_OUTCOME, row, parsed_args.formatter)
 
 
-class ImportReading(command.ShowOne):
+class ImportReading(base.ShowOne):
     """Import the readings of a meter from a CSV file (administrators).
 
     All of the file is imported, or nothing. It may be imported again: what
@@ -108,6 +112,11 @@ class ImportReading(command.ShowOne):
     and start or quality if needed, commas between them, points in numbers,
     and times in ISO 8601 with an offset.
     """
+
+    example = (
+        'openstack energy reading import november.csv --mapping '
+        'utility.toml \\\n'
+        '    --dry-run')
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -137,32 +146,37 @@ class ImportReading(command.ShowOne):
             raise exceptions.CommandError(
                 'whose readings? give --meter, or meter in the mapping')
         data = common.contents(parsed_args.file)
-        progress = _Progress(self.app.stderr, data.count(b'\n'))
-        with _in_file(parsed_args.file):
-            try:
-                rows, faults = reading_csv.read(data, how, progress.rows)
-            finally:
-                progress.end()
+        lines = data.count(b'\n')
+        with progress.Progress(self.app.stderr) as shown:
+            with _in_file(parsed_args.file):
+                rows, faults = reading_csv.read(
+                    data, how,
+                    lambda count: shown.share('reading', count, lines))
+            if not faults:
+                shown.say(f'sending {len(rows)} readings')
+                outcome, faults = self._send(meter, rows, how, parsed_args)
         if faults:
             self._refuse(parsed_args, faults)
-        progress.say(f'sending {len(rows)} readings')
-        try:
-            outcome = common.api(self).add_readings(
-                meter, [row.reading for row in rows], source='csv',
-                correct=parsed_args.correct or None,
-                dry_run=parsed_args.dry_run or None)
-        except client.Error as error:
-            fault = _fault(str(error), rows, how)
-            if fault is None:
-                raise
-            self._refuse(parsed_args, [fault])
-        finally:
-            progress.end()
         if parsed_args.dry_run:
             self.app.stderr.write(
                 'Nothing was imported: this was a dry run\n')
         return _OUTCOME, columns.cells(_OUTCOME, outcome,
                                        parsed_args.formatter)
+
+    def _send(self, meter: str, rows: Sequence[reading_csv.Row],
+              how: reading_csv.Mapped, parsed_args: argparse.Namespace,
+              ) -> tuple[client.Row, list[reading_csv.Fault]]:
+        """What became of the readings, or what is wrong with one."""
+        try:
+            return common.api(self).add_readings(
+                meter, [row.reading for row in rows], source='csv',
+                correct=parsed_args.correct or None,
+                dry_run=parsed_args.dry_run or None), []
+        except client.Error as error:
+            fault = _fault(str(error), rows, how)
+            if fault is None:
+                raise
+            return {}, [fault]
 
     def _refuse(self, parsed_args: argparse.Namespace,
                 faults: Sequence[reading_csv.Fault]) -> NoReturn:
@@ -211,33 +225,3 @@ def _fault(said: str, rows: Sequence[reading_csv.Row],
                       'for start')
     return reading_csv.Fault(
         row.line, str(how.column(found[2] or 'at')), what, remedy)
-
-
-class _Progress:
-    """How far a file is read: for people at a terminal, and no others."""
-
-    def __init__(self, out: Any, lines: int) -> None:
-        self._write: Callable[[str], Any] | None = (
-            out.write if out.isatty() else None)
-        self._flush = out.flush
-        self._lines = lines
-        self._shown = False
-
-    def rows(self, count: int) -> None:
-        """Show how many of the lines are read."""
-        share = min(count * 100 // max(self._lines, 1), 100)
-        self.say(f'reading [{"#" * (share // 4):25}] {share:3} %')
-
-    def say(self, text: str) -> None:
-        """Show what is done, in place of what was shown."""
-        if self._write is not None:
-            self._write(f'\r\x1b[K{text}')
-            self._flush()
-            self._shown = True
-
-    def end(self) -> None:
-        """Leave nothing on the line."""
-        if self._write is not None and self._shown:
-            self._write('\r\x1b[K')
-            self._flush()
-            self._shown = False

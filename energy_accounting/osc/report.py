@@ -8,10 +8,8 @@ import decimal
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from osc_lib.command import command
-
 from energy_accounting import client
-from energy_accounting.osc import columns, common, usage
+from energy_accounting.osc import base, columns, common, usage
 
 BAR_WIDTH = 24
 
@@ -34,12 +32,16 @@ _FACTORS = {
     'mixed': 'factors of different quality'}
 
 
-class ShowReport(command.Command):
+class ShowReport(base.Command):
     """Show a month of a project: sums, and a bar for each server.
 
     With --all-projects a bar for each project.  For people: programs read
     "energy usage list".
     """
+
+    example = (
+        'openstack energy report show --month last-month --timezone '
+        'Europe/Berlin')
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

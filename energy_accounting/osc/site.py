@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from osc_lib import exceptions
-from osc_lib.command import command
 
-from energy_accounting.osc import columns, common
+from energy_accounting.osc import base, columns, common
 
 COLUMNS = ('name', 'region', 'time_zone', 'grid_zone')
 
@@ -21,19 +20,22 @@ def _shown(row: Mapping[str, Any], parsed_args: argparse.Namespace,
     return names, columns.cells(names, row, parsed_args.formatter)
 
 
-class ListSite(command.Lister):
+class ListSite(base.Lister):
     """List the sites."""
+
+    example = 'openstack energy site list'
 
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
-        return COLUMNS, [
-            columns.cells(COLUMNS, row, parsed_args.formatter)
-            for page in common.api(self).sites() for row in page.rows]
+        return common.listing(self, parsed_args, common.api(self).sites(),
+                              COLUMNS)
 
 
-class ShowSite(command.ShowOne):
+class ShowSite(base.ShowOne):
     """Show what is known of a site."""
+
+    example = 'openstack energy site show berlin-1'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -66,6 +68,11 @@ def _add_said(parser: argparse.ArgumentParser, *, back: bool) -> None:
 class CreateSite(ShowSite):
     """Make a site (administrators)."""
 
+    example = (
+        'openstack energy site create berlin-1 --time-zone Europe/Berlin '
+        '\\\n'
+        '    --grid-zone DE')
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         _add_said(parser, back=False)
@@ -82,6 +89,8 @@ class CreateSite(ShowSite):
 
 class SetSite(ShowSite):
     """Change what is known of a site (administrators)."""
+
+    example = 'openstack energy site set berlin-1 --grid-zone DE'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from osc_lib import exceptions
-from osc_lib.command import command
 
 from energy_accounting import client, units
-from energy_accounting.osc import columns, common
+from energy_accounting.osc import base, columns, common, times
 
 GROUP_COLUMNS = {
     'project': 'project_id', 'domain': 'domain_id',
@@ -36,17 +36,22 @@ _SHORT = ('active_kwh', 'idle_kwh', 'memory_kwh', 'host_kwh', 'it_kwh',
 _WHEN_KNOWN = ('memory_kwh', 'facility_kwh', 'co2_location_kg')
 
 
-class ListUsage(command.Lister):
+class ListUsage(base.Lister):
     """List energy by server, project, day, ...
 
     The default is the present month of your project by server.
     """
+
+    example = (
+        'openstack energy usage list --month last-month --resolution day\n'
+        'openstack energy usage list --start -24h --resolution hour -f csv')
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         common.add_period_options(parser)
         common.add_as_of_option(parser)
         common.add_scope_options(parser)
+        common.add_filter_options(parser)
         parser.add_argument(
             '--group-by', metavar='<name>[,<name>...]', action='append',
             help='A row for each ' + ', '.join(GROUP_COLUMNS) + ' (host, '
@@ -82,32 +87,53 @@ class ListUsage(command.Lister):
             group_by=groups, resolution=parsed_args.resolution,
             sort=parsed_args.sort, limit=parsed_args.limit,
             marker=parsed_args.marker)
-        rows, last = _collect(pages, parsed_args.limit)
+        first = next(pages)
         common.say(self, parsed_args, common.heading(
-            chosen, parsed_args, last.envelope.get('complete_until')))
-        if last.marker is not None:
-            # The period as well: "now" is another moment by then.
-            known = common.as_of(parsed_args)
-            self.app.stderr.write(
-                'There are more rows: go on with '
-                f'--start {units.iso(chosen.start)} '
-                f'--end {units.iso(chosen.end)} '
-                + (f'--as-of {units.iso(known)} ' if known else '')
-                + f'--marker {last.marker}\n')
-        names = _columns(rows, groups, parsed_args)
+            chosen, parsed_args, first.envelope.get('complete_until')))
+        rows: Iterable[client.Row] = common.streamed(
+            self, parsed_args, self._told(first, pages, parsed_args, chosen),
+            parsed_args.limit)
+        if parsed_args.formatter == 'table':
+            # Which columns it has depends on every row.
+            rows = tuple(rows)
+            names = _columns(rows, groups, parsed_args)
+        else:
+            names = _every_column(first.rows, groups)
         return names, (columns.cells(names, row, parsed_args.formatter,
                                      common.zone(parsed_args))
                        for row in rows)
 
+    def _told(self, first: client.Page[Any],
+              pages: Iterator[client.Page[Any]],
+              parsed_args: argparse.Namespace,
+              chosen: times.Period) -> Iterator[client.Page[Any]]:
+        """Pages up to the limit; with the last, where one could go on."""
+        given = 0
+        for page in itertools.chain((first,), pages):
+            given += len(page.rows)
+            if page.marker is not None and given == parsed_args.limit:
+                # The period as well: "now" is another moment by then.
+                known = common.as_of(parsed_args)
+                self.app.stderr.write(
+                    'There are more rows: go on with '
+                    f'--start {units.iso(chosen.start)} '
+                    f'--end {units.iso(chosen.end)} '
+                    + (f'--as-of {units.iso(known)} ' if known else '')
+                    + f'--marker {page.marker}\n')
+            yield page
 
-class ShowUsage(command.ShowOne):
+
+class ShowUsage(base.ShowOne):
     """Show the energy of a project or a server in one sum."""
+
+    example = 'openstack energy usage show --month last-month --server web-1'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         common.add_period_options(parser)
         common.add_as_of_option(parser)
         common.add_scope_options(parser)
+        common.add_filter_options(parser)
         return parser
 
     def take_action(
@@ -119,9 +145,10 @@ class ShowUsage(command.ShowOne):
         groups = (['instance'] if parsed_args.server else
                   ['project'] if common.one_project(manager, scope)
                   else [NONE])
-        rows, last = _collect(common.api(self).usage(
+        last = next(common.api(self).usage(
             **common.period_query(chosen, parsed_args), **scope,
-            group_by=groups, resolution='total'), None)
+            group_by=groups, resolution='total'))
+        rows = last.rows
         if not rows:
             raise exceptions.CommandError(
                 'no energy was booked for '
@@ -139,20 +166,6 @@ def _groups(parsed_args: argparse.Namespace,
             scope: dict[str, Any]) -> list[str]:
     return common.names(parsed_args.group_by) or [
         'project' if scope.get('all_projects') else 'instance']
-
-
-def _collect(pages: Iterable[client.Page], limit: int | None,
-             ) -> tuple[list[client.Row], client.Page]:
-    """The rows of all pages, or of as many as reach the limit.
-
-    :returns: the rows, and the page that was read last.
-    """
-    rows: list[client.Row] = []
-    for page in pages:
-        rows.extend(page.rows)
-        if limit is not None and len(rows) >= limit:
-            break
-    return rows, page
 
 
 def _keys(groups: Sequence[str]) -> tuple[str, ...]:
@@ -174,7 +187,7 @@ def _columns(rows: Sequence[client.Row], groups: Sequence[str],
     if common.every_column_wanted(parsed_args):
         return every
     keys = _keys(groups)
-    times = ('start',) if parsed_args.resolution != 'total' else ()
-    return tuple(dict.fromkeys(times + keys + tuple(
+    when = ('start',) if parsed_args.resolution != 'total' else ()
+    return tuple(dict.fromkeys(when + keys + tuple(
         name for name in _SHORT if name not in _WHEN_KNOWN
         or any(row.get(name) is not None for row in rows))))

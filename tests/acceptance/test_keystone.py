@@ -7,19 +7,34 @@ API is asked over HTTP, the tokens are Keystone's own.
 
 from __future__ import annotations
 
+import atexit
+import datetime
+import functools
+import json
+import os
 import pathlib
+import re
 import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
 import time
 import unittest
+import unittest.mock
 import uuid
 from typing import Any
 
 import requests
 from keystoneauth1 import session
-from keystoneauth1.identity import v3
+from keystoneauth1.identity import generic, v3
 
+from energy_accounting import units
+from energy_accounting.ledger import engine
 from tests import servers
 from tests.acceptance import cloud, keystone
+from tests.unit import web
+from tests.unit.osc import shell, walk
 
 USAGE = '/v1/usage'
 HOSTS = '/v1/hosts'
@@ -37,6 +52,20 @@ class Api(cloud.Region):
 
     def launch(self) -> None:
         self.launch_api()
+
+
+class Mounted(Api):
+    """The API below a path, as behind most web servers."""
+
+    mount = '/energy'
+
+    def launch_api(self) -> None:
+        self.spawn(*cloud.DIE_TOGETHER, str(cloud.BIN / 'waitress-serve'),
+                   f'--listen={servers.LOOPBACK}:{self.port}',
+                   f'--url-prefix={self.mount}',
+                   'energy_accounting.wsgi.api:application',
+                   env={'OS_ENERGY_ACCOUNTING_CONFIG_FILE': str(self.conf)})
+        self.url = (f'http://{servers.LOOPBACK}:{self.port}{self.mount}')
 
 
 class Stage:
@@ -63,6 +92,9 @@ class Stage:
                 'http_request_max_retries = 0\n'})
         test.addCleanup(self.api.stop)
         self.api.start()
+        database = engine.Database(f'sqlite:///{where}/ledger.db')
+        walk.fill(database, self.projects['ours'])
+        database.close()
         admin.endpoint(KIND, self.region, self.api.url)
         self._tokens_that_end()
 
@@ -103,6 +135,14 @@ class Stage:
 
     def credential(self, user: str, *rules: dict[str, str]) -> str:
         """The token of a new application credential of a user."""
+        made = self.make_credential(user, *rules)
+        return self.sign_in(v3.ApplicationCredential(
+            self.keystone.url, application_credential_id=made['id'],
+            application_credential_secret=made['secret']))
+
+    def make_credential(self, user: str, *rules: dict[str, str],
+                        ) -> dict[str, str]:
+        """A new application credential of a user: its id and secret."""
         made = requests.post(
             f'{self.keystone.url}/users/{self.users[user]}'
             '/application_credentials', timeout=SECONDS,
@@ -111,10 +151,17 @@ class Stage:
                 'name': f'{time.monotonic_ns()}',
                 **({'access_rules': rules} if rules else {})}})
         made.raise_for_status()
-        found = made.json()['application_credential']
-        return self.sign_in(v3.ApplicationCredential(
-            self.keystone.url, application_credential_id=found['id'],
-            application_credential_secret=found['secret']))
+        found: dict[str, str] = made.json()['application_credential']
+        return found
+
+    def login(self, user: str) -> dict[str, str]:
+        """What ``openstack`` reads of the environment for a user."""
+        return {'OS_AUTH_URL': self.keystone.url, 'OS_USERNAME': user,
+                'OS_PASSWORD': keystone.PASSWORD,
+                'OS_USER_DOMAIN_ID': self.domain,
+                'OS_PROJECT_ID': self.projects[USERS[user][0]],
+                'OS_REGION_NAME': self.region,
+                'OS_IDENTITY_API_VERSION': '3'}
 
     def _tokens_that_end(self) -> None:
         """Let Keystone make tokens that are at their end at once."""
@@ -143,16 +190,25 @@ def until_refused(stage: Stage, token: str) -> None:
             raise TimeoutError('the token does not end')
 
 
-class KeystoneTest(unittest.TestCase):
+@functools.cache
+def shared() -> Stage:
+    """The one stage of all tests here."""
+    holder = unittest.TestCase()
+    atexit.register(holder.doCleanups)
+    return Stage(holder, holder.enterContext(servers.directory()))
+
+
+class StagedTest(unittest.TestCase):
 
     stage: Stage
 
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        holder = unittest.TestCase()
-        cls.addClassCleanup(holder.doCleanups)
-        cls.stage = Stage(holder, holder.enterContext(servers.directory()))
+        cls.stage = shared()
+
+
+class KeystoneTest(StagedTest):
 
     def answers(self, status: int, path: str, token: str | None = None,
                 **more: str) -> requests.Response:
@@ -292,3 +348,162 @@ class KeystoneTest(unittest.TestCase):
         finally:
             self.stage.keystone.start()
         self.answers(200, USAGE, new)
+
+
+class CommandsTest(StagedTest):
+    """Every command of ``openstack energy``, with real tokens."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        # A user signs in once: what is tested is not how long that takes.
+        known: dict[str, Any] = {}
+        sign_in = generic.Password.get_auth_ref
+
+        def once(plugin: Any, *args: Any, **options: Any) -> Any:
+            user = os.environ['OS_USERNAME']
+            if user not in known:
+                known[user] = sign_in(plugin, *args, **options)
+            return known[user]
+
+        self.enterContext(unittest.mock.patch.object(
+            generic.Password, 'get_auth_ref', once))
+
+    def openstack(self, user: str, words: list[str]) -> tuple[int, str, str]:
+        with unittest.mock.patch.dict(os.environ, {
+                'PATH': os.environ['PATH'], 'HOME': '/nonexistent',
+                **self.stage.login(user)}, clear=True):
+            return shell.run(words)
+
+    def test_a_command_does_nothing_against_the_real_service(self) -> None:
+        done = set()
+        project = self.stage.projects['ours']
+        now = datetime.datetime.now(units.UTC)
+        with tempfile.TemporaryDirectory() as files:
+            for step, _answer in walk.walk(
+                    lambda words: self.openstack('admin', words), project,
+                    pathlib.Path(files), now):
+                done.add(walk.command(step.line))
+                if step.tenant:
+                    self.tenant_may(step.line.format(project=project))
+        self.assertEqual(walk.commands(), done)
+
+    def tenant_may(self, line: str) -> None:
+        status, out, err = self.openstack('reader', [
+            'energy', *line.split()])
+        self.assertEqual(0, status, f'{line}: {err}')
+        self.assertTrue(out, line)
+
+    def test_a_tenant_is_told_more_or_less_than_its_own(self) -> None:
+        day = walk.DAY.split()
+        _, out, err = self.openstack('reader', [
+            'energy', 'usage', 'list', *day, '-f', 'value', '-c',
+            'instance_id', '-c', 'active_kwh'])
+        self.assertEqual([f'{walk.SERVER} 6.000000000000000',
+                          f'{walk.OTHER} 2.000000000000000'],
+                         sorted(out.splitlines()), err)
+        status, out, err = self.openstack(
+            'reader', ['energy', 'host', 'list'])
+        self.assertEqual((1, '', 1), (status, out, len(err.splitlines())))
+
+    def test_a_name_is_not_found_by_a_real_keystone(self) -> None:
+        day = walk.DAY.split()
+        for words, said in (
+                (('--project', 'theirs', '--project-domain',
+                  self.stage.region), ''),
+                (('--user', 'reader', '--user-domain', self.stage.region),
+                 ''),
+                (('--project', 'nobody'), 'there is no project called'),
+                (('--domain', 'nowhere'), 'there is no domain called'),
+                (('--server', 'web-1'), 'give the ID of web-1')):
+            status, _, err = self.openstack(
+                'admin', ['energy', 'usage', 'list', *day, *words])
+            self.assertEqual(bool(said), bool(status), err)
+            self.assertIn(said, err)
+        # Who may not ask Keystone has given an id; whose it is, the API
+        # does not say.
+        status, _, err = self.openstack('reader', [
+            'energy', 'usage', 'list', *day, '--project', 'theirs'])
+        self.assertEqual((1, 1), (status, len(err.splitlines())), err)
+
+
+PAGE = walk.ROOT / 'doc' / 'source' / 'user' / 'from-an-instance.rst'
+
+
+def program(name: str) -> str:
+    """A program of the page, as a reader copies it."""
+    (found,) = re.findall(rf'   :name: {name}\n\n((?:   .*\n|\n)+)',
+                          PAGE.read_text())
+    return textwrap.dedent(str(found))
+
+
+class InstanceTest(StagedTest):
+    """A server reads its own figures, with what the page says."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.metadata = web.Server(self, lambda request: web.Answer(
+            {'hostname': 'web-1', 'uuid': walk.SERVER, 'project_id': 'p'}))
+
+    def reads_itself(self, url: str, path: str) -> None:
+        made = self.stage.make_credential('reader', {
+            'service': KIND, 'method': 'GET', 'path': path})
+        environment = {
+            'PATH': os.environ['PATH'], 'OS_AUTH_URL':
+            self.stage.keystone.url, 'ENERGY_URL': url,
+            'CREDENTIAL_ID': made['id'], 'SECRET': made['secret'],
+            'SELF': walk.SERVER, 'START': '2026-11-01T00:00:00Z',
+            'END': '2026-11-01T01:00:00Z'}
+        metadata = 'http://169.254.169.254'
+        script = program('with-curl')
+        self.assertIn(metadata, script)
+        answer = self.run_program(environment, 'sh', '-c', script.replace(
+            metadata, self.metadata.url))
+        self.assertEqual(
+            [('2026-11-01T00:00:00Z', '3.000000000000000'),
+             ('2026-11-01T00:15:00Z', '3.000000000000000')],
+            [(row['start'], row['active_kwh'])
+             for row in json.loads(answer)['usage']])
+        self.assertEqual(
+            '2026-11-01T00:00:00Z 3.000000000000000 0.500000000000000\n'
+            '2026-11-01T00:15:00Z 3.000000000000000 0.500000000000000\n',
+            self.run_program(environment, sys.executable, '-c',
+                             program('with-the-client')))
+        self.nothing_else(url, made)
+
+    def run_program(self, environment: dict[str, str], *command: str) -> str:
+        done = subprocess.run(command, env=environment, capture_output=True,
+                              text=True, check=False, timeout=SECONDS)
+        self.assertEqual(0, done.returncode, done.stderr)
+        return done.stdout
+
+    def nothing_else(self, url: str, made: dict[str, str]) -> None:
+        token = self.stage.sign_in(v3.ApplicationCredential(
+            self.stage.keystone.url, application_credential_id=made['id'],
+            application_credential_secret=made['secret']))
+        for method, where in (
+                ('GET', f'{url}/v1/sites'), ('GET', f'{url}/v1/factors'),
+                ('POST', f'{url}/v1/usage'), ('GET', f'{url}/v1/usage/'),
+                ('GET', f'{url}/metrics'), ('GET', f'{url}/v1/balance'),
+                ('GET', f'{self.stage.keystone.url}/users'),
+                ('POST', f'{self.stage.keystone.url}/users/'
+                         f'{self.stage.users["reader"]}'
+                         '/application_credentials')):
+            answer = requests.request(method, where, timeout=SECONDS,
+                                      headers={'X-Auth-Token': token})
+            self.assertIn(answer.status_code, (401, 403), where)
+
+    def test_a_server_cannot_read_itself(self) -> None:
+        self.reads_itself(self.stage.api.url, USAGE)
+
+    def test_a_server_cannot_read_itself_below_a_path(self) -> None:
+        mounted = Mounted(pathlib.Path(self.enterContext(
+            servers.directory())), 'mounted', self.stage.api.options)
+        self.addCleanup(mounted.stop)
+        mounted.start()
+        self.reads_itself(mounted.url, f'{Mounted.mount}{USAGE}')
+        # The rule without the mount is of another path.
+        token = self.stage.credential('reader', {
+            'service': KIND, 'method': 'GET', 'path': USAGE})
+        self.assertEqual(401, requests.get(
+            f'{mounted.url}{USAGE}', timeout=SECONDS,
+            headers={'X-Auth-Token': token}).status_code)

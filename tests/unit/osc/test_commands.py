@@ -5,7 +5,6 @@ The energy API, Keystone and Nova are canned answers; everything between
 the command line and the socket is real.
 """
 
-import contextlib
 import csv
 import datetime
 import io
@@ -15,12 +14,10 @@ import os
 import unittest
 import uuid
 
-from openstackclient import shell
-from osc_lib import clientmanager
-
 from energy_accounting import units
 from energy_accounting.osc import host
 from tests.unit import web
+from tests.unit.osc import shell
 
 SERVER = str(uuid.UUID(int=1))
 OWN = '0' * 31 + 'a'
@@ -58,10 +55,6 @@ class CommandTest(unittest.TestCase):
         before = (root.handlers[:], root.level)
         self.addCleanup(root.setLevel, before[1])
         self.addCleanup(root.handlers.__setitem__, slice(None), before[0])
-        # It makes each client once in a process and keeps it.
-        for kept in vars(clientmanager.ClientManager).values():
-            if isinstance(kept, clientmanager.ClientCache):
-                kept._handle = None
         environ = dict(os.environ)
         self.addCleanup(os.environ.update, environ)
         self.addCleanup(os.environ.clear)
@@ -75,12 +68,7 @@ class CommandTest(unittest.TestCase):
 
     def openstack(self, *words):
         """Run a command line; its exit status, stdout and stderr."""
-        out, err = io.StringIO(), io.StringIO()
-        logging.getLogger().handlers[:] = []
-        with contextlib.redirect_stdout(out), \
-                contextlib.redirect_stderr(err):
-            status = shell.OpenStackShell().run(list(words))
-        return status, out.getvalue(), err.getvalue()
+        return shell.run(list(words))
 
     def energy(self, *words):
         """Run a command that must succeed, without Keystone."""
@@ -389,6 +377,7 @@ class KeystoneTest(CommandTest):
 
     def setUp(self):
         super().setUp()
+        self.of_nova = []
         self.cloud = web.Server(self, lambda request: self.serve(request))
 
     def serve(self, request):
@@ -413,15 +402,28 @@ class KeystoneTest(CommandTest):
                 'links': [{'rel': 'self', 'href': f'{url}/v3/'}]}})
         if self.forbidden:
             return web.Answer({'error': {'message': 'no'}}, 403)
-        if request.path == '/v3/projects' \
-                and request.query.get('name') == 'other':
+        if request.path == '/v3/projects':
             return web.Answer({'projects': [
-                {'id': OTHER, 'name': 'other'}]})
+                {'id': OTHER, 'name': 'other'}]
+                if request.query.get('name') == 'other' else []})
+        if request.path in ('/v3/domains', '/v3/users'):
+            noun = request.path.rpartition('/')[2]
+            return web.Answer({noun: [
+                {'id': f'id of {name}', 'name': 'tom'} for name
+                in (('a', 'b') if noun == 'users' and 'domain_id' not in
+                    request.query else 'a')]
+                if request.query.get('name') == 'tom' else []})
+        if request.path == '/v2.1/flavors/42':
+            return web.Answer({'flavor': {'id': '42', 'name': 'm1.small'}})
         if request.path in ('/v2.1/servers', '/v2.1/servers/detail'):
-            found = request.query.get('name') in ('web', None) \
+            self.of_nova.append(request.query)
+            found = request.query.get('name') in ('web', None, 'twin') \
                 and 'marker' not in request.query
             return web.Answer({'servers': [
-                {'id': SERVER, 'name': 'web'}] if found else []})
+                {'id': server, 'name': request.query.get('name', 'web')}
+                for server in (SERVER, OTHER)[
+                    :2 if request.query.get('name') == 'twin' else 1]
+                ] if found else []})
         if request.path.rstrip('/') == '/v2.1':
             return web.Answer({'version': {
                 'id': 'v2.1', 'status': 'CURRENT', 'version': '2.104',
@@ -472,6 +474,54 @@ class KeystoneTest(CommandTest):
         self.assertIn('nobody', err)
         self.assertEqual([], self.api.requests)
 
+    def test_a_project_that_was_deleted_has_no_energy(self):
+        gone = str(uuid.UUID(int=9))
+        status, _out, err = self.signed_in('usage', 'list', *DAY,
+                                           '--project', gone)
+        self.assertEqual(0, status, err)
+        self.assertEqual(gone, self.asked()['project'])
+
+    def test_what_people_call_it_is_not_what_the_api_is_asked(self):
+        status, _out, err = self.signed_in(
+            'usage', 'list', *DAY, '--domain', 'tom', '--user', 'tom',
+            '--user-domain', 'tom', '--flavor', '42', '--site', 'berlin')
+        self.assertEqual(0, status, err)
+        self.assertEqual(
+            ('id of a', 'id of a', 'm1.small', 'berlin'), tuple(
+                self.asked()[name]
+                for name in ('domain', 'user', 'flavor', 'site')))
+        self.signed_in('usage', 'list', *DAY, '--flavor', 'm1.deleted')
+        self.assertEqual('m1.deleted', self.asked()['flavor'])
+
+    def test_one_of_several_is_taken(self):
+        for words, remedy in (
+                (('--user', 'tom'), '--user-domain'),
+                (('--server', 'twin'), 'give its ID')):
+            status, _out, err = self.signed_in('usage', 'list', *DAY,
+                                               *words)
+            self.assertEqual(1, status)
+            self.assertEqual(1, len(err.splitlines()), err)
+            self.assertIn('more than one', err)
+            self.assertIn(remedy, err)
+        for words in (('--user', 'nobody'), ('--domain', 'nowhere')):
+            status, _out, err = self.signed_in('usage', 'list', *DAY,
+                                               *words)
+            self.assertEqual(1, status)
+            self.assertIn(f'there is no {words[0][2:]} called {words[1]}',
+                          err)
+        self.assertEqual([], self.api.requests)
+
+    def test_an_administrator_finds_only_servers_of_its_own(self):
+        for words, wide in (((), False), (('--project', 'other'), True),
+                            (('--all-projects',), True)):
+            del self.of_nova[:]
+            status, _out, err = self.signed_in(
+                'usage', 'list', *DAY, '--server', 'web', *words)
+            self.assertEqual(0, status, err)
+            self.assertEqual(wide, 'all_tenants' in self.of_nova[-1]
+                             or 'all_projects' in self.of_nova[-1],
+                             self.of_nova)
+
     def test_a_servers_name_becomes_its_id(self):
         status, _out, err = self.signed_in('usage', 'list', *DAY,
                                            '--server', 'web')
@@ -493,7 +543,9 @@ class KeystoneTest(CommandTest):
         self.assertEqual([], self.api.requests)
 
     def test_an_unset_variable_widens_the_question(self):
-        for option in ('--server', '--project'):
+        for option in ('--server', '--project', '--domain', '--flavor',
+                       '--user', '--site', '--region', '--host',
+                       '--account', '--boundary'):
             status, _out, err = self.signed_in('usage', 'list', *DAY,
                                                option, '')
             self.assertEqual(1, status)
