@@ -80,6 +80,8 @@ class PackagingTest(testtools.TestCase):
         promised = {entry.value for entry in OURS.entry_points
                     if entry.group == 'openstack.energy.v1'}
         for path in sorted((ROOT / 'osc').glob('*.py')):
+            if path.stem == 'base':
+                continue  # what commands are made of
             for node in ast.parse(path.read_text()).body:
                 if isinstance(node, ast.ClassDef) and re.match(
                         '(Show|List|Create|Delete|Set)', node.name):
