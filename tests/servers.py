@@ -186,7 +186,7 @@ class MariaDB(Server):
         sql.write_text(''.join(
             f"CREATE USER IF NOT EXISTS {USER}@'{host}' "
             f"IDENTIFIED BY '{PASSWORD}';\n"
-            f"GRANT ALL ON *.* TO {USER}@'{host}';\n"
+            f"GRANT ALL ON *.* TO {USER}@'{host}' WITH GRANT OPTION;\n"
             for host in (LOOPBACK, 'localhost')))
         sql.chmod(0o644)
         self.run(program('mariadb-install-db'), '--no-defaults', *self.as_user,

@@ -39,6 +39,9 @@ MIGRATIONS = pathlib.Path(__file__).parent / 'migrations'
 _SQLITE_WAIT_MS = 30_000
 _MYSQL_READ_ONLY = ((1290,), (1792,), (1836,))
 _MYSQL_OUT_OF_RANGE = 1690
+# Whoever changes the schema holds it; any number that no other program uses.
+_SYNC_LOCK = 4247700
+_SYNC_SECONDS = 600
 _RETRIES = 20
 _RETRY_SECONDS = 0.02
 _RETRY_MAX_SECONDS = 1.0
@@ -311,12 +314,42 @@ def sync(database: Database, revision: str = 'head') -> None:
     with (unavailable(), database.engine.connect() as connection,
           _references_at_the_end(connection)):
         connection = connection.execution_options(ledger_writer=True)
-        with connection.begin():
+        with connection.begin(), _alone(connection):
             _check_encoding(connection)
             with _failed_step():
                 alembic.command.upgrade(_alembic(connection), revision)
             if connection.dialect.name == 'sqlite':
                 _check_references(connection)
+
+
+@contextlib.contextmanager
+def _alone(connection: sa.Connection) -> Iterator[None]:
+    """Let nobody else change the schema meanwhile, but wait for it.
+
+    Pods that start together do; MariaDB commits each statement of a step
+    by itself, so that two would stop each other half-way.
+
+    :raises errors.Unavailable: the other one takes too long.
+    """
+    if connection.dialect.name == 'postgresql':
+        # Given back by the end of the transaction.
+        connection.exec_driver_sql(
+            f'SELECT pg_advisory_xact_lock({_SYNC_LOCK})')
+        yield
+    elif connection.dialect.name in ('mysql', 'mariadb'):
+        name = "CONCAT('energy-accounting ', LEFT(SHA1(DATABASE()), 32))"
+        if not connection.exec_driver_sql(
+                f'SELECT GET_LOCK({name}, {_SYNC_SECONDS})').scalar():
+            raise errors.Unavailable(
+                'the schema is being changed by another process: run '
+                'energy-accounting-manage db sync again')
+        try:
+            yield
+        finally:
+            with contextlib.suppress(sa_exc.DBAPIError):
+                connection.exec_driver_sql(f'SELECT RELEASE_LOCK({name})')
+    else:
+        yield
 
 
 @contextlib.contextmanager
