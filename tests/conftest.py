@@ -30,13 +30,17 @@ FIRST = tuple(f'tests/{name}.py' for name in (
     'functional/test_year',
     'functional/test_standalone',
 ))
-# By then the others are at tests that are soon over: it asks for quiet.
+# Of those in a row: by then the others are at tests that are soon over, and
+# it asks for quiet.
 LAST = 'tests/acceptance/test_cloud.py'
+# The shortest are left for the end.
+SHORT = 'tests/unit/'
 
 
-def _rank(nodeid: str) -> tuple[int, bool]:
+def _rank(nodeid: str) -> tuple[int, bool, bool]:
     file = nodeid.partition('::')[0]
-    return (FIRST.index(file) if file in FIRST else len(FIRST)), file == LAST
+    return (FIRST.index(file) if file in FIRST else len(FIRST),
+            file.startswith(SHORT), file == LAST)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
