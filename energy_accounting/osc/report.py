@@ -1,162 +1,306 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``openstack energy report show``: a month on one screen."""
+"""``openstack energy report show``: a month on one screen.
+
+What is asked, and in which order it is said; how lines are drawn is in
+``drawing``.
+"""
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import decimal
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import NamedTuple
 
-from energy_accounting import client
-from energy_accounting.osc import base, columns, common, usage
-
-BAR_WIDTH = 24
+from energy_accounting import client, units
+from energy_accounting.osc import (
+    base,
+    columns,
+    common,
+    drawing,
+    times,
+    usage,
+)
 
 _MIXED = 'mixed'
 _NOBODY = 'services, unallocated'
-_TERMS = (
-    ('active_kwh', 'active', 'what the servers computed'),
-    ('idle_kwh', 'idle', 'what their reservation kept ready'),
-    ('memory_kwh', 'memory', 'their memory'),
-    ('host_kwh', 'host', "their share of the hosts' own work"),
-    ('platform_kwh', 'platform', 'fans, disks, power supplies'))
+# (column, unit, what it is called, what it means): at most 79 columns.
+_TOTALS = (
+    ('it_kwh', 'kWh', 'IT energy', ''),
+    ('active_kwh', 'kWh', '  active', 'what the servers computed'),
+    ('idle_kwh', 'kWh', '  idle', 'what they kept reserved'),
+    ('memory_kwh', 'kWh', '  memory', 'their memory'),
+    ('host_kwh', 'kWh', '  host', "the hosts' own work"),
+    ('platform_kwh', 'kWh', '  platform', 'fans, disks, power supplies'),
+    ('facility_kwh', 'kWh', 'facility', 'with cooling and losses'),
+    ('renewable_share', '%', '  renewable', 'by contracts and own sun'),
+    ('co2_location_kg', 'kg', 'CO2', 'location-based, of the grid'),
+    ('co2_market_kg', 'kg', 'CO2', 'market-based, as bought'),
+    ('water_l', 'l', 'water', ''),
+    ('peak_kw', 'kW', 'peak', 'highest quarter of an hour'))
+_BOUNDARIES = {
+    'rapl': 'processors and memory only (rapl): a lower bound of what the '
+            'machines drew',
+    'node': 'whole machines (node)',
+    _MIXED: 'partly whole machines (node), partly processors and memory '
+            'only (rapl), so in all a lower bound'}
 # Whose PUE it is, for people.
 _PUE_KINDS = {
     'interval': 'of its own quarters of an hour', 'iPUE': 'of days or months',
     'PUE': 'of twelve months', 'configured': 'as configured',
     'mixed': 'of different kinds'}
 _FACTORS = {
-    'actual': 'actual factors', 'estimated': 'estimated factors',
-    'forecast': 'forecast factors', 'fallback': 'yearly factors that stand in',
-    'mixed': 'factors of different quality'}
+    'actual': 'actual', 'estimated': 'estimated', 'forecast': 'forecast',
+    'fallback': 'yearly ones that stand in', 'mixed': 'of different quality'}
+_BASES = {'direct': 'what is emitted where energy is made',
+          'lifecycle': 'with all that comes before and after'}
+_DAYS = 2, 62
+"""Of a period that is drawn day by day: at least, at most."""
 
 
 class ShowReport(base.Command):
-    """Show a month of a project: sums, and a bar for each server.
+    """Show a month of a project: totals, days, servers, how it was measured.
 
-    With --all-projects a bar for each project.  For people: programs read
-    "energy usage list".
+    Beside the totals stands the period before. With --all-projects a bar
+    for each project. For people: programs read "energy usage list".
     """
 
-    example = (
-        'openstack energy report show --month last-month --timezone '
-        'Europe/Berlin')
+    example = ('openstack energy report show --month last-month '
+               '--timezone Europe/Berlin')
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         common.add_period_options(parser)
         common.add_as_of_option(parser)
         common.add_scope_options(parser)
+        parser.add_argument(
+            '--top', metavar='<number>', type=common.positive, default=10,
+            help='Show so many servers or projects, those with the most '
+                 'energy (default: 10)')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        manager = self.app.client_manager
+        found = self._read(parsed_args)
+        out = self.app.stdout
+        draw = drawing.For(out)
+        for line in report_lines(found, draw):
+            out.write(f'{line}\n')
+
+    def _read(self, parsed_args: argparse.Namespace) -> Report:
+        manager, api = self.app.client_manager, common.api(self)
         chosen = common.period(parsed_args)
-        query = {**common.period_query(chosen, parsed_args),
-                 **common.scope_query(manager, parsed_args),
-                 'resolution': 'total'}
-        whole = query.get('all_projects', False)
+        where = common.zone(parsed_args)
+        earlier = before(chosen, where)
+        scope = common.scope_query(manager, parsed_args)
+        query = {**common.period_query(chosen, parsed_args), **scope}
+        whole = scope.get('all_projects', False)
         group = 'project' if whole else 'instance'
-        api = common.api(self)
-        total = next(api.usage(group_by=usage.NONE, **query))
+        total = next(api.usage(group_by=usage.NONE, resolution='total',
+                               **query))
+        if not total.rows:
+            return Report(common.heading(chosen, parsed_args))
+        row = total.rows[0]
         parts: Sequence[client.Row] = ()
-        if any(row.get('boundary') == _MIXED for row in total.rows):
+        if row['boundary'] == _MIXED:
             # One sum, and of it what was measured where: never blurred.
-            parts = next(api.usage(group_by='boundary', **query)).rows
-        rows = [row for page in api.usage(group_by=group, **query)
-                for row in page.rows]
-        names = {} if whole else common.server_names(manager)
-        heading = common.heading(chosen, parsed_args,
-                                 total.envelope.get('complete_until'))
-        for line in report_lines(heading, total.rows, parts, rows,
-                                 f'{group}_id', names):
-            self.app.stdout.write(f'{line}\n')
+            parts = next(api.usage(group_by='boundary', resolution='total',
+                                   **query)).rows
+        last = next(api.usage(
+            group_by=usage.NONE, resolution='total',
+            **{**query, 'start': units.iso(earlier.start),
+               'end': units.iso(earlier.end)})).rows
+        days: Sequence[client.Row] = ()
+        if _DAYS[0] <= (chosen.end - chosen.start).days <= _DAYS[1]:
+            days = tuple(api.usage(group_by=usage.NONE, resolution='day',
+                                   **query).rows())
+        top = next(api.usage(
+            group_by=group, resolution='total', sort='it_kwh:desc',
+            limit=parsed_args.top, with_count=True, **query))
+        names = (common.project_names(manager) if whole else
+                 common.server_names(manager, scope.get('project')))
+        return Report(
+            common.heading(chosen, parsed_args,
+                           total.envelope.get('complete_until')),
+            row, f'{times.spoken(earlier.start, where)} until '
+                 f'{times.spoken(earlier.end, where)}',
+            last[0] if last else None, parts,
+            by_day(days, chosen, where), top.rows,
+            top.envelope.get('count', len(top.rows)), f'{group}_id', names)
 
 
-def report_lines(heading: str, total: Sequence[client.Row],
-                 parts: Sequence[client.Row], rows: Sequence[client.Row],
-                 key: str, names: Mapping[str, str]) -> Iterator[str]:
-    """The lines of a report.
+class Report(NamedTuple):
+    """What a report is made of.
 
-    :param total: the sum, a row; none where nothing was booked.
-    :param parts: of it, a row for each boundary, where there are several.
-    :param rows: a row for each server or project.
-    :param key: the column that says which it is.
-    :param names: what people call them, where that is known.
+    :ivar total: the sum; None where nothing was booked.
+    :ivar earlier: the period before, in words, and ``last``, its sum.
+    :ivar parts: of the sum, a row for each boundary, where it has several.
+    :ivar days: the IT energy of each day; none where they are not drawn.
+    :ivar top: rows of the servers or projects with the most energy, of
+        ``owners``; ``key`` is the column that says which it is, ``names``
+        what people call them, where that is known.
     """
-    yield f'Energy {heading}'
-    if not total or not rows:
-        yield ''
+
+    heading: str
+    total: client.Row | None = None
+    earlier: str = ''
+    last: client.Row | None = None
+    parts: Sequence[client.Row] = ()
+    days: Sequence[decimal.Decimal] = ()
+    top: Sequence[client.Row] = ()
+    owners: int = 0
+    key: str = ''
+    names: Mapping[str, str] = {}
+
+
+def before(chosen: times.Period, where: datetime.tzinfo) -> times.Period:
+    """The period that one is compared with.
+
+    As long as it and just before; of a calendar month the month before,
+    and of one that is not over as much of that as has passed of this.
+    """
+    last = chosen.end - datetime.timedelta(microseconds=1)
+    if chosen.start != units.period_start(last, 'month', where):
+        return times.Period(chosen.start - (chosen.end - chosen.start),
+                            chosen.start)
+    start = units.period_start(
+        chosen.start - datetime.timedelta(microseconds=1), 'month', where)
+    if chosen.end == units.next_period(chosen.start, 'month', where):
+        return times.Period(start, chosen.start)
+    return times.Period(start, min(start + (chosen.end - chosen.start),
+                                   chosen.start))
+
+
+def by_day(rows: Sequence[client.Row], chosen: times.Period,
+           where: datetime.tzinfo) -> list[decimal.Decimal]:
+    """The IT energy of each day of a period, 0 where nothing was booked."""
+    if not rows:
+        return []
+    found = {datetime.datetime.fromisoformat(row['start']):
+             decimal.Decimal(row['it_kwh']) for row in rows}
+    days, start = [], chosen.start
+    while start < chosen.end:
+        days.append(found.get(start, decimal.Decimal(0)))
+        start = units.next_period(
+            units.period_start(start, 'day', where), 'day', where)
+    return days
+
+
+def report_lines(report: Report, draw: drawing.For) -> Iterator[str]:
+    """The lines of a report, none longer than there is room for."""
+    yield from draw.filled(f'Energy {report.heading}')
+    yield ''
+    if report.total is None:
         yield 'No energy was booked in this period.'
         return
+    yield from _totals(report, report.total, draw)
+    if len(report.days) > 1:
+        most = max(report.days)
+        yield ''
+        yield from draw.filled(
+            f'By day, at most {_kwh(most)} kWh IT energy:')
+        yield f'  {draw.steps(report.days)}'
     yield ''
-    yield from _sums(total[0])
-    for part in parts:
-        yield (f'    {part["boundary"]:<9}{_kwh(part, "it_kwh"):>12} kWh  '
-               f'{_reach(part)}').rstrip()
+    yield from _top(report, report.total, draw)
     yield ''
-    yield from _bars(rows, key, names)
+    for sentence in _measured(report, report.total):
+        yield from draw.filled(sentence)
 
 
-def _sums(row: Mapping[str, Any]) -> Iterator[str]:
-    yield f'  {"IT energy":<11}{_kwh(row, "it_kwh"):>12} kWh'
-    for column, word, meaning in _TERMS:
-        if row.get(column) is not None:
-            yield f'    {word:<9}{_kwh(row, column):>12} kWh  {meaning}'
-    if row.get('facility_kwh') is not None:
-        yield (f'  {"facility":<11}{_kwh(row, "facility_kwh"):>12} kWh  '
-               f'PUE {columns.rounded(row.get("pue"))}'
-               f' ({_PUE_KINDS.get(row.get("pue_kind") or "", "?")})')
-        if row.get('renewable_share') is not None:
-            share = _percent(row['renewable_share'])
-            yield (f'    {"renewable":<9}{share:>12} %    '
-                   'by contracts and own sun')
-    quality = _FACTORS.get(row.get('factor_quality') or '')
-    for column, meaning in (
-            ('co2_location_kg', ', '.join(
-                filter(None, ('location-based', quality)))),
-            ('co2_market_kg', 'market-based, what was bought')):
-        if row.get(column) is not None:
-            yield f'  {"CO2":<11}{_kwh(row, column):>12} kg   {meaning}'
-    if row.get('water_l') is not None:
-        yield f'  {"water":<11}{_kwh(row, "water_l"):>12} l'
-    yield (f'  measured at {row.get("boundary") or "?"}, coverage '
-           f'{columns.rounded(row.get("coverage"))}'
-           + ''.join(f', {words}' for words in (_reach(row),) if words))
+def _totals(report: Report, total: client.Row,
+            draw: drawing.For) -> Iterator[str]:
+    last = report.last or {}
+    if last:
+        yield f'{"":26}{"before":>15}{"change":>9}'
+    for column, unit, word, meaning in _TOTALS:
+        if total.get(column) is not None:
+            beside = (f'{_amount(last.get(column), unit):>15}' +
+                      f'{_change(total[column], last.get(column), unit):>9}'
+                      if last else '')
+            yield (f'{word:<12}{_amount(total[column], unit):>14}{beside}  '
+                   f'{meaning}').rstrip()
+    yield from draw.filled(f'before: {report.earlier}' + (
+        '' if last else ': nothing was booked'))
 
 
-def _reach(row: Mapping[str, Any]) -> str:
-    return 'a lower bound' if row.get('boundary') == 'rapl' else ''
-
-
-def _bars(rows: Sequence[client.Row], key: str,
-          names: Mapping[str, str]) -> Iterator[str]:
-    amounts = [(decimal.Decimal(row['it_kwh']), row) for row in rows]
-    amounts.sort(key=lambda item: (-item[0], item[1].get(key) or ''))
-    most = amounts[0][0]
-    owners = [row.get(key) for _amount, row in amounts]
-    labels = [names.get(owner, owner) if owner else _NOBODY
+def _top(report: Report, total: client.Row,
+         draw: drawing.For) -> Iterator[str]:
+    owners = [row.get(report.key) for row in report.top]
+    labels = [report.names.get(owner, owner) if owner else _NOBODY
               for owner in owners]
-    width = max(map(len, labels))
-    for label, (amount, row) in zip(labels, amounts, strict=True):
-        yield (f'  {label:<{width}}{_kwh(row, "it_kwh"):>12} kWh  '
-               f'{bar(amount, most)}').rstrip()
+    amounts = [decimal.Decimal(row['it_kwh']) for row in report.top]
+    rest = decimal.Decimal(total['it_kwh']) - sum(amounts)
+    others = report.owners - len(amounts)
+    if others > 0:
+        labels.append(f'{others} more')
+        amounts.append(rest)
+    yield from draw.bars(labels, amounts,
+                         [f'{_kwh(amount)} kWh' for amount in amounts],
+                         len(report.top))
 
 
-def bar(amount: decimal.Decimal, most: decimal.Decimal) -> str:
-    """A bar as long as the amount's share of the greatest one."""
-    if most <= 0 or amount <= 0:
+def _measured(report: Report, row: client.Row) -> Iterator[str]:
+    """How the figures came about, in sentences."""
+    boundary = row['boundary']
+    yield f'Measured at {_BOUNDARIES.get(boundary, boundary)}.'
+    for part in report.parts:
+        yield (f'Of it {_kwh(decimal.Decimal(part["it_kwh"]))} kWh at '
+               f'{part["boundary"]}.')
+    coverage = row.get('coverage')
+    if coverage is not None:
+        missing = (', so some energy is missing'
+                   if decimal.Decimal(coverage) < 1 else '')
+        yield f'The meters were read {_percent(coverage)} % of the time' \
+              f'{missing}.'
+    earlier = (report.last or {}).get('coverage')
+    if earlier is not None and decimal.Decimal(earlier) < 1:
+        yield (f'Before they were read {_percent(earlier)} % of the time: '
+               'what is beside is too small by the rest.')
+    quality = row.get('quality') or {}
+    for name, what in (('backfilled', 'was booked later, from the counters'),
+                       ('estimated', 'is estimated')):
+        if decimal.Decimal(quality.get(name) or 0):
+            yield f'{_percent(quality[name])} % of the energy {what}.'
+    if row.get('facility_kwh') is None:
+        yield ('What the data centre took in for it, and its CO2, is not '
+               'known.')
+        return
+    yield (f'The facility is by PUE {columns.rounded(row.get("pue"))}, '
+           f'{_PUE_KINDS.get(row.get("pue_kind") or "", "of some kind")}.')
+    known = [words for words in (
+        _FACTORS.get(row.get('factor_quality') or ''),
+        _BASES.get(row.get('factor_basis') or '')) if words]
+    if known:
+        yield f'Its carbon factors are {", ".join(known)}.'
+
+
+def _amount(text: str | None, unit: str) -> str:
+    if text is None:
+        return columns.UNKNOWN
+    return f'{_percent(text) if unit == "%" else columns.rounded(text)} ' \
+           f'{unit:<3}'
+
+
+def _change(now: str, then: str | None, unit: str) -> str:
+    """By how much it is more, in percent; of a share, in points."""
+    if then is None:
         return ''
-    eighths = int((amount * BAR_WIDTH * 8 / most).to_integral_value(
-        decimal.ROUND_HALF_EVEN))
-    whole, part = divmod(max(eighths, 1), 8)
-    return '█' * whole + ('', '▏', '▎', '▍', '▌', '▋', '▊', '▉')[part]
+    amount, earlier = decimal.Decimal(now), decimal.Decimal(then)
+    if unit == '%':
+        points = ((amount - earlier) * 100).quantize(decimal.Decimal('0.1'))
+        return f'{points:+f} pt'
+    if not earlier:
+        return ''
+    percent = (amount - earlier) * 100 / earlier
+    if percent >= 1000:
+        return f'x {(amount / earlier).quantize(decimal.Decimal(1))}'
+    whole = percent.quantize(decimal.Decimal(1))
+    return f'{whole:+f} %' if whole else '0 %'
 
 
 def _percent(share: str) -> str:
     return columns.rounded(str(decimal.Decimal(share) * 100))
 
 
-def _kwh(row: Mapping[str, Any], column: str) -> str:
-    return columns.rounded(row.get(column))
+def _kwh(amount: decimal.Decimal) -> str:
+    return columns.rounded(str(amount))

@@ -65,8 +65,9 @@ class TestFromCloneToReport(QuickstartTest):
         # A bar for each of the tenant's four servers.
         self.assertEqual(4, len(re.findall(
             r'^ +[0-9a-f-]{36} +[0-9.]+ kWh +█', report, re.MULTILINE)))
-        self.assertRegex(report, r'facility +[0-9.]+ kWh  PUE 1\.[0-9]+ '
-                         r'\(of its own quarters of an hour\)')
+        self.assertRegex(report, r'facility +[0-9.]+ kWh')
+        self.assertRegex(report, r'by PUE 1\.[0-9]+, of its own quarters of '
+                         'an hour')
         self.assertEqual(2, len(re.findall(r'CO2 +[0-9.]+ kg', report)))
         self.assertRegex(report, r'renewable +[0-9.]+ %')
         self.assertRegex(report, r'water +[0-9.]+ l')

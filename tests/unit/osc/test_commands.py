@@ -310,66 +310,6 @@ class OperatorTest(CommandTest):
         self.assertEqual('/v1/hosts/h1', self.api.requests[-1].path)
 
 
-class ReportTest(CommandTest):
-
-    def test_bars_follow_the_energy(self):
-        small = {**ROW, 'instance_id': 'small',
-                 'it_kwh': '0.667283945061728'}
-        self.answer = lambda request: usage(small, ROW) \
-            if request.query['group_by'] == 'instance' else usage(ROW)
-        text = self.energy('report', 'show', *DAY, '--project', OTHER)
-        bars = {line.split()[0]: line.count('█')
-                for line in text.splitlines() if '█' in line}
-        self.assertEqual({SERVER: 24, 'small': 12}, bars)
-        self.assertLess(text.index(SERVER), text.index('small'))
-        self.assertIn('a lower bound', text)
-        self.assertNotIn('memory', text)
-
-    def test_a_node_meter_more_divides_the_report(self):
-        parts = ({**ROW, 'boundary': 'node', 'it_kwh': '0.4'},
-                 {**ROW, 'it_kwh': '0.934567890123456'})
-        self.answer = lambda request: {
-            'none': usage({**ROW, 'boundary': 'mixed'}),
-            'boundary': usage(*parts),
-            'instance': usage(ROW)}[request.query['group_by']]
-        lines = [' '.join(line.split()) for line in self.energy(
-            'report', 'show', *DAY, '--project', OTHER).splitlines()]
-        self.assertEqual(1, sum('IT energy' in line for line in lines))
-        place = lines.index('measured at mixed, coverage 0.998')
-        self.assertEqual(
-            ['node 0.4 kWh', 'rapl 0.9346 kWh a lower bound'],
-            lines[place + 1:place + 3])
-
-    def test_a_site_that_is_not_metered_has_figures(self):
-        self.answer = lambda request: usage(ROW)
-        self.assertEqual([], self.of_the_site())
-
-    def test_what_the_site_makes_of_it_stands_below_it(self):
-        self.answer = lambda request: usage({
-            **ROW, 'facility_kwh': '1.601481468148147', 'pue': '1.200000000',
-            'pue_kind': 'interval', 'co2_location_kg': '0.480444440444',
-            'co2_market_kg': '0', 'water_l': '0.400370',
-            'renewable_share': '0.6279', 'factor_quality': 'estimated',
-            'factor_basis': 'direct'})
-        self.assertEqual([
-            'facility 1.601 kWh PUE 1.200 (of its own quarters of an hour)',
-            'renewable 62.79 % by contracts and own sun',
-            'CO2 0.4804 kg location-based, estimated factors',
-            'CO2 0 kg market-based, what was bought',
-            'water 0.4004 l'], self.of_the_site())
-
-    def of_the_site(self):
-        words = ('facility', 'renewable', 'CO2', 'water')
-        text = self.energy('report', 'show', *DAY, '--project', OTHER)
-        return [' '.join(line.split()) for line in text.splitlines()
-                if line.strip().startswith(words)]
-
-    def test_a_month_without_energy_says_so(self):
-        self.answer = lambda request: usage()
-        self.assertIn('No energy was booked', self.energy(
-            'report', 'show', '--month', 'last-month'))
-
-
 class KeystoneTest(CommandTest):
     """With a token, a catalogue, other projects and Nova."""
 
