@@ -173,6 +173,11 @@ energy-accounting-manage platform apportion.
 api_opts = [
     cfg.IntOpt('max_limit', default=1000, min=1, max=100000,
                help='The most rows one answer holds.'),
+    cfg.StrOpt('metrics_token_file', help="""
+A file that holds the bearer token that opens /metrics to a monitoring system,
+and nothing else; not readable by others. Without it only tokens of Keystone
+do. Read when the service starts.
+"""),
     cfg.StrOpt('server_models_file', help="""
 CSV file with the models of the sites' servers, for the key figure ITEEsv:
 columns site, model, count, smpe (maximum performance of one, in the unit of

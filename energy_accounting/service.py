@@ -61,6 +61,8 @@ def serve_notifier(conf: cfg.ConfigOpts) -> None:
         ticking = _Thread('ticks', parts.notifier.run)
         sending = _Thread('sender', sender.run)
         number = signal.sigwait(STOP_SIGNALS)
+        while number == signal.SIGHUP and not _can_reload():
+            number = signal.sigwait(STOP_SIGNALS)
         LOG.info('stopping on %s', signal.Signals(number).name)
         # The last window is on disk before the sender is told.
         ticking.stop.set()
@@ -74,9 +76,33 @@ def serve_notifier(conf: cfg.ConfigOpts) -> None:
     finally:
         parts.close()
     logging.shutdown()
+    if number == signal.SIGHUP:
+        # The same process with all of the configuration read anew; what it
+        # measured goes on where the spool ends.
+        os.execv(sys.executable,  # noqa: S606
+                 [sys.executable, *sys.orig_argv[1:]])
     # Threads of the message bus may still wait for a broker; there is
     # nothing left to lose.
     os._exit(0)
+
+
+def _can_reload() -> bool:
+    """Whether the configuration, as it is now, is one to start with."""
+    from oslo_log import log
+
+    from energy_accounting import notifier
+    found = cfg.ConfigOpts()
+    log.register_options(found)
+    configuration.register(found, credentials=False)
+    try:
+        found(sys.argv[1:], project=configuration.NAME)
+        configuration.check(found)
+        notifier.settings_from_conf(found)
+    except (errors.ConfigurationError, cfg.Error) as error:
+        LOG.error('the configuration is not read anew, the old one counts: '
+                  '%s', ' '.join(str(error).split()))
+        return False
+    return True
 
 
 class _Thread(threading.Thread):

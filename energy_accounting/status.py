@@ -7,6 +7,7 @@ Only looks; what it finds wrong is put right with energy-accounting-manage.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from oslo_upgradecheck import upgradecheck
 
 from energy_accounting import conf as configuration
 from energy_accounting import errors
-from energy_accounting.ledger import engine, models
+from energy_accounting.ledger import engine, hosts, models
 
 
 class Checks(upgradecheck.UpgradeCommands):
@@ -50,9 +51,29 @@ class Checks(upgradecheck.UpgradeCommands):
                 f'{held} records are in quarantine and wait for a decision')
         return upgradecheck.Result(upgradecheck.Code.SUCCESS)
 
+    def _check_hosts(self) -> upgradecheck.Result:
+        try:
+            late = engine.Database.from_conf(self._conf).read(
+                lambda connection: list(connection.scalars(
+                    sa.select(models.hosts.c.name)
+                    .where(hosts.is_late(time.time_ns()))
+                    .order_by(models.hosts.c.name))))
+        except errors.EnergyAccountingError as error:
+            return upgradecheck.Result(
+                upgradecheck.Code.WARNING,
+                f'the register of hosts could not be read: {error}')
+        if late:
+            more = f' and {len(late) - 5} more' if len(late) > 5 else ''
+            return upgradecheck.Result(
+                upgradecheck.Code.WARNING,
+                f'these hosts owe windows: {", ".join(late[:5])}{more}; '
+                'find out why before an upgrade hides it')
+        return upgradecheck.Result(upgradecheck.Code.SUCCESS)
+
     _upgrade_checks = (
         ('Database schema', _check_schema),
         ('Quarantine', _check_quarantine),
+        ('Hosts', _check_hosts),
     )
 
 

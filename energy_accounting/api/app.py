@@ -29,7 +29,13 @@ from oslo_middleware import (
     sizelimit,
 )
 
-from energy_accounting.api import context, faults, policies, versions
+from energy_accounting.api import (
+    context,
+    faults,
+    policies,
+    scraping,
+    versions,
+)
 from energy_accounting.api.controllers import Service, root
 from energy_accounting.facility import server_models
 
@@ -86,7 +92,8 @@ def make_app(conf: cfg.ConfigOpts, database: Any, *, auth: bool = True,
     app = microversion.MicroversionMiddleware(
         app, versions.SERVICE_TYPE, versions.VERSIONS)
     # Who asks is known before anything is answered; discovery asks nobody.
-    nobody = context.Context(app, context.anonymous)
+    inner = app
+    nobody = context.Context(inner, context.anonymous)
     if auth:
         _bound_keystone(conf)
         known = auth_token.AuthProtocol(
@@ -96,6 +103,11 @@ def make_app(conf: cfg.ConfigOpts, database: Any, *, auth: bool = True,
     else:
         known = context.Context(app, context.local_admin)
     app = _by_path(nobody, _WITHOUT_TOKEN, known)
+    if auth and conf.api.metrics_token_file:
+        app = _by_path(
+            scraping.Scraped(context.Context(inner, context.local_admin), app,
+                             scraping.token(conf.api.metrics_token_file)),
+            {'/metrics'}, app)
     app = _limited(app, conf)
     # Around auth_token too, so that its errors have our form.
     app = faults.Guard(app)

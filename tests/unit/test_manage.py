@@ -93,6 +93,18 @@ class CommandCase(unittest.TestCase):
         self.manage('db', 'sync')
         self.assertEqual(0, self.check()[0])
 
+    def test_the_upgrade_check_warns_of_late_hosts(self) -> None:
+        self.manage('db', 'sync')
+        database = engine.Database(f'sqlite:///{self.path}/ledger.db')
+        self.addCleanup(database.close)
+        # Booked in March and not heard of since.
+        collector.Collector(database, None, lambda: records.START_NS).book(
+            {}, records.payloads(records.window(1)))
+        code, said = self.check()
+        self.assertEqual(1, code)
+        self.assertIn('owe windows: compute-1', ' '.join(
+            said.replace('|', ' ').split()))
+
     def test_the_upgrade_check_warns_of_held_records(self) -> None:
         self.manage('db', 'sync')
         database = engine.Database(self.url)

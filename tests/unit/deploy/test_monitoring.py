@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Alarms and the dashboard speak of what there is to scrape."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+from typing import Any
+
+import fixtures
+import testtools
+import yaml
+
+from energy_accounting.ledger import gauges
+from energy_accounting.report import metrics
+
+ROOT = pathlib.Path(__file__).parents[3]
+RULES = ROOT / 'deploy' / 'prometheus' / 'energy-accounting.rules.yml'
+DASHBOARD = ROOT / 'deploy' / 'grafana' / 'energy-accounting.json'
+MONITORING = ROOT / 'doc' / 'source' / 'admin' / 'monitoring.rst'
+
+
+def scraped() -> dict[str, set[str]]:
+    """Names in /metrics, with the labels of each."""
+    some = gauges.Gauges({'enrolled': 1}, {('c1', 's'): 1}, frozenset(),
+                         {'x': 1}, {'x': 1}, 1, 1)
+    return {family.name + ('_total' if family.kind == metrics.COUNTER
+                           else ''): set(family.labels)
+            for family in metrics.families(some, 2)}
+
+
+def rules() -> list[dict[str, Any]]:
+    return [rule for group in yaml.safe_load(RULES.read_text())['groups']
+            for rule in group['rules']]
+
+
+def expressions() -> list[str]:
+    return [*(rule['expr'] for rule in rules()),
+            *(target['expr'] for panel in
+              json.loads(DASHBOARD.read_text())['panels']
+              for target in panel['targets'])]
+
+
+class Monitoring(testtools.TestCase):
+
+    def promtool(self, *arguments: str) -> str:
+        program = shutil.which('promtool')
+        if program is None:
+            reason = 'promtool is not installed: run tools/run-tests'
+            if os.environ.get('CI') or os.environ.get('EA_TEST_REQUIRE'):
+                self.fail(reason)
+            self.skipTest(reason)
+        done = subprocess.run([program, *arguments], capture_output=True,
+                              text=True, check=False)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        return done.stdout
+
+    def test_a_metric_is_not_scraped(self):
+        there = scraped()
+        used = set()
+        for expression in expressions():
+            for name, labels in re.findall(
+                    r'\b(energy_accounting_\w+)(?:\{([^}]*)\})?', expression):
+                self.assertIn(name, there, expression)
+                self.assertLessEqual(
+                    set(re.findall(r'(\w+)=', labels)), there[name])
+                used.add(name)
+        self.assertEqual(set(there), used)
+
+    def test_prometheus_does_not_take_the_rules(self):
+        # Of the dashboard, too: each expression as a rule.
+        where = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        panels = where / 'panels.yml'
+        panels.write_text(json.dumps({'groups': [{'name': 'x', 'rules': [
+            {'record': f'panel:{number}', 'expr': expression} for
+            number, expression in enumerate(expressions())]}]}))
+        self.promtool('check', 'rules', str(RULES), str(panels))
+
+    def test_an_alarm_is_not_heard(self):
+        where = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        text = (pathlib.Path(__file__).parent / 'alerts_test.yml').read_text()
+        (where / 'test.yml').write_text(text.replace('RULES', str(RULES)))
+        self.promtool('test', 'rules', str(where / 'test.yml'))
+        for rule in rules():
+            self.assertEqual(
+                2, text.count(f'alertname: {rule["alert"]}'), rule['alert'])
+
+    def test_nobody_says_what_to_do(self):
+        text = MONITORING.read_text()
+        for rule in rules():
+            self.assertIn(f'``{rule["alert"]}``', text)
+        for name in scraped():
+            self.assertIn(f'``{name}``', text)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Unit files: understood by systemd, and as closed as the documents say."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import fixtures
+import testtools
+
+ROOT = pathlib.Path(__file__).parents[3]
+DEPLOY = ROOT / 'deploy'
+UNITS = DEPLOY / 'systemd'
+# The exposure that systemd 252 finds, of 10, and no more.
+BOUNDS = {'notifier': 1.9, 'collector': 1.2, 'api': 1.2, 'purge': 1.2,
+          'factors': 1.2}
+
+
+def exposure(path: pathlib.Path) -> float:
+    done = subprocess.run(
+        ['systemd-analyze', 'security', '--offline=true', '--no-pager',
+         str(path)], capture_output=True, text=True, check=False)
+    found = re.search(r'Overall exposure level for \S+: ([0-9.]+)',
+                      done.stdout)
+    assert found, done.stderr
+    return float(found[1])
+
+
+class Units(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        if shutil.which('systemd-analyze') is None:
+            reason = 'systemd is not installed: run tools/run-tests'
+            if os.environ.get('CI') or os.environ.get('EA_TEST_REQUIRE'):
+                self.fail(reason)
+            self.skipTest(reason)
+
+    def test_systemd_does_not_understand_a_unit(self):
+        where = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        for path in UNITS.iterdir():
+            # Programs are looked for; ours are not in place here.
+            (where / path.name).write_text(re.sub(
+                r'/opt/energy-accounting/bin/\S+', '/bin/true',
+                path.read_text()))
+        done = subprocess.run(
+            ['systemd-analyze', 'verify', '--man=no',
+             *sorted(map(str, where.iterdir()))],
+            capture_output=True, text=True, check=False)
+        complaints = [line for line in done.stderr.splitlines()
+                      if 'energy-accounting' in line]
+        self.assertEqual([], complaints)
+
+    def test_a_unit_is_more_exposed_than_promised(self):
+        text = ''.join(
+            (ROOT / 'doc' / 'source' / 'install' / f'{name}.rst').read_text()
+            for name in ('notifier', 'collector', 'api'))
+        for name, most in BOUNDS.items():
+            found = exposure(UNITS / f'energy-accounting-{name}.service')
+            self.assertLessEqual(found, most, name)
+        self.assertEqual({'1.9', '1.2'}, set(re.findall(
+            r'systemd-analyze security`` gives (?:it|the unit) ([0-9.]+)',
+            text)))
+
+    def test_an_open_unit_is_overlooked(self):
+        path = UNITS / 'energy-accounting-notifier.service'
+        where = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        opened = where / path.name
+        opened.write_text(re.sub(r'(?m)^(CapabilityBoundingSet|ProtectSystem)'
+                                 r'=.*\n', '', path.read_text()))
+        self.assertGreater(exposure(opened), BOUNDS['notifier'])
+
+    def test_the_notifier_is_kept_from_the_guests(self):
+        text = (UNITS / 'energy-accounting-notifier.service').read_text()
+        for option in ('ProtectProc', 'ProcSubset', 'PrivateUsers',
+                       'PrivatePIDs'):
+            self.assertNotRegex(text, rf'(?m)^{option}=')
+        self.assertRegex(text, '(?m)^AmbientCapabilities='
+                               'CAP_DAC_READ_SEARCH$')
+        # It finds what InaccessiblePaths= hides.
+        self.assertRegex(text, '(?m)^SystemCallFilter=@system-service$')
+
+    def test_a_unit_starts_what_is_not_there(self):
+        setup = configparser.ConfigParser()
+        setup.read(ROOT / 'setup.cfg')
+        scripts = {*setup['options.entry_points']['console_scripts']
+                   .replace('=', ' ').split(), 'uwsgi'}
+        for path in UNITS.glob('*.service'):
+            program = re.search(r'(?m)^ExecStart=/opt/energy-accounting/bin/'
+                                r'(\S+)', path.read_text())
+            self.assertIn(program[1], scripts, path.name)
+
+    def test_a_file_is_not_in_the_distribution(self):
+        setup = configparser.ConfigParser()
+        setup.read(ROOT / 'setup.cfg')
+        shipped = {line.strip().removesuffix('/*') for line in
+                   setup['options.data_files'].values()}
+        for folder in ('systemd', 'sysusers.d', 'tmpfiles.d', 'logrotate.d',
+                       'uwsgi', 'apache', 'prometheus', 'grafana'):
+            self.assertIn(f'deploy/{folder}', shipped)
+            self.assertTrue(any((DEPLOY / folder).iterdir()), folder)
