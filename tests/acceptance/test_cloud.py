@@ -149,8 +149,10 @@ class Run:
             'libvirt': libvirt,
             'collector': 'workers = 1\n'
                          f'owners_refresh_seconds = {REFRESH_SECONDS}\n',
+            # Others run beside: Keystone is only the stage and may be slow.
             'keystone_authtoken':
-                f'{auth}www_authenticate_uri = {self.keystone.url}\n',
+                f'{auth}www_authenticate_uri = {self.keystone.url}\n'
+                'http_connect_timeout = 60\n',
             'service_auth': auth,
             **({'nova': f'{auth}region_name = {name}\n'}
                if name == 'two' else {})})
