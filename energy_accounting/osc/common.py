@@ -488,6 +488,7 @@ def say(of: command.Command, parsed_args: argparse.Namespace,
     """A line for people: only where a table is printed."""
     if parsed_args.formatter == 'table':
         of.app.stdout.write(f'{line}\n')
+        of.app.stdout.flush()
 
 
 def _is_uuid(text: str) -> bool:

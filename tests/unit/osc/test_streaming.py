@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A long listing begins at once, and says how far it is."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from unittest import mock
+
+from energy_accounting import client
+from energy_accounting.osc import common, progress
+from tests.unit import web
+from tests.unit.osc import test_commands
+
+ROW, DAY = test_commands.ROW, test_commands.DAY
+
+
+class Terminal(io.StringIO):
+
+    def isatty(self) -> bool:
+        return True
+
+
+class StreamingTest(test_commands.CommandTest):
+
+    def test_the_first_rows_wait_for_the_last(self) -> None:
+        seen: list[str] = []
+
+        def answer(request: web.Request) -> web.Answer:
+            if 'marker' not in request.query:
+                return test_commands.usage(ROW, marker='m')
+            seen.append(sys.stdout.getvalue())  # type: ignore[attr-defined]
+            return test_commands.usage({**ROW, 'instance_id': 'last'})
+
+        self.answer = answer  # type: ignore[method-assign]
+        for form in ('csv', 'value'):
+            del seen[:]
+            out = self.energy('usage', 'list', *DAY, '--group-by',
+                              'instance', '-f', form)
+            self.assertIn(test_commands.SERVER, seen[0])
+            self.assertNotIn('last', seen[0])
+            self.assertIn('last', out)
+
+    def test_a_pipe_keeps_the_rows_of_a_page_back(self) -> None:
+        of = mock.Mock()
+        of.app.stderr = io.StringIO()
+        flushed: list[int] = []
+
+        def pages() -> object:
+            for number, marker in enumerate(('a', 'b', None)):
+                flushed.append(of.app.stdout.flush.call_count)
+                yield client.Page((number,), {}, marker)
+
+        self.assertEqual([0, 1, 2], list(common.streamed(
+            of, argparse.Namespace(formatter='csv'),
+            pages())))  # type: ignore[arg-type]
+        self.assertEqual([0, 1, 2], flushed)
+
+    def test_a_table_of_many_pages_says_nothing_meanwhile(self) -> None:
+        for out, shown in ((Terminal(), '\r\x1b[K2 rows\r\x1b[K'),
+                           (io.StringIO(), '')):
+            of = mock.Mock()
+            of.app.stderr = out
+            pages = (client.Page((1, 2), {}, 'm'), client.Page((3,), {}, None))
+            list(common.streamed(of, argparse.Namespace(formatter='table'),
+                                 pages))
+            self.assertEqual(shown, out.getvalue())
+
+    def test_a_bar_is_not_as_long_as_what_is_done(self) -> None:
+        out = Terminal()
+        with progress.Progress(out) as shown:
+            shown.share('exporting', 1, 4)
+            shown.share('exporting', 9, 4)
+            shown.share('exporting', 0, 0)
+        self.assertEqual(
+            ['', f'exporting [{"#" * 6:25}]  25 %',
+             f'exporting [{"#" * 25}] 100 %', f'exporting [{"":25}]   0 %',
+             ''], out.getvalue().split('\r\x1b[K'))
