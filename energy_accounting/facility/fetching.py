@@ -105,6 +105,7 @@ def _wanted(known: Iterable[factors.Factor], provider: providers.Provider,
     for one in known:
         if (one.quality == factors.ACTUAL
                 and one.method == factors.LOCATION
+                and one.signal == factors.AVERAGE
                 and provider.basis in (None, one.basis)):
             until = (min(one.end_ns, max(fresh_ns, one.start_ns))
                      if one.provider == provider.name else one.end_ns)

@@ -106,6 +106,13 @@ class WhatIsAsked(FetchCase):
             made.factor(0, 4, quality=factors.FORECAST),
             made.factor(4, 6, basis=factors.DIRECT),
             made.factor(6, 8, method=factors.MARKET))
+        self.asks_all()
+
+    def test_a_marginal_figure_is_thought_enough(self) -> None:
+        self.record(made.factor(0, 8, signal=factors.MARGINAL))
+        self.asks_all()
+
+    def asks_all(self) -> None:
         provider = self.says()
         self.fetch(provider)
         self.assertEqual([(0, 4), (4, 8)], provider.asked)
