@@ -28,8 +28,8 @@ _TIMES = {'calibrated_until': 'calibrated_until_ns',
 
 def said_of_site(body: Mapping[str, Any]) -> dict[str, Any]:
     """What a body says of a site."""
-    given = {name: body[name] for name in ('region', 'time_zone',
-                                           'grid_zone') if name in body}
+    given = {name: body[name] for name in (
+        'region', 'time_zone', 'grid_zone', 'factor_basis') if name in body}
     if given.get('region') is not None:
         parameters.identifier(given, 'region')
     zone = given.get('grid_zone')

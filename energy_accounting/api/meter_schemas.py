@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from energy_accounting.api import forms
-from energy_accounting.facility import amounts, batches, meters, quantities
+from energy_accounting.facility import (
+    amounts,
+    batches,
+    factors,
+    meters,
+    quantities,
+)
 
 SOURCES = ('api', 'csv')
 """How a batch came about."""
@@ -41,7 +47,8 @@ def _value(description: str) -> forms.Schema:
 
 _SITE = forms.record({
     'name': forms.NAME, 'region': forms.null(forms.NAME),
-    'time_zone': forms.NAME, 'grid_zone': forms.null(forms.NAME)})
+    'time_zone': forms.NAME, 'grid_zone': forms.null(forms.NAME),
+    'factor_basis': {'enum': [*factors.BASES, None]}})
 _SITES = forms.response(
     {'sites': {'type': 'array', 'items': _SITE}, 'links': forms.LINKS,
      'count': forms.COUNT}, optional=('count',))
@@ -53,7 +60,12 @@ _SAID_OF_SITE = {
                        'in which days, months and years begin'),
     'grid_zone': _may_go(_TEXT(
         'grid zone whose factors its electricity has, such as DE',
-        maxLength=64))}
+        maxLength=64)),
+    'factor_basis': {
+        'enum': [*factors.BASES, None], 'description':
+        'on which all emissions of the site are counted: direct, what is '
+        'emitted where it is burnt, or lifecycle; null: on that of which '
+        'most is known in the time of a question'}}
 _SITE_CREATE = forms.body({
     'name': _TEXT('name of the site; not . or .., and without /'),
     **_SAID_OF_SITE}, optional=tuple(_SAID_OF_SITE))

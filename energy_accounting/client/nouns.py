@@ -134,7 +134,10 @@ class Client(transport.Transport):
         return self._get(_site(name), {})['site']
 
     def create_site(self, name: str, **said: Any) -> answers.Site:
-        """Make a site: ``region``, ``time_zone``, ``grid_zone``."""
+        """Make a site.
+
+        ``region``, ``time_zone``, ``grid_zone``, ``factor_basis``.
+        """
         return self._post('/v1/sites', _known(name=name, **said))['site']
 
     def change_site(self, name: str, **said: Any) -> answers.Site:

@@ -245,6 +245,7 @@ class Site(TypedDict):
     region: str | None
     time_zone: str
     grid_zone: str | None
+    factor_basis: str | None
 
 
 class MeterTerm(TypedDict):

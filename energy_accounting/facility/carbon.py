@@ -30,11 +30,14 @@ class Intensity(NamedTuple):
     quality: str
 
 
+Energies = Mapping[str, Mapping[int, int]]
+"""By carrier, of the buckets in which it was metered throughout."""
+
 Known = Callable[[str], Mapping[int, Intensity]]
 """By carrier, of the buckets of which somebody knows it."""
 
 
-def by_bucket(carriers_uj: Mapping[str, Mapping[int, int]],
+def by_bucket(carriers_uj: Energies,
               known: Known,
               buckets: Sequence[int]) -> list[Intensity | None]:
     """The mean intensity of a site's energy in each bucket.
@@ -78,8 +81,8 @@ class Total(NamedTuple):
     unsure_mg: fractions.Fraction
 
 
-def total(carriers_uj: Mapping[str, Mapping[int, int]],
-          known: Known, buckets: Iterable[int]) -> Total:
+def total(carriers_uj: Energies, known: Known,
+          buckets: Iterable[int]) -> Total:
     """The sum over carriers, in the buckets in which all are metered.
 
     Unlike :func:`by_bucket` nothing is estimated: a figure of a norm says

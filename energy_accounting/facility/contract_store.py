@@ -41,7 +41,8 @@ def record(connection: sa.Connection, contract: contracts.Contract,
     """Record what a site bought.
 
     :raises errors.InvalidRequest: names the field that is wrong.
-    :raises errors.Conflict: the shares of some time would be above 1.
+    :raises errors.Conflict: the shares of some time would be above 1, or
+        another contract speaks of the same plant.
     """
     for field, text in contracts.faults(contract):
         raise errors.InvalidRequest(f'contract.{field}: {text}')
@@ -53,20 +54,12 @@ def record(connection: sa.Connection, contract: contracts.Contract,
             f'contract.site: there is no site {contract.site[:255]!r}: '
             'create it first (openstack energy site create)')
     beside = [one.contract for one in as_of(
-        connection, contract.site, contract.start_ns, contract.end_ns,
-        basis=contract.basis)]
+        connection, contract.site, contract.start_ns, contract.end_ns)]
     plant = meters.in_service_of(
         (one for one in meters.as_of(connection, contract.site, at_ns)
          if one.role == quantities.PLANT), contract.start_ns, contract.end_ns)
     # What an own plant makes is beside what the grid delivers.
-    found = contracts.beyond(contracts.divided(
-        [*beside, contract], plant).of_grid)
-    if found is not None:
-        start, end, total = found
-        raise errors.Conflict(
-            f'contract.share: from {contracts.period(start, end)} the '
-            f'shares of site {contract.site!r} would be {total:f}: give a '
-            'smaller share, or withdraw another contract')
+    _check(contract, contracts.divided([*beside, contract], plant))
     table = models.contracts
     made = connection.execute(sa.insert(table).values(
         site_id=site_id, instrument=contract.instrument,
@@ -79,6 +72,24 @@ def record(connection: sa.Connection, contract: contracts.Contract,
     audit.write(connection, actor, at_ns, audit.Change(
         audit.CONTRACT, str(made_id), None, _said(contract)))
     return Kept(made_id, contract, at_ns, None)
+
+
+def _check(contract: contracts.Contract, bought: contracts.Bought) -> None:
+    found = contracts.beyond(bought.of_grid)
+    if found is not None:
+        start, end, total = found
+        raise errors.Conflict(
+            f'contract.share: from {contracts.period(start, end)} the '
+            f'shares of site {contract.site!r} would be {total:f}, '
+            'purchases of both bases together: give a smaller share, or '
+            'withdraw another contract. What is recorded for the other '
+            'basis already has the same instrument, share and evidence')
+    for time in contracts.disputed(bought.of_plant)[:1]:
+        raise errors.Conflict(
+            f'contract.instrument: from {contracts.period(*time)} an onsite '
+            'contract speaks already of what the metered plant of site '
+            f'{contract.site!r} makes, of all of it: give one for each '
+            'basis, alike in renewable and retired, or withdraw the other')
 
 
 def withdraw(connection: sa.Connection, site: str, contract_id: int,

@@ -8,6 +8,7 @@ mean of the grid never stands in for a residual mix that is not known.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import decimal
 import fractions
@@ -56,15 +57,14 @@ class Contract:
 class Mix(NamedTuple):
     """What electricity was in [start_ns, end_ns).
 
-    :ivar g_per_kwh: None: the rest has no residual mix.
-    :ivar renewable: the share that was renewable and retired.
+    :ivar g_per_kwh: None: the rest has no residual mix, or the emissions of
+        a purchase are not known.
     :ivar quality: of the residual mix; ``actual`` where there is no rest.
     """
 
     start_ns: int
     end_ns: int
     g_per_kwh: fractions.Fraction | None
-    renewable: fractions.Fraction
     quality: str
     sources: tuple[str, ...]
 
@@ -109,13 +109,85 @@ def beyond(contracts: Iterable[Contract],
            ) -> tuple[int, int, decimal.Decimal] | None:
     """The first time in which more than all is bought: start, end, sum.
 
-    :param contracts: of one site and one basis.
+    :param contracts: of one site, of each basis.
     """
     for start, end, there in _pieces(list(contracts), 0, factors.LAST_NS):
-        total = sum((one.share for one in there), decimal.Decimal(0))
+        total = sum((purchase.share for purchase in _purchases(
+            there).elements()), decimal.Decimal(0))
         if total > 1:
             return start, end, total
     return None
+
+
+# --- purchases --------------------------------------------------------------
+
+class _Purchase(NamedTuple):
+    """What tells a purchase from another, whatever its emissions.
+
+    Not its time: its emissions may change in it.
+    """
+
+    instrument: str
+    share: decimal.Decimal
+    evidence: str
+
+
+def _purchases(there: Iterable[Contract],
+               ) -> collections.Counter[_Purchase]:
+    """Each purchase once: it is recorded for each basis of its emissions.
+
+    :param there: the contracts that run at a moment.
+    """
+    found: collections.Counter[_Purchase] = collections.Counter()
+    for recorded in _by_basis(there).values():
+        found |= collections.Counter(
+            _Purchase(one.instrument, one.share,
+                      ' '.join(one.evidence.split()).casefold())
+            for one in recorded)
+    return found
+
+
+def _by_basis(there: Iterable[Contract]) -> dict[str, list[Contract]]:
+    found: dict[str, list[Contract]] = {basis: [] for basis in supply.BASES}
+    for one in there:
+        found[one.basis].append(one)
+    return found
+
+
+class Renewable(NamedTuple):
+    """What of the grid's electricity was renewable in [start_ns, end_ns).
+
+    :ivar share: renewable and retired; None: more than all was bought.
+    :ivar basis: whose records say so.
+    """
+
+    start_ns: int
+    end_ns: int
+    share: fractions.Fraction | None
+    basis: str
+
+
+def renewable(contracts: Iterable[Contract], start_ns: int, end_ns: int,
+              ) -> list[Renewable]:
+    """The time in which a contract runs, and what of it was renewable.
+
+    At each moment by the records of one basis, that by which more is: a
+    purchase is recorded for both, and must not count twice.
+
+    :param contracts: of one site, of each basis, that speak of the grid.
+    """
+    found = []
+    for start, end, there in _pieces(list(contracts), start_ns, end_ns):
+        if not there:
+            continue
+        shares = {basis: sum(
+            (fractions.Fraction(one.share) for one in recorded
+             if one.renewable and one.retired), fractions.Fraction(0))
+            for basis, recorded in _by_basis(there).items()}
+        best = max(shares, key=lambda basis: shares[basis])
+        found.append(Renewable(
+            start, end, None if shares[best] > 1 else shares[best], best))
+    return found
 
 
 # --- an own plant -----------------------------------------------------------
@@ -162,36 +234,52 @@ def kept(of_plant: Iterable[Contract], start_ns: int, end_ns: int,
     Only while a contract says that its attributes are retired: what is sold
     on as certificates is somebody else's (EN 50600-4-3).
     """
-    return units.without(start_ns, end_ns, units.without(start_ns, end_ns, [
-        (one.start_ns, one.end_ns) for one in of_plant
-        if one.renewable and one.retired]))
+    return _merged(start_ns, end_ns, (
+        piece[:2] for piece in _pieces(list(of_plant), start_ns, end_ns)
+        if (there := piece[2]) and _agree(there)
+        and there[0].renewable and there[0].retired))
 
 
-def purchases(contracts: Iterable[Contract]) -> list[Contract]:
-    """Each purchase once: it is recorded for each basis of its emissions.
+def disputed(of_plant: Iterable[Contract], start_ns: int = 0,
+             end_ns: int = factors.LAST_NS) -> list[tuple[int, int]]:
+    """When contracts say of an own plant what cannot all be true.
+
+    Each speaks of all that it makes: there is one for each basis, and they
+    differ in what it emits alone.
     """
-    contracts = list(contracts)
-    first = [one for one in contracts if one.basis == supply.BASES[0]]
-    known = {_purchase(one) for one in first}
-    return first + [one for one in contracts
-                    if one.basis != supply.BASES[0]
-                    and _purchase(one) not in known]
+    return _merged(start_ns, end_ns, (
+        piece[:2] for piece in _pieces(list(of_plant), start_ns, end_ns)
+        if not _agree(piece[2])))
 
 
-def _purchase(one: Contract) -> tuple[object, ...]:
-    """What tells a purchase from another, whatever its emissions."""
-    return (one.instrument, one.start_ns, one.end_ns, one.share,
-            one.evidence)
+def spoken(bought: Bought, start_ns: int, end_ns: int,
+           ) -> list[tuple[int, int]]:
+    """When any contract runs: else nobody says what was bought."""
+    return _merged(start_ns, end_ns, (
+        (one.start_ns, one.end_ns)
+        for one in (*bought.of_grid, *bought.of_plant)))
+
+
+def _merged(start_ns: int, end_ns: int, times: Iterable[tuple[int, int]],
+            ) -> list[tuple[int, int]]:
+    return units.without(start_ns, end_ns,
+                         units.without(start_ns, end_ns, times))
+
+
+def _agree(there: Sequence[Contract]) -> bool:
+    return (len({one.basis for one in there}) == len(there)
+            and len({(one.renewable, one.retired) for one in there}) <= 1)
 
 
 # --- what electricity was ---------------------------------------------------
 
 def market(contracts: Iterable[Contract],
            residual: Sequence[factor_times.Span], start_ns: int,
-           end_ns: int) -> list[Mix]:
+           end_ns: int, basis: str) -> list[Mix]:
     """What a site's electricity was, all through [start_ns, end_ns).
 
-    :param contracts: of one site and one basis, as they count.
+    :param contracts: of one site, of each basis, as they count.
+    :param basis: on which its emissions are counted.
     :param residual: the residual mix, of the same basis, by time.
     """
     found = []
@@ -206,34 +294,28 @@ def market(contracts: Iterable[Contract],
             waiting = next(rest_of, None)
         here = (waiting.factor if waiting is not None
                 and waiting.start_ns <= start else None)
-        found.append(_mix(start, end, there, here))
+        found.append(_mix(start, end, there, here, basis))
     return found
 
 
 def _mix(start_ns: int, end_ns: int, there: Sequence[Contract],
-         residual: factors.Factor | None) -> Mix:
+         residual: factors.Factor | None, basis: str) -> Mix:
+    known = [one for one in there if one.basis == basis]
     rest, grams = fractions.Fraction(1), fractions.Fraction(0)
-    renewable = fractions.Fraction(0)
-    for one in there:
+    for one in known:
         share = fractions.Fraction(one.share)
         rest -= share
         grams += share * fractions.Fraction(one.kg_per_kwh) * _G_PER_KG
-        if one.renewable and one.retired:
-            renewable += share
-    sources = tuple(one.evidence for one in there)
-    if rest < 0:
-        # Of purchases, or of a plant whose meter was taken away since.
-        return Mix(start_ns, end_ns, None, min(renewable,
-                                               fractions.Fraction(1)),
-                   factors.FALLBACK, sources)
-    if rest == 0:
-        return Mix(start_ns, end_ns, grams, renewable, factors.ACTUAL,
-                   sources)
-    if residual is None:
-        return Mix(start_ns, end_ns, None, renewable, factors.FALLBACK,
-                   sources)
+    sources = tuple(one.evidence for one in known)
+    # Recorded on the other basis only: neither 0 nor the residual mix.
+    unknown = _purchases(there) - _purchases(known)
+    # Below 0: of a plant whose meter was taken away since.
+    if unknown or rest < 0 or (rest > 0 and residual is None):
+        return Mix(start_ns, end_ns, None, factors.FALLBACK, sources)
+    if rest == 0 or residual is None:
+        return Mix(start_ns, end_ns, grams, factors.ACTUAL, sources)
     return Mix(start_ns, end_ns,
-               grams + rest * fractions.Fraction(residual.value), renewable,
+               grams + rest * fractions.Fraction(residual.value),
                residual.quality, (*sources, residual.source))
 
 

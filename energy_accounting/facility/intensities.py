@@ -9,9 +9,9 @@ asks ``carbon.by_bucket`` with.  How the answers come about is in
 from __future__ import annotations
 
 import fractions
+import functools
 from collections.abc import (
     Callable,
-    Collection,
     Iterable,
     Mapping,
     Sequence,
@@ -22,6 +22,7 @@ import sqlalchemy as sa
 
 from energy_accounting import units
 from energy_accounting.facility import (
+    amounts,
     carbon,
     contract_store,
     contracts,
@@ -37,6 +38,8 @@ SOLAR = 'solar'
 _SUN = fractions.Fraction(0), factors.ACTUAL
 """The use of the sun emits nothing; where its modules count, a factor says.
 """
+_NOTHING = fractions.Fraction(0)
+_FOUND = frozenset({factors.ACTUAL, factors.ESTIMATED})
 
 
 class Intensities:
@@ -44,31 +47,38 @@ class Intensities:
 
     :ivar site: its name.
     :ivar zone: of its grid; None: nobody has said.
+    :ivar factor_basis: on which it is to be counted; None: likewise.
     """
 
     def __init__(self, site: str, zone: str | None,
                  known: Iterable[factors.Factor],
                  bought: Iterable[contracts.Contract], basis: str,
                  start: int, end: int, plant: contracts.Times = (),
-                 ) -> None:
-        self.site, self.zone = site, zone
+                 factor_basis: str | None = None) -> None:
+        self.site, self.zone, self.factor_basis = site, zone, factor_basis
         self._start_ns, self._end_ns = (start * units.BUCKET_NS,
                                         end * units.BUCKET_NS)
         self._known = list(known)
         self._basis = basis
-        self._of_grid, self._of_plant = contracts.divided(bought, plant)
-        self._kept = contracts.kept(self._of_plant, self._start_ns,
-                                    self._end_ns)
+        self._bought = contracts.divided(bought, plant)
+        whole = self._start_ns, self._end_ns
+        self._spoken = contracts.spoken(self._bought, *whole)
+        self._kept = contracts.kept(self._bought.of_plant, *whole)
+        self._disputed = contracts.disputed(self._bought.of_plant, *whole)
         self._made: dict[tuple[str, str],
                          dict[int, carbon.Intensity]] = {}
         self._spans: dict[tuple[str, str], list[factor_times.Span]] = {}
         self._mixes: list[contracts.Mix] | None = None
         self._shares: dict[int, fractions.Fraction] | None = None
 
+    def says(self, method: str) -> bool:
+        """Whether anything is known of the grid's electricity."""
+        return bool(self._of(method, factors.ELECTRICITY))
+
     @property
     def empty(self) -> bool:
         """Whether nobody has said anything."""
-        return not self._known and not self._of_grid and not self._of_plant
+        return not self._known and not any(self._bought)
 
     def location(self, carrier: str) -> dict[int, carbon.Intensity]:
         """By the mean of the grid, or of the fuel."""
@@ -87,48 +97,49 @@ class Intensities:
     def renewable(self) -> dict[int, fractions.Fraction]:
         """The share of the grid's electricity that is renewable.
 
-        By contracts whose attributes are retired; nothing where there are
-        none.
+        By contracts whose attributes are retired.  What no contract speaks
+        of is not, while another runs; while none does, nobody knows.
         """
         if self._shares is None:
-            bought = contracts.purchases(self._of_grid)
-            self._shares = {} if not bought else self._means(
-                (one.start_ns, one.end_ns, one.renewable)
-                for one in contracts.market(bought, (), self._start_ns,
-                                            self._end_ns))
+            found = contracts.renewable(self._bought.of_grid, self._start_ns,
+                                        self._end_ns)
+            silent = self._without(one[:2] for one in found)
+            self._shares = self._means(sorted([
+                *((one.start_ns, one.end_ns, one.share) for one in found
+                  if one.share is not None),
+                *((*time, _NOTHING) for time in amounts.both(
+                    self._spoken, silent))]))
         return self._shares
 
     def kept(self) -> dict[int, fractions.Fraction]:
         """The share of an own plant's energy that is renewable, likewise.
         """
-        return {} if not self._kept else self._means(
-            (*time, fractions.Fraction(kept)) for time, kept in sorted([
-                *((time, 1) for time in self._kept),
-                *((time, 0) for time in self._without(self._kept))]))
+        others = self._without([*self._kept, *self._disputed])
+        return self._means(sorted([
+            *((*time, fractions.Fraction(1)) for time in self._kept),
+            *((*time, _NOTHING) for time in amounts.both(
+                self._spoken, others))]))
 
     def _means(self, parts: Iterable[tuple[int, int, fractions.Fraction]],
                ) -> dict[int, fractions.Fraction]:
         return {where: mean.value for where, mean in by_bucket(
             ((*part, factors.ACTUAL) for part in parts), Mean).items()}
 
-    def known_for(self, method: str, carriers: Iterable[str],
-                  ) -> tuple[int, ...]:
+    def known_for(self, method: str, carriers_uj: carbon.Energies) -> int:
         """How much of the time is known, and how well: the more the better.
 
-        First the time in which every carrier has a factor, then that of the
-        grid's, then that of each quality of the grid's, the best first.
+        A quarter of an hour whose factors are actual or estimated counts
+        twice as much as one in which a forecast or a fallback stands in.
+
+        :param carriers_uj: of all the time; where one did not feed the site
+            nothing is lacking.
         """
-        grid = list(self._rows(method, factors.ELECTRICITY))
-        holes = [hole for rows in (grid, *(
-            self._rows(method, carrier) for carrier in carriers
-            if carrier != factors.ELECTRICITY))
-            for hole in self._without(row[:2] for row in rows)]
-        sums = dict.fromkeys(factors.QUALITIES, 0)
-        for start_ns, end_ns, _, quality in grid:
-            sums[quality] += end_ns - start_ns
-        return (sum(end_ns - start_ns
-                    for start_ns, end_ns in self._without(holes)),
-                sum(sums.values()), *sums.values())
+        return sum(
+            2 if one.quality in _FOUND else 1
+            for one in carbon.by_bucket(
+                carriers_uj, functools.partial(self._of, method), range(
+                    self._start_ns // units.BUCKET_NS,
+                    self._end_ns // units.BUCKET_NS)) if one is not None)
 
     def _without(self, taken: Iterable[tuple[int, int]],
                  ) -> list[tuple[int, int]]:
@@ -162,14 +173,13 @@ class Intensities:
             return _filled(rows, self._said(factors.LOCATION, carrier))
         rows = _filled(rows, _within(
             self._said(factors.MARKET, factors.ELECTRICITY),
-            self._without(self._kept)))
-        for one in self._of_plant:
-            if one.basis == self._basis and one.retired:
-                rows = _filled(rows, [(
-                    max(one.start_ns, self._start_ns),
-                    min(one.end_ns, self._end_ns),
+            self._without([*self._kept, *self._disputed])))
+        for one in self._bought.of_plant:
+            if one.basis == self._basis:
+                rows = _filled(rows, _within([(
+                    one.start_ns, one.end_ns,
                     fractions.Fraction(one.kg_per_kwh) * 1000,
-                    factors.ACTUAL)])
+                    factors.ACTUAL)], self._kept))
         return _filled(rows, _within(self._rows(factors.LOCATION, carrier),
                                      self._kept))
 
@@ -181,9 +191,9 @@ class Intensities:
     def _mixed(self) -> list[contracts.Mix]:
         if self._mixes is None:
             self._mixes = contracts.market(
-                [one for one in self._of_grid if one.basis == self._basis],
+                self._bought.of_grid,
                 self.spans(factors.MARKET, factors.ELECTRICITY),
-                self._start_ns, self._end_ns)
+                self._start_ns, self._end_ns, self._basis)
         return self._mixes
 
 
@@ -216,19 +226,44 @@ def read(connection: sa.Connection, site_id: int, start: int, end: int,
         site.name, site.grid_zone, factor_times.carried_on(known.values()),
         (one.contract for one in contract_store.as_of(
             connection, site.name, *time)),
-        basis, start, end, plant)
+        basis, start, end, plant, site.factor_basis)
+
+
+_LITTLE = 20
+"""This part of what is known may be lacking before the basis changes."""
 
 
 def chosen(known: Mapping[str, Intensities], method: str,
-           carriers: Collection[str]) -> str:
+           carriers_uj: carbon.Energies) -> str:
     """The one basis on which a site's emissions of a time are counted.
 
-    That of which most is known, then the better known one, then the first.
+    That which the site says; else the first, unless another is known better
+    by more than a twentieth: a quarter of an hour without a factor must not
+    change the rest.
 
     :param known: by basis, of the whole time that is asked for.
+    :param carriers_uj: the energy of that time.
     """
-    return max(known, key=lambda basis: known[basis].known_for(
-        method, carriers))
+    said = only(known, method)
+    if said is not None:
+        return said
+    first, *others = known
+    best, score = first, known[first].known_for(method, carriers_uj)
+    for other in others:
+        here = known[other].known_for(method, carriers_uj)
+        if (here - score) * _LITTLE > here:
+            best, score = other, here
+    return best
+
+
+def only(known: Mapping[str, Intensities], method: str) -> str | None:
+    """The basis that counts whatever the energy was; None: it matters."""
+    first = next(iter(known))
+    said = known[first].factor_basis
+    if said is not None:
+        return said
+    there = [basis for basis, one in known.items() if one.says(method)]
+    return there[0] if len(there) == 1 else None
 
 
 def configured_pue(connection: sa.Connection, site_id: int, start: int,

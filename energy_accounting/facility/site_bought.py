@@ -1,130 +1,193 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was bought for a site in a period, for its key figures: SQL."""
+"""What was bought for a site in a period, for its key figures: SQL.
+
+By quarters of an hour and of the same series as usage rows, so that the
+two say the same of a period.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import fractions
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from energy_accounting import errors, units
+from energy_accounting import units
 from energy_accounting.facility import (
     amounts,
+    carbon,
     contract_store,
     contracts,
     inputs,
     kpi,
-    meters,
     quantities,
+    site_supplied,
+    supplies,
 )
-from energy_accounting.facility.asked import Asked
+from energy_accounting.facility.asked import Asked, united
 from energy_accounting.facility.inputs import Amount, Missing
 from energy_accounting.facility.site_figures import WHOLE
-from energy_accounting.facility.site_meters import Said, shares
+from energy_accounting.facility.site_meters import Said
+
+_NOT_SAID = ('record one, be it of energy that is not renewable (openstack '
+             'energy contract create)')
+
+
+class Bought(NamedTuple):
+    """What is known of a site's purchases.
+
+    :ivar remarks: by the name of an input, of which time nothing is known.
+    """
+
+    attributes: Sequence[kpi.Attributes] | Missing
+    remarks: dict[str, tuple[str, ...]]
 
 
 def renewable(asked: Asked, counted: Sequence[Said],
-              found: Mapping[tuple[str, str], Amount | Missing],
-              ) -> Sequence[kpi.Attributes] | Missing:
+              found: Mapping[tuple[str, str], Amount | Missing]) -> Bought:
     """Of contracts, and of a plant of the site's own.
 
-    A contract's share is one of what the grid delivered in its time.
-    What an own plant (``pv_onsite``) made counts by its meter, less
-    what was handed on, while a contract of instrument onsite says that
-    its attributes are kept and used up.
+    A contract's share is one of what the grid delivered in its time, less
+    what was handed on where no plant is metered.  What an own plant
+    (``pv_onsite``) made counts by its meter, less what was handed on, while
+    a contract of instrument onsite says that its attributes are kept and
+    used up.
     """
-    solar = found.get((WHOLE, quantities.PLANT))
-    plant = meters.in_service_of(
-        (one.meter for one in counted
-         if one.meter.role == quantities.PLANT),
-        asked.start_ns, asked.end_ns)
     there = contract_store.as_of(
         asked.connection, asked.site.name, asked.start_ns, asked.end_ns,
         asked.as_of_ns)
-    if not there and solar is None:
-        return Missing('renewable', 'no contract says what the site '
-                       'bought in the period: record one, be it of '
-                       'energy that is not renewable')
-    grid = [one for one in counted if one.meter.role == 'dc_total']
-    of_grid = found.get((WHOLE, 'dc_total'), Missing('dc_total'))
-    if isinstance(of_grid, Missing):
-        return Missing('renewable', str(of_grid))
-    attributes = []
-    counts = contracts.purchases(kept.contract for kept in there)
-    for kept in there:
-        contract = kept.contract
-        bought, _ = contracts.divided([contract], plant)
-        if not bought or not any(contract is one for one in counts):
-            continue
-        source = _of_contract(contract, bought, grid, of_grid)
-        renewable, estimated = source.within(source.covered)
-        attributes.append(kpi.Attributes(inputs.Amount(
-            'renewable', renewable, asked.period,
-            (f'contract {kept.id}',), of_grid.coverage, estimated,
-            reading_seconds=of_grid.reading_seconds, source=source),
-            contract.retired or not contract.renewable))
-    if solar is not None:
-        try:
-            made = inputs.add('renewable', [solar], [
-                found[place] for place in [(WHOLE, 'grid_export')]
-                if place in found])
-        except errors.FigureRefused as error:
-            made = Missing('renewable', str(error))
-        if isinstance(made, Missing):
-            return made
-        _, of_plant = contracts.divided(
-            (kept.contract for kept in there), plant)
-        attributes += _of_plant(made, contracts.kept(
-            of_plant, asked.start_ns, asked.end_ns))
-    return attributes
+    if not there:
+        return _missing(
+            'no contract says what the site bought in the period: '
+            + _NOT_SAID + (
+                '; for what its plant makes, one of instrument onsite'
+                if (WHOLE, quantities.PLANT) in found else ''))
+    given = []
+    for role in ('dc_total', quantities.PLANT, supplies.EXPORT):
+        one = found.get((WHOLE, role), Missing(role))
+        if isinstance(one, Amount):
+            given.append(one)
+        elif role == 'dc_total' or (WHOLE, role) in found:
+            return _missing(str(one))
+    metered = site_supplied.metered(asked, counted)
+    if metered is None:
+        return _missing(str(Missing('dc_total')))
+    return _Purchases(asked, metered, given, there).bought()
 
 
-def _of_plant(made: Amount, kept: Sequence[tuple[int, int]],
-              ) -> Iterable[kpi.Attributes]:
-    """What an own plant made, by whose its attributes are."""
-    if made.source is None or not kept:
-        yield kpi.Attributes(made, False)
-        return
-    yield kpi.Attributes(_cut(made, made.source, lambda spans: amounts.both(
-        [*spans], kept)), True)
-    rest = _cut(made, made.source, lambda spans: [
-        piece for span in spans for piece in units.without(*span, kept)])
-    if rest.value:
-        # A meter is in a figure once: the rest is another thing of it.
-        yield kpi.Attributes(dataclasses.replace(rest, meters=tuple(
-            f'{meter} (part of the time)' for meter in made.meters)), False)
+def _missing(why: str) -> Bought:
+    return Bought(Missing('renewable', why), {})
 
 
-def _cut(made: Amount, source: inputs.Source,
-         part: Callable[[inputs.Spans], inputs.Spans]) -> Amount:
-    """An amount of a part of its time, and nothing of the rest."""
-    def within(spans: inputs.Spans) -> tuple[int | fractions.Fraction,
-                                             fractions.Fraction]:
-        return source.within(part(spans))
+class _Purchases:
+    """The contracts of a site, and the energy that they speak of."""
 
-    value, estimated = within(source.covered)
-    return dataclasses.replace(
-        made, value=max(0, value), estimated=estimated,
-        source=inputs.Source(source.covered, within))
+    def __init__(self, asked: Asked, metered: supplies.Metered,
+                 given: Sequence[Amount],
+                 there: Sequence[contract_store.Kept]) -> None:
+        self._asked, self._given, self._there = asked, given, there
+        self._metered = metered
+        whole = asked.start_ns, asked.end_ns
+        split = contracts.divided((kept.contract for kept in there),
+                                  metered.plant)
+        self._grid, self._sun = (
+            _Series(metered.carriers_uj.get(carrier, {}), asked.buckets)
+            for carrier in (carbon.GRID, supplies.SOLAR))
+        self._counting = contracts.renewable(split.of_grid, *whole)
+        self._kept = contracts.kept(split.of_plant, *whole)
+        self._unknown = [(time, text) for times, text in (
+            (units.without(*whole, contracts.spoken(split, *whole)),
+             f'no contract says what was bought: {_NOT_SAID}'),
+            ([one[:2] for one in self._counting if one.share is None],
+             'contracts say that more than all was bought: withdraw one'),
+            (contracts.disputed(split.of_plant, *whole),
+             'contracts of instrument onsite contradict each other: '
+             'withdraw all but one for each basis')) for time in times]
+        self._covered = self._known()
+
+    def bought(self) -> Bought:
+        attributes = [*self._of_contracts(), *self._of_plant()]
+        texts = tuple(f'{text} ({contracts.period(*time)})'
+                      for time, text in self._unknown)
+        return Bought(attributes, {
+            one.amount.meters[0]: texts for one in attributes[:1]})
+
+    def _known(self) -> list[tuple[int, int]]:
+        """The time in which it is known what was bought, and how much."""
+        metered = self._metered.facility_uj
+        known = united((bucket * units.BUCKET_NS,
+                        (bucket + 1) * units.BUCKET_NS)
+                       for bucket in self._asked.buckets
+                       if bucket in metered)
+        return amounts.both(known, units.without(
+            self._asked.start_ns, self._asked.end_ns,
+            (time for time, _ in self._unknown)))
+
+    def _of_contracts(self) -> Iterable[kpi.Attributes]:
+        for kept in self._there:
+            contract = kept.contract
+            (speaks, _) = contracts.divided([contract], self._metered.plant)
+            times = amounts.both(
+                [(one.start_ns, one.end_ns) for one in speaks],
+                united(one[:2] for one in self._counting
+                       if one.basis == contract.basis))
+            if times:
+                yield kpi.Attributes(
+                    self._amount(self._grid, times, fractions.Fraction(
+                        contract.share if contract.renewable else 0),
+                        (f'contract {kept.id}',)),
+                    contract.retired or not contract.renewable)
+
+    def _of_plant(self) -> Iterable[kpi.Attributes]:
+        """What an own plant made, by whose its attributes are."""
+        labels = tuple(label for one in self._given[1:]
+                       for label in one.meters)
+        if not any(one.role == quantities.PLANT for one in self._given):
+            return
+        whole = fractions.Fraction(1)
+        if self._kept:
+            yield kpi.Attributes(self._amount(
+                self._sun, self._kept, whole, labels), True)
+        rest = self._amount(self._sun, units.without(
+            self._asked.start_ns, self._asked.end_ns, self._kept), whole,
+            # A meter is in a figure once: the rest is another thing of it.
+            tuple(f'{label} (part of the time)' for label in labels)
+            if self._kept else labels)
+        if rest.value or not self._kept:
+            yield kpi.Attributes(rest, False)
+
+    def _amount(self, series: _Series, times: inputs.Spans,
+                share: fractions.Fraction, labels: tuple[str, ...]) -> Amount:
+        estimated = max(fractions.Fraction(one.estimated)
+                        for one in self._given)
+
+        def within(spans: inputs.Spans) -> tuple[fractions.Fraction,
+                                                 fractions.Fraction]:
+            return (max(fractions.Fraction(0), share * series.within(
+                amounts.both([*spans], times))), estimated)
+
+        return Amount(
+            'renewable', within(self._covered)[0], self._asked.period,
+            labels, inputs.share_of(self._asked.period, self._covered),
+            estimated, reading_seconds=inputs.longest(
+                one.reading_seconds for one in self._given),
+            source=inputs.Source(self._covered, within))
 
 
-def _of_contract(contract: contracts.Contract,
-                 bought: Iterable[contracts.Contract],
-                 grid: Sequence[Said], of_grid: Amount) -> inputs.Source:
-    """Its share of what the grid delivered in its time.
+class _Series:
+    """Energy by bucket, summed up over any time."""
 
-    :param bought: the parts of it that speak of the grid.
-    """
-    times = [(one.start_ns, one.end_ns) for one in bought]
+    def __init__(self, energy_uj: Mapping[int, int], buckets: range) -> None:
+        self._energy_uj, self._first = energy_uj, buckets.start
+        self._sums = [0, *itertools.accumulate(
+            energy_uj.get(bucket, 0) for bucket in buckets)]
 
-    def within(spans: inputs.Spans) -> tuple[
-            fractions.Fraction, fractions.Fraction]:
-        mine = amounts.both([*spans], times)
-        delivered = sum(share.amount for one in grid
-                        for share in shares(one.measured, mine))
-        return (fractions.Fraction(contract.share) * delivered
-                if contract.renewable else fractions.Fraction(0),
-                fractions.Fraction(of_grid.estimated))
+    def within(self, times: inputs.Spans) -> fractions.Fraction:
+        """Of a part of a bucket an even share."""
+        return sum((self._until(end_ns) - self._until(start_ns)
+                    for start_ns, end_ns in times), fractions.Fraction(0))
 
-    return inputs.Source(of_grid.source.covered if of_grid.source else (),
-                         within)
+    def _until(self, at_ns: int) -> fractions.Fraction:
+        bucket, rest_ns = divmod(at_ns, units.BUCKET_NS)
+        return self._sums[bucket - self._first] + fractions.Fraction(
+            rest_ns * self._energy_uj.get(bucket, 0), units.BUCKET_NS)

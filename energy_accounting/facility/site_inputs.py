@@ -54,13 +54,14 @@ def read(connection: sa.Connection, site: sites.Site, period: inputs.Period,
             found |= site_meters.by_role(
                 asked, site_meters.counted(said, every, section),
                 section, _OF_SECTIONS)
+    bought = site_bought.renewable(asked, counted, found)
     return Known(
-        amounts=found, renewable=site_bought.renewable(asked, counted, found),
+        amounts=found, renewable=bought.attributes,
         emitted=site_emitted.emitted(asked, counted, found),
         servers=site_servers.servers(asked),
         served=site_servers.served(asked),
         remarks={asked.label(one.meter): site_meters.remarks(asked, one,
                                                              every)
-                 for one in said},
+                 for one in said} | bought.remarks,
         classes={asked.label(one.meter): one.meter.accuracy_class
                  for one in said})

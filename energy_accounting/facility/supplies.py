@@ -156,7 +156,10 @@ def of_site(connection: sa.Connection, site: Site, buckets: range,
         buckets, metered, pue.by_bucket(
             _wide(connection, site, buckets, as_of_ns, metered),
             configured.get, site.where, buckets), _Emissions(
-                metered, emitting, buckets))
+                metered, emitting, buckets, lambda: (
+                    metered if asked == buckets or metered is NOTHING
+                    else metered_of(connection, site, asked, as_of_ns)
+                    or NOTHING)))
 
 
 def _wide(connection: sa.Connection, site: Site, buckets: range,
@@ -194,8 +197,10 @@ class _Emissions:
 
     def __init__(self, metered: Metered,
                  emitting: Mapping[str, intensities.Intensities],
-                 buckets: range) -> None:
+                 buckets: range, whole: Callable[[], Metered]) -> None:
+        """:param whole: what the meters say of all that was asked for."""
         self._metered = metered
+        self._whole = whole
         self._emitting = emitting
         self._buckets = buckets
 
@@ -209,16 +214,22 @@ class _Emissions:
                                                carbon.Known]) -> Emissions:
         """On one basis: the two are no terms of one sum."""
         carriers_uj = self._metered.carriers_uj
-        basis = intensities.chosen(self._emitting, method, carriers_uj)
+        basis = (intensities.only(self._emitting, method)
+                 or intensities.chosen(self._emitting, method, carriers_uj
+                                       if set(carriers_uj) <= {carbon.GRID}
+                                       else self._whole().carriers_uj))
         return list(_emissions(basis, carbon.by_bucket(
             carriers_uj, known(self._emitting[basis]), self._buckets)))
 
     def renewable(self) -> list[Exact | None]:
-        """The share of the site's energy; None: carriers are not known."""
+        """The share of the site's energy.
+
+        None: its carriers are not known, or what was bought.
+        """
         # Whatever the basis: a purchase counts once.
         known = self._emitting[supply.BASES[0]]
         bought, kept = known.renewable(), known.kept()
-        shares = [bought.get(bucket, _NONE) for bucket in self._buckets]
+        shares = [bought.get(bucket) for bucket in self._buckets]
         carriers_uj = self._metered.carriers_uj
         if set(carriers_uj) <= {carbon.GRID}:
             return [*shares]
@@ -230,15 +241,17 @@ class _Emissions:
             parts = [one.get(bucket) for one in series]
             total = (0 if None in parts
                      else sum(part or 0 for part in parts))
-            if total <= 0:
+            ours = kept.get(bucket)
+            made = sun.get(bucket, 0)
+            if total <= 0 or share is None or (ours is None and made):
                 found.append(None)
                 continue
-            ours = kept.get(bucket, _NONE)
+            ours = ours or _NONE
             per = share.denominator * ours.denominator
-            part = (max(0, sun.get(bucket, 0)) * ours.numerator
-                    * share.denominator + share.numerator * ours.denominator
-                    * grid.get(bucket, 0))
-            found.append(Ratio(min(part, total * per), total * per))
+            found.append(Ratio(
+                made * ours.numerator * share.denominator
+                + share.numerator * ours.denominator * grid.get(bucket, 0),
+                total * per))
         return found
 
 
@@ -327,8 +340,8 @@ def metered(roles: Mapping[str, Sequence[meter_amounts.Amounts]],
         carriers_uj.setdefault(carrier, []).append(
             series if sign > 0 else
             {bucket: -amount for bucket, amount in series.items()})
-    known = {carrier: meter_amounts.added(series)
-             for carrier, series in carriers_uj.items()}
+    known = _handed_on({carrier: meter_amounts.added(series)
+                        for carrier, series in carriers_uj.items()})
     it = next((roles[role] for role in _IT if roles[role]), [])
     return Metered(known, meter_amounts.added(known.values()),
                    _whole(it, buckets), _whole(roles[_WATER], buckets),
@@ -339,6 +352,29 @@ def metered(roles: Mapping[str, Sequence[meter_amounts.Amounts]],
                    meters.in_service_of(
                        (one.meter for one in roles[quantities.PLANT]), 0,
                        factors.LAST_NS))
+
+
+def _handed_on(carriers_uj: dict[str, Series]) -> dict[str, Series]:
+    """Energy of carriers, of which none fed less than nothing.
+
+    More may be handed on than the plant made, or than the grid delivered
+    where no plant is metered: then it is off what else fed the site in that
+    quarter, the grid first, so that the mean is one of what is left.
+    """
+    for carrier in (SOLAR, carbon.GRID):
+        series = carriers_uj.get(carrier, {})
+        others = [carriers_uj[other] for other in sorted(
+            carriers_uj, key=lambda one: (one != carbon.GRID, one))
+            if other != carrier]
+        for bucket, amount in series.items():
+            if amount >= 0 or not all(bucket in one for one in others):
+                continue
+            for other in others:
+                part = min(-amount, max(0, other[bucket]))
+                other[bucket] -= part
+                amount += part
+            series[bucket] = amount
+    return carriers_uj
 
 
 def _together(site: Mapping[int, grains.Grain],

@@ -68,12 +68,14 @@ sites = sa.Table(
     'sites', columns.metadata,
     columns.identity(),
     # grid_zone: whose carbon intensity its grid electricity has, NULL: not
-    # said.  time_zone: of its calendar edges (IANA).
+    # said.  time_zone: of its calendar edges (IANA).  factor_basis: on which
+    # its emissions are counted, NULL: on that of which most is known.
     columns.text('name'),
     columns.text('region', null=True),
     sa.Column('time_zone', columns.string(255), nullable=False,
               default='UTC'),
     columns.text('grid_zone', null=True, size=64),
+    columns.text('factor_basis', null=True, size=16),
     sa.UniqueConstraint('name'),
     **columns.TABLE)
 

@@ -16,7 +16,7 @@ from energy_accounting import errors, units
 from energy_accounting.ledger import audit, bulk, models, pasts
 from energy_accounting.ledger.audit import By
 
-FIELDS = ('region', 'time_zone', 'grid_zone')
+FIELDS = ('region', 'time_zone', 'grid_zone', 'factor_basis')
 
 
 class Site(NamedTuple):
@@ -25,12 +25,15 @@ class Site(NamedTuple):
     :ivar region: the region of the cloud that its hosts are in.
     :ivar time_zone: that its calendar edges are taken in (IANA).
     :ivar grid_zone: whose carbon intensity its electricity has.
+    :ivar factor_basis: on which its emissions are counted, ``direct`` or
+        ``lifecycle``; None: on that of which most is known.
     """
 
     name: str
     region: str | None
     time_zone: str
     grid_zone: str | None
+    factor_basis: str | None
 
 
 def read(connection: sa.Connection, *, name: str | None = None,
@@ -72,8 +75,10 @@ def as_of(connection: sa.Connection, site: Site, as_of_ns: int) -> Site:
     site_id = connection.execute(
         sa.select(models.sites.c.id)
         .where(models.sites.c.name == site.name)).scalar_one()
-    was = pasts.said(connection, pasts.SITE, [site_id], as_of_ns)
-    return site._replace(**was.get(site_id, {}))
+    was = pasts.said(connection, pasts.SITE, [site_id], as_of_ns).get(site_id)
+    # What was kept before there was such a field does not say it.
+    return site if was is None else site._replace(
+        **{'factor_basis': None, **was})
 
 
 def create(connection: sa.Connection, by: By, name: str,
@@ -88,13 +93,14 @@ def create(connection: sa.Connection, by: By, name: str,
     # By insertion, not by a look before it: two may make it at once.
     bulk.insert_missing(connection, models.sites, [{
         'name': name, 'region': None, 'time_zone': _UNWRITTEN,
-        'grid_zone': None}])
+        'grid_zone': None, 'factor_basis': None}])
     row = locked(connection, name)
     if row.time_zone != _UNWRITTEN:
         raise errors.Conflict(
             f'name: there is a site {name!r}; change it instead (openstack '
             f'energy site set; PATCH /v1/sites/{name})')
     values = {'region': None, 'time_zone': 'UTC', 'grid_zone': None,
+              'factor_basis': None,
               **{field: given[field] for field in FIELDS if field in given}}
     connection.execute(sa.update(models.sites)
                        .where(models.sites.c.id == row.id).values(values))
@@ -143,7 +149,7 @@ def found_or_made(connection: sa.Connection, name: str) -> sa.Row[Any]:
     if row is None:
         bulk.insert_missing(connection, models.sites, [{
             'name': name, 'region': None, 'time_zone': 'UTC',
-            'grid_zone': None}])
+            'grid_zone': None, 'factor_basis': None}])
         row = locked(connection, name)
     return row
 

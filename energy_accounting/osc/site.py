@@ -11,7 +11,7 @@ from osc_lib import exceptions
 
 from energy_accounting.osc import base, columns, common
 
-COLUMNS = ('name', 'region', 'time_zone', 'grid_zone')
+COLUMNS = ('name', 'region', 'time_zone', 'grid_zone', 'factor_basis')
 
 
 def _shown(row: Mapping[str, Any], parsed_args: argparse.Namespace,
@@ -59,6 +59,15 @@ def _add_said(parser: argparse.ArgumentParser, *, back: bool) -> None:
         if back:
             group.add_argument(f'--no-{name}', action='store_true',
                                help=f'Say nothing of its {name}')
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        '--factor-basis', choices=('direct', 'lifecycle'),
+        help='What its emission factors count: direct, what is emitted '
+             'where it is burnt, or lifecycle; while it is not said, an '
+             'answer is on that of which most is known in its time')
+    if back:
+        group.add_argument('--no-factor-basis', action='store_true',
+                           help='Say nothing of its basis')
     parser.add_argument(
         '--time-zone', metavar='<zone>',
         help='Time zone in which its days, months and years begin, as in '
@@ -84,7 +93,8 @@ class CreateSite(ShowSite):
         return _shown(common.api(self).create_site(
             parsed_args.site, region=parsed_args.region,
             time_zone=parsed_args.time_zone,
-            grid_zone=parsed_args.grid_zone), parsed_args)
+            grid_zone=parsed_args.grid_zone,
+            factor_basis=parsed_args.factor_basis), parsed_args)
 
 
 class SetSite(ShowSite):
@@ -101,10 +111,11 @@ class SetSite(ShowSite):
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], tuple[Any, ...]]:
         said = common.changes(parsed_args, ('region', 'time_zone',
-                                            'grid_zone'))
+                                            'grid_zone', 'factor_basis'))
         if not said:
             raise exceptions.CommandError(
-                'nothing is to be changed: give --region, --time-zone or '
-                '--grid-zone, or --no-region or --no-grid-zone')
+                'nothing is to be changed: give --region, --time-zone, '
+                '--grid-zone or --factor-basis, or --no-region, '
+                '--no-grid-zone or --no-factor-basis')
         return _shown(common.api(self).change_site(
             parsed_args.site, **said), parsed_args)

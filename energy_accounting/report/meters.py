@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def site(one: sites.Site) -> dict[str, Any]:
     """A site."""
     return {'name': one.name, 'region': one.region,
-            'time_zone': one.time_zone, 'grid_zone': one.grid_zone}
+            'time_zone': one.time_zone, 'grid_zone': one.grid_zone,
+            'factor_basis': one.factor_basis}
 
 
 def row(one: meters.Meter) -> dict[str, Any]:

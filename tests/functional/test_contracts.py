@@ -49,6 +49,10 @@ class TestContracts(unittest.TestCase):
                 errors.Conflict, 'share: from 2026-11-01T02:00:00Z to '
                 '2026-11-01T04:00:00Z the shares .* would be 1.1'):
             self.buy(made.contract(2, 9, '0.4'))
+        with self.assertRaisesRegex(
+                errors.Conflict, 'would be 1.1, purchases of both bases'):
+            self.buy(made.contract(2, 9, '0.4', basis='direct',
+                                   evidence='another'))
         self.buy(made.contract(4, 9, '0.4'))
         self.assertEqual(3, self.database.read(contract_store.count))
 

@@ -115,7 +115,8 @@ class TestSites(Case):
             'region': 'south', 'time_zone': 'Europe/Berlin'})
         self.write(sites.change, by(), 'munich', {
             'grid_zone': 'DE', 'region': 'south'})
-        self.assertEqual(sites.Site('munich', 'south', 'Europe/Berlin', 'DE'),
+        self.assertEqual(sites.Site('munich', 'south', 'Europe/Berlin', 'DE',
+                                    None),
                          self.site('munich'))
         self.assertEqual(
             [({'grid_zone': None}, {'grid_zone': 'DE'}),
@@ -131,7 +132,7 @@ class TestSites(Case):
     def test_a_site_is_made_twice(self) -> None:
         self.refused(errors.Conflict, 'PATCH /v1/sites/berlin',
                      sites.create, by(), 'berlin', {'region': 'x'})
-        self.assertEqual(sites.Site('berlin', None, 'UTC', None),
+        self.assertEqual(sites.Site('berlin', None, 'UTC', None, None),
                          self.site('berlin'))
 
     def test_a_time_zone_is_none(self) -> None:

@@ -101,7 +101,7 @@ class TestMigrations(MigrationsCase):
         engine.sync(self.database)
         with self.database.reader() as connection:
             self.assertEqual(
-                [(models.DEFAULT_SITE, 'default', None, 'UTC', None)],
+                [(models.DEFAULT_SITE, 'default', None, 'UTC', None, None)],
                 list(connection.execute(sa.select(models.sites)).all()))
             self.assertEqual(
                 [(models.NO_PROJECT, '')],

@@ -50,7 +50,7 @@ class UsageTest(cloud.ApiCase):
              'facility_kwh': '8.400000000000000', 'pue': '1.292307692',
              'pue_kind': 'configured', 'co2_location_kg': '1.740000000000',
              'co2_market_kg': None, 'cue_kg_per_kwh': '0.267692308',
-             'water_l': None, 'renewable_share': '0.0000',
+             'water_l': None, 'renewable_share': None,
              'factor_quality': 'actual', 'factor_basis': 'lifecycle'},
             {name: row[name] for name in (
                 'it_kwh', 'facility_kwh', 'pue', 'pue_kind',

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from energy_accounting import units
 from energy_accounting.api import app
-from energy_accounting.facility import models, supplies
+from energy_accounting.facility import contract_store, models, supplies
 from energy_accounting.ledger import engine
 from energy_accounting.ledger import models as ledger
 from tests.unit import records
@@ -163,6 +163,9 @@ class RenewableTest(SiteCase):
         after, notes = ref()
         self.assertEqual(before, after)
         self.assertIn('contract 2 is not retired and counts 0', notes)
+        with self.database.writer() as connection:
+            contract_store.withdraw(connection, year.NAME, 3, year.NOW_NS,
+                                    year.OPERATOR)
         self.year.contract(share=decimal.Decimal('0.1'),
                            instrument='onsite')
         self.assertLess(before, ref()[0])

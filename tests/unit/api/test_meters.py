@@ -45,10 +45,12 @@ class MetersTest(cloud.ApiCase):
         made = self.post('/v1/sites', name='bonn', time_zone='Europe/Berlin',
                          grid_zone='DE')['site']
         self.assertEqual({'name': 'bonn', 'region': None, 'grid_zone': 'DE',
-                          'time_zone': 'Europe/Berlin'}, made)
-        changed = self.patch('/v1/sites/bonn', grid_zone=None, region='west')
-        self.assertEqual({**made, 'grid_zone': None, 'region': 'west'},
-                         changed['site'])
+                          'time_zone': 'Europe/Berlin',
+                          'factor_basis': None}, made)
+        changed = self.patch('/v1/sites/bonn', grid_zone=None, region='west',
+                             factor_basis='direct')
+        self.assertEqual({**made, 'grid_zone': None, 'region': 'west',
+                          'factor_basis': 'direct'}, changed['site'])
         self.assertEqual(changed, self.get('/v1/sites/bonn'))
         page = self.get('/v1/sites', limit='2', with_count='true')
         self.assertEqual((['berlin', 'bonn'], 3), (
@@ -65,6 +67,8 @@ class MetersTest(cloud.ApiCase):
             '/v1/sites', 400, name='x', time_zone='Mars'))
         self.assertIn('grid_zone', self.post(
             '/v1/sites', 400, name='x', grid_zone='de'))
+        self.assertIn('factor_basis', self.post(
+            '/v1/sites', 400, name='x', factor_basis='net'))
         self.assertIn('there is a site', self.post(
             '/v1/sites', 409, name='berlin'))
         self.assertIn('region', self.patch(

@@ -69,7 +69,23 @@ def carriers(site: Mapping[str, Sequence[Said]], bucket: int,
         before = found.get(carrier, 0)
         found[carrier] = (None if here is None or before is None
                           else before + sign * here)
-    return found
+    return _none_below_nothing(found)
+
+
+def _none_below_nothing(found: dict[str, int | None],
+                        ) -> dict[str, int | None]:
+    """What one lacks is off the grid's, then off the others'."""
+    known = {carrier: one for carrier, one in found.items()
+             if one is not None}
+    if len(known) < len(found):
+        return found
+    for lacking in ('solar', 'electricity'):
+        for other in ('electricity', 'diesel', 'solar'):
+            if other != lacking and {lacking, other} <= set(known):
+                part = max(0, min(-known[lacking], known[other]))
+                known[lacking] += part
+                known[other] -= part
+    return {**known}
 
 
 def intensity(used_uj: Mapping[str, int | None],

@@ -150,8 +150,8 @@ class IntensitiesTest(unittest.TestCase):
                  made.contract(0, 1, '0.25', renewable=True, retired=True,
                                basis=factors.DIRECT))
         here = self.read()
-        self.assertEqual([F(9, 20)] * 4 + [0], [
-            here.renewable()[FIRST + place] for place in range(5)])
+        self.assertEqual([F(9, 20)] * 4 + [None], [
+            here.renewable().get(FIRST + place) for place in range(5)])
 
     def test_a_configured_pue_is_read_of_another_site(self) -> None:
         self.record(made.pue(0, 2, '1.3'))

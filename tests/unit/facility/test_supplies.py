@@ -13,7 +13,7 @@ from typing import Any
 import hypothesis
 from hypothesis import strategies as st
 
-from energy_accounting import units
+from energy_accounting import errors, units
 from energy_accounting.facility import (
     amounts,
     batches,
@@ -183,8 +183,7 @@ class SuppliesTest(SiteCase):
         self.factor('363')
         self.assertEqual({supply.Supply(
             pue=fractions.Fraction(136, 100), pue_kind='configured',
-            location=363 * carbon.NG_PER_UJ,
-            renewable=fractions.Fraction(0), factor_quality='actual',
+            location=363 * carbon.NG_PER_UJ, factor_quality='actual',
             factor_basis='lifecycle')}, set(self.known()))
 
     def test_a_quarter_has_another_pue_than_its_meters(self) -> None:
@@ -353,15 +352,127 @@ class SuppliesTest(SiteCase):
 
     def test_direct_co2_and_that_of_a_whole_life_are_one_sum(self) -> None:
         self.factor('363', basis='direct', quality='fallback')
-        self.factor('445', last=FIRST + 2)
+        self.factor('445', last=FIRST + 1)
         self.factor('600', basis='direct', method='market')
         rest = 600, 'direct', 'actual'
         # More is known of one basis; then of the other as well.
         self.assertEqual([(363, 'direct', *rest)] * 4, self.of_bases())
-        self.factor('440', FIRST + 2, quality='fallback')
+        self.factor('440', FIRST + 1, quality='fallback')
         self.assertEqual(
-            [(445, 'lifecycle', *rest)] * 2 + [(440, 'lifecycle', *rest)] * 2,
+            [(445, 'lifecycle', *rest)] + [(440, 'lifecycle', *rest)] * 3,
             self.of_bases())
+
+    def on_basis(self, buckets: int) -> set[tuple[Any, ...]]:
+        return {(one.location and grams(one.location), one.factor_basis)
+                for one in self.known(buckets)}
+
+    def test_a_quarter_without_a_factor_changes_all_others(self) -> None:
+        """Be the other basis a fallback, or an actual one."""
+        self.factor('445', last=FIRST + 39)
+        for quality in ('fallback', 'actual'):
+            self.factor('363', basis='direct', quality=quality)
+            for buckets, expected in (
+                    (39, {(445, 'lifecycle')}),
+                    (40, {(445, 'lifecycle'), (None, None)})):
+                self.assertEqual(expected, self.on_basis(buckets), quality)
+
+    def test_what_lacks_half_of_the_time_keeps_its_basis(self) -> None:
+        self.factor('445', last=FIRST + 20)
+        self.factor('363', basis='direct', quality='fallback')
+        for buckets, expected in ((39, {(445, 'lifecycle'), (None, None)}),
+                                  (43, {(363, 'direct')})):
+            self.assertEqual(expected, self.on_basis(buckets))
+
+    def test_a_generator_that_stood_still_changes_the_basis(self) -> None:
+        self.meter('dc_total', [12] * 40)
+        self.factor('450')
+        self.factor('363', basis='direct', quality='fallback')
+        self.meter('dc_generator', [0] * 40, unit='l', medium='diesel')
+        self.factor('266', basis='direct', carrier='diesel')
+        self.assertEqual({(450, 'lifecycle')}, self.on_basis(40))
+
+    def test_a_page_does_not_know_what_ran_on_another(self) -> None:
+        """A generator, whose factor is of one basis."""
+        self.meter('dc_total', [12] * 40)
+        self.factor('450')
+        self.factor('363', basis='direct')
+        self.meter('dc_generator', [0] * 20 + [1] * 20, unit='l',
+                   medium='diesel')
+        self.factor('266', basis='direct', carrier='diesel')
+        with self.database.reader() as connection:
+            found = supplies.read(
+                connection, FIRST, FIRST + 20, NOW_NS,
+                asked=range(FIRST, FIRST + 40))[1]
+        self.assertEqual({(363, 'direct')}, {
+            (grams(one.location), one.factor_basis) for one in found})
+
+    def test_a_site_is_not_counted_on_the_basis_it_says(self) -> None:
+        self.factor('450')
+        self.factor('363', FIRST + 1, basis='direct', quality='fallback')
+        before = self.now_ns
+        for said, expected in (
+                ('direct', {(363, 'direct'), (None, None)}),
+                ('lifecycle', {(450, 'lifecycle')})):
+            self.now_ns += 1
+            with self.database.writer() as connection:
+                sites.change(connection, self.by(), 'default',
+                             {'factor_basis': said})
+            self.assertEqual(expected, {
+                (one.location and grams(one.location), one.factor_basis)
+                for one in self.known(as_of_ns=self.now_ns)})
+        self.assertEqual({(450, 'lifecycle')}, self.on_basis(4))
+        with self.database.reader() as connection:
+            site = sites.found(connection, 'default')
+            self.assertEqual([None, 'direct'], [
+                sites.as_of(connection, site, as_of_ns).factor_basis
+                for as_of_ns in (before, before + 1)])
+
+    def test_a_purchase_of_the_other_basis_is_lost(self) -> None:
+        self.bought('ppa', '0.6', kg_per_kwh='0.025')
+        self.factor('600', basis='direct', method='market')
+        self.assertEqual([(None, 0.6)] * 4, self.by_market())
+        self.bought('ppa', '0.6', kg_per_kwh='0.02', basis='direct')
+        self.assertEqual([(252, 0.6)] * 4, self.by_market())
+
+    def test_a_purchase_is_renewable_twice(self) -> None:
+        self.bought('ppa', '0.5', kg_per_kwh='0.02')
+        self.bought('ppa', '0.5', basis='direct', evidence='other words')
+        self.assertEqual([(None, 0.5)] * 4, self.by_market())
+        with self.assertRaisesRegex(errors.Conflict, 'shares .* would be 1.1'
+                                    '.* both bases'):
+            self.bought('go', '0.1', basis='direct')
+
+    def test_nobody_said_what_was_bought_and_it_is_not_renewable(
+            self) -> None:
+        self.meter('dc_total', [12] * 4)
+        self.meter('pv_onsite', [1] * 4)
+        self.bought('onsite', '1', FIRST + 1)
+        self.assertEqual([1 / 13, None, None, None],
+                         [one for _, one in self.by_market()])
+        # Of energy that is not renewable.
+        self.bought('tariff', '1', retired=False)
+        self.assertEqual([1 / 13, 0, 0, 0],
+                         [one for _, one in self.by_market()])
+
+    def test_more_is_handed_on_than_the_grid_delivered(self) -> None:
+        """What is left is all of the generator, and emits as its fuel."""
+        self.meter('dc_total', [2] * 4)
+        self.meter('dc_generator', [2] * 4, unit='l', medium='diesel')
+        self.meter('grid_export', [10] * 4)
+        self.factor('400')
+        self.factor('266', carrier='diesel')
+        self.bought('go', '1')
+        self.assertEqual({(266, 0)}, {
+            (one.location and grams(one.location), one.renewable
+             and one.renewable.numerator) for one in self.known()})
+
+    def test_more_is_handed_on_than_the_plant_made(self) -> None:
+        self.meter('dc_total', [3] * 4)
+        self.meter('pv_onsite', [4] * 4)
+        self.meter('grid_export', [5] * 4)
+        self.factor('400')
+        self.assertEqual({400}, {
+            one.location and grams(one.location) for one in self.known()})
 
     def test_what_stands_in_goes_before_what_was_found(self) -> None:
         self.factor('445', quality='fallback')
@@ -413,7 +524,8 @@ class SuppliesTest(SiteCase):
                 renewable=True, retired=True, evidence='a contract'),
                 self.now_ns, OPERATOR)
         self.assertEqual(
-            [(400, 175, fractions.Fraction(3, 4))] * 2 + [(400, 700, 0)] * 2,
+            [(400, 175, fractions.Fraction(3, 4))] * 2
+            + [(400, 700, None)] * 2,
             [(grams(one.location), grams(one.market), one.renewable)
              for one in self.known()])
 
@@ -424,12 +536,12 @@ class SuppliesTest(SiteCase):
 
     def bought(self, instrument: str, share: str, last: int = FIRST + 96,
                kg_per_kwh: str = '0', basis: str = 'lifecycle',
-               retired: bool = True) -> None:
+               retired: bool = True, evidence: str = 'a contract') -> None:
         with self.database.writer() as connection:
             contract_store.record(connection, contracts.Contract(
                 'default', instrument, at(FIRST), at(last),
                 decimal.Decimal(share), decimal.Decimal(kg_per_kwh), basis,
-                renewable=True, retired=retired, evidence='a contract'),
+                renewable=True, retired=retired, evidence=evidence),
                 self.now_ns, OPERATOR)
 
     def roofed(self) -> None:
@@ -442,14 +554,14 @@ class SuppliesTest(SiteCase):
 
     def by_market(self) -> list[tuple[Any, Any]]:
         return [(one.market and grams(one.market),
-                 one.renewable and one.renewable.numerator
+                 None if one.renewable is None else one.renewable.numerator
                  / one.renewable.denominator) for one in self.known()]
 
     def test_an_own_plant_counts_twice(self) -> None:
         """Once by its meter, and once more as a share of the grid."""
         self.roofed()
         self.bought('onsite', '0.4', FIRST + 2)
-        self.assertEqual([(420, 0.4)] * 2 + [(700, 0)] * 2,
+        self.assertEqual([(420, 0.4)] * 2 + [(700, None)] * 2,
                          self.by_market())
 
     def test_certificates_that_were_sold_are_ones_own(self) -> None:
@@ -459,7 +571,9 @@ class SuppliesTest(SiteCase):
 
     def test_attributes_of_which_nobody_speaks_are_ones_own(self) -> None:
         self.roofed()
-        self.assertEqual([(700, 0)] * 4, self.by_market())
+        self.assertEqual([(700, None)] * 4, self.by_market())
+        self.bought('go', '0.25')
+        self.assertEqual([(595, 0.15)] * 4, self.by_market())
 
     def test_who_bought_all_of_the_grids_cannot_keep_the_suns(self) -> None:
         self.roofed()
@@ -471,11 +585,48 @@ class SuppliesTest(SiteCase):
         self.roofed()
         for basis in supply.BASES:
             self.bought('ppa', '0.5', basis=basis)
-        self.bought('go', '0.25', basis='direct')
         self.bought('onsite', '0.4', basis='direct')
         # 350 g of the grid on the first basis, where the sun has no factor
         # but is the site's.
-        self.assertEqual([(210, (0.75 * 6 + 4) / 10)] * 4, self.by_market())
+        self.assertEqual([(210, (0.5 * 6 + 4) / 10)] * 4, self.by_market())
+        # What it emitted is known on the basis that has no residual mix.
+        self.bought('go', '0.25', basis='direct')
+        self.assertEqual([(None, (0.75 * 6 + 4) / 10)] * 4,
+                         self.by_market())
+
+    def test_a_plant_emits_what_is_said_of_it_on_the_other_basis(
+            self) -> None:
+        self.roofed()
+        self.bought('onsite', '1', kg_per_kwh='0.5', basis='direct')
+        self.assertEqual([(420, 0.4)] * 4, self.by_market())
+
+    def test_what_was_sold_emits_what_a_contract_says(self) -> None:
+        """Of somebody else's electricity, of which nobody says it."""
+        self.meter('dc_total', [6] * 4)
+        self.meter('pv_onsite', [4] * 4)
+        self.bought('onsite', '1', kg_per_kwh='0.04', retired=False)
+        self.bought('ppa', '1', kg_per_kwh='0.1')
+        self.assertEqual([(None, 0.6)] * 4, self.by_market())
+
+    def test_the_first_of_contradicting_contracts_counts(self) -> None:
+        self.bought('onsite', '0.5', kg_per_kwh='0.5')
+        self.bought('onsite', '0.5', retired=False)
+        # They were shares of the grid, until a meter came.
+        self.roofed()
+        self.assertEqual([(None, None)] * 4, self.by_market())
+        with self.assertRaisesRegex(errors.Conflict, 'onsite contract speaks'):
+            self.bought('onsite', '0.5', basis='direct')
+
+    def test_two_contracts_speak_of_one_plant(self) -> None:
+        self.roofed()
+        self.bought('onsite', '0.4', FIRST + 2)
+        for more in ({'kg_per_kwh': '0.5'},
+                     {'retired': False, 'basis': 'direct'}):
+            with self.assertRaisesRegex(
+                    errors.Conflict, 'contract.instrument: from .* an onsite '
+                    "contract speaks already .* 'default'"):
+                self.bought('onsite', '0.4', **more)
+        self.bought('onsite', '0.4', basis='direct')
 
     def test_a_line_of_ones_own_without_a_meter_is_no_share(self) -> None:
         self.meter('dc_total', [6] * 4)

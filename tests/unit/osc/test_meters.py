@@ -50,7 +50,12 @@ class MeterTest(real.RealTest):
         made = self.said('site', 'create', 'bonn', '--region', 'west',
                          '--time-zone', 'Europe/Berlin', '--grid-zone', 'DE')
         self.assertEqual({'name': 'bonn', 'region': 'west', 'grid_zone': 'DE',
-                          'time_zone': 'Europe/Berlin'}, made)
+                          'time_zone': 'Europe/Berlin',
+                          'factor_basis': None}, made)
+        for option, basis in (('--factor-basis=direct', 'direct'),
+                              ('--no-factor-basis', None)):
+            self.assertEqual(basis, self.said('site', 'set', 'bonn', option)
+                             ['factor_basis'])
         self.assertIsNone(self.said('site', 'set', 'bonn', '--no-region')
                           ['region'])
         self.assertEqual('DE', self.said('site', 'show', 'bonn')['grid_zone'])
