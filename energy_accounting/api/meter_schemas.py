@@ -48,7 +48,7 @@ def _value(description: str) -> forms.Schema:
 _SITE = forms.record({
     'name': forms.NAME, 'region': forms.null(forms.NAME),
     'time_zone': forms.NAME, 'grid_zone': forms.null(forms.NAME),
-    'factor_basis': {'enum': [*factors.BASES, None]}})
+    'factor_basis': forms.null({'enum': list(factors.BASES)})})
 _SITES = forms.response(
     {'sites': {'type': 'array', 'items': _SITE}, 'links': forms.LINKS,
      'count': forms.COUNT}, optional=('count',))
