@@ -229,23 +229,6 @@ def shown(role: str, value: int | fractions.Fraction) -> str:
     return f'{text} {unit}'
 
 
-def cooling_bought(heat: Amount, factor: fractions.Fraction) -> Amount:
-    """Bought cooling as energy: a heat meter times the supplier's factor.
-
-    :param heat: what the fluid took away, of the role ``cooling_in``.
-    :param factor: energy that the supply system uses for a unit of heat.
-    """
-    if factor < 0:
-        raise errors.FigureRefused(
-            f'cooling_in: factor {factor} is negative: give the '
-            "energy that the supplier's system uses per unit of cold")
-    if heat.role != 'cooling_in':
-        raise errors.FigureRefused(
-            'cooling_in: bought cooling is of the role cooling_in, '
-            f'not {heat.role}: use the meters of that role')
-    return dataclasses.replace(heat, value=heat.value * factor)
-
-
 def share_of(period: Period, spans: Spans) -> fractions.Fraction:
     """The share of a period that times in it are."""
     start_ns, end_ns = (units.wall_ns(edge)

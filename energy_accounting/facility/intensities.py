@@ -47,6 +47,7 @@ class Intensities:
 
     :ivar site: its name.
     :ivar zone: of its grid; None: nobody has said.
+    :ivar basis: on which these count.
     :ivar factor_basis: on which it is to be counted; None: likewise.
     """
 
@@ -59,7 +60,7 @@ class Intensities:
         self._start_ns, self._end_ns = (start * units.BUCKET_NS,
                                         end * units.BUCKET_NS)
         self._known = list(known)
-        self._basis = basis
+        self.basis = basis
         self._bought = contracts.divided(bought, plant)
         whole = self._start_ns, self._end_ns
         self._spoken = contracts.spoken(self._bought, *whole)
@@ -70,6 +71,15 @@ class Intensities:
         self._spans: dict[tuple[str, str], list[factor_times.Span]] = {}
         self._mixes: list[contracts.Mix] | None = None
         self._shares: dict[int, fractions.Fraction] | None = None
+
+    def takes_sun_for_nothing(self, method: str) -> bool:
+        """Whether only the use of the sun itself says what it emits."""
+        if self.spans(factors.LOCATION, SOLAR):
+            return False
+        return method == factors.LOCATION or bool(
+            self._kept and not self.spans(factors.MARKET, SOLAR)
+            and not any(one.basis == self.basis
+                        for one in self._bought.of_plant))
 
     def says(self, method: str) -> bool:
         """Whether anything is known of the grid's electricity."""
@@ -151,7 +161,7 @@ class Intensities:
         if key not in self._spans:
             self._spans[key] = factor_times.which(
                 self._known, self._start_ns, self._end_ns, carrier=carrier,
-                basis=self._basis, method=method)
+                basis=self.basis, method=method)
         return self._spans[key]
 
     def _of(self, method: str, carrier: str) -> dict[int, carbon.Intensity]:
@@ -175,7 +185,7 @@ class Intensities:
             self._said(factors.MARKET, factors.ELECTRICITY),
             self._without([*self._kept, *self._disputed])))
         for one in self._bought.of_plant:
-            if one.basis == self._basis:
+            if one.basis == self.basis:
                 rows = _filled(rows, _within([(
                     one.start_ns, one.end_ns,
                     fractions.Fraction(one.kg_per_kwh) * 1000,
@@ -193,7 +203,7 @@ class Intensities:
             self._mixes = contracts.market(
                 self._bought.of_grid,
                 self.spans(factors.MARKET, factors.ELECTRICITY),
-                self._start_ns, self._end_ns, self._basis)
+                self._start_ns, self._end_ns, self.basis)
         return self._mixes
 
 

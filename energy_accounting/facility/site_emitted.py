@@ -80,7 +80,7 @@ def _by_method(asked: Asked, method: str, metered: supplies.Metered,
     role = _METHODS[method]
     if not total.buckets:
         return Emitted(Missing(role, _unknown(
-            method, metered, asked.site.grid_zone)), basis)
+            method, metered, known[basis], asked.site.grid_zone)), basis)
     spans = known[basis].spans(method, factors.ELECTRICITY)
     sources = sorted({one.factor.source for one in spans})
     guessed = max(
@@ -109,8 +109,12 @@ def _by_method(asked: Asked, method: str, metered: supplies.Metered,
             source=inputs.Source(covered, within))
     except errors.FigureRefused as error:
         amount = Missing(role, str(error).removeprefix(f'{role}: '))
-    return Emitted(amount, basis, tuple(
-        f'factors of electricity: {source}' for source in sources))
+    notes = [f'factors of electricity: {source}' for source in sources]
+    if known[basis].takes_sun_for_nothing(method) and any(
+            metered.carriers_uj.get(supplies.SOLAR, {}).values()):
+        notes.append('what the own plant made counts as 0 g/kWh: no factor '
+                     'of carrier solar is recorded on this basis')
+    return Emitted(amount, basis, tuple(notes))
 
 
 def _unsure(total: carbon.Total) -> fractions.Fraction:
@@ -124,12 +128,21 @@ def _unsure(total: carbon.Total) -> fractions.Fraction:
 
 
 def _unknown(method: str, metered: supplies.Metered,
-             zone: str | None) -> str:
+             known: intensities.Intensities, zone: str | None) -> str:
     if not metered.facility_uj:
         return 'no quarter of an hour has data of all supplies'
-    carriers = ', '.join(sorted({*metered.carriers_uj, carbon.GRID}))
-    bought = (' and contracts that say what was bought, or a residual mix'
-              if method == factors.MARKET else '')
-    return (f'no factors of {carriers} of one basis in the period'
-            + ('' if zone else ' (the site has no grid zone)')
+    column = (known.location if method == factors.LOCATION
+              else known.market)
+    carriers = sorted({carbon.GRID, *(
+        carrier for carrier, series in metered.carriers_uj.items()
+        if any(series.values()))})
+    lacking = [carrier for carrier in carriers if not column(carrier)]
+    if not lacking:
+        return (f'no quarter of an hour has factors of {", ".join(carriers)} '
+                f'together on basis {known.basis}: import or fetch them')
+    bought = (' and contracts that say what was bought, each on this basis '
+              'too, or a residual mix'
+              if method == factors.MARKET and carbon.GRID in lacking else '')
+    return (f'no factors of {", ".join(lacking)} on basis {known.basis} in '
+            'the period' + ('' if zone else ' (the site has no grid zone)')
             + f': import or fetch them{bought}')

@@ -121,7 +121,7 @@ class TestSites(Case):
         self.assertEqual(
             [({'grid_zone': None}, {'grid_zone': 'DE'}),
              (None, {'region': 'south', 'time_zone': 'Europe/Berlin',
-                     'grid_zone': None})],
+                     'grid_zone': None, 'factor_basis': None})],
             [(one.was, one.became) for one in self.changes('site')
              if one.subject == 'munich'])
         with self.database.reader() as connection:

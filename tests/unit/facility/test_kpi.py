@@ -517,15 +517,6 @@ class TestWhatStandsBeside(Base):
             inputs.it_energy([kwh('it_pdu_out', 1, meters=('a',)),
                                kwh('it_pdu_out', 2, meters=('b',))]))
 
-    def test_bought_cooling_is_not_heat_times_the_factor(self):
-        cold = inputs.cooling_bought(kwh('cooling_in', 300), F(1, 4))
-        self.assertEqual((75 * KWH, 'cooling_in'),
-                         (cold.value, cold.role))
-        self.assertEqual(0, inputs.cooling_bought(
-            kwh('cooling_in', 300), F(0)).value)
-        self.assert_refused('not heat_removed', factor=F(1), heat=HEAT,
-                            call=inputs.cooling_bought)
-
     def test_attributes_that_are_sold_count(self):
         figure = kpi.ref(scope(), [
             renewable(300_000), renewable(600_000, 'pv', retired=False)],
@@ -848,10 +839,6 @@ class TestRefusals(Base):
             self.assert_refused('no part of E_DC', call=inputs.e_dc, **how)
         self.assert_refused('not a sum of water_in', call=inputs.add,
                             role='dc_total', parts=[m3('water_in', 1)])
-
-    def test_cooling_that_is_bought_has_a_factor_below_0(self):
-        self.assert_refused('factor -1', call=inputs.cooling_bought,
-                            heat=HEAT, factor=F(-1))
 
     def test_figures_that_do_not_compare_are_one(self):
         one = kpi.pue(scope(site='a'), 1, E_DC, E_IT)
