@@ -352,7 +352,8 @@ class RefusedTest(SiteCase):
             connection.execute(sa.delete(models.factors))
             connection.execute(sa.delete(models.contracts))
         self.gone('roof')
-        self.why('CUE', 'no factors of diesel, electricity')
+        # The generator stood still.
+        self.why('CUE', 'no factors of electricity on basis lifecycle')
         self.why('REF', 'no contract says')
 
     def test_a_server_is_busier_than_it_can_be(self) -> None:
