@@ -119,9 +119,10 @@ class HoleTest(test_supplies.SiteCase):
                 ('266', {'carrier': 'diesel', 'quality': 'estimated'})):
             self.factor(value, **changes)
         found = self.figure('CUE').figure
-        # 10 of the grid, 9.9 of Diesel, 4 of the sun given away.
+        # 9.9 of Diesel; what was given away was the sun's and 4 of the 10 of
+        # the grid.
         self.assertEqual(
-            ((10 * 400 + fractions.Fraction('9.9') * 266 - 4 * 40) / 5000, 1),
+            ((6 * 400 + fractions.Fraction('9.9') * 266) / 5000, 1),
             (found.exact, found.estimated))
 
     def test_a_site_that_took_in_less_than_nothing_is_a_traceback(
