@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from energy_accounting import units
-from energy_accounting.facility import quantities
+from energy_accounting.facility import places, quantities
 
 HOUR_NS = 3600 * units.NS_PER_S
 LONGEST_HOLE_NS = HOUR_NS
@@ -67,8 +67,7 @@ class Event(NamedTuple):
     start_value: int | None = None
 
 
-Span = tuple[int, int]
-"""A half-open time, in nanoseconds."""
+Span = places.Span
 
 
 class Interval(NamedTuple):
@@ -126,11 +125,20 @@ class Question(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Measured:
-    """What readings say: in order of time, and nothing twice."""
+    """What readings say: in order of time, and nothing twice.
+
+    :ivar service: when the meter was at its place (:func:`placed`).
+    """
 
     intervals: tuple[Interval, ...] = ()
     gaps: tuple[Gap, ...] = ()
     questions: tuple[Question, ...] = ()
+    service: places.Service = places.ALWAYS
+
+    @property
+    def part(self) -> tuple[places.Service, Sequence[Span]]:
+        """As :func:`places.known` wants it."""
+        return self.service, joined(self.intervals)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -344,25 +352,53 @@ def _rounded(numerator: int, denominator: int) -> int:
                     or (2 * rest == denominator and whole % 2))
 
 
+# --- places -----------------------------------------------------------------
+
+def placed(said: Measured, kind: str, service: places.Service) -> Measured:
+    """What a meter measured while it was at its place.
+
+    A counter that is read before it is put there, or once more when it is
+    off, stands still in between: all of such an interval was used at its
+    place.  Power and sums go on elsewhere: of them an even share is taken.
+    """
+    if service == places.ALWAYS:
+        return said
+    whole = kind in (quantities.CUMULATIVE, quantities.INTERVAL)
+    found = []
+    for one in said.intervals:
+        for start_ns, end_ns in units.without(
+                *one[:2], places.out(service, *one[:2])):
+            if (start_ns, end_ns) == one[:2]:
+                found.append(one)
+            else:
+                found.append(one._replace(
+                    start_ns=start_ns, end_ns=end_ns) if whole
+                    else Interval(
+                        start_ns, end_ns,
+                        one.until(end_ns) - one.until(start_ns), one.quality,
+                        one.part_of_ns or one.end_ns - one.start_ns,
+                        one.part_of or one[:2]))
+    return dataclasses.replace(said, intervals=tuple(found),
+                               service=service)
+
+
 # --- virtual meters ---------------------------------------------------------
 
 def combined(terms: Sequence[tuple[int, Measured]]) -> Measured:
-    """A signed sum of meters, over the time that all of them cover.
+    """A signed sum of meters, over the time that all that were there cover.
 
     Cut at every quarter of an hour and wherever a term's interval ends, so
     that each quarter is the sum of its terms' to the last digit.
 
     :param terms: (1 or -1, what a meter measured).
     """
-    common: list[tuple[int, int]] | None = None
-    for _, term in terms:
-        covered = joined(term.intervals)
-        common = covered if common is None else both(common, covered)
     readers = [(sign, _Reader(term.intervals)) for sign, term in terms]
     ends = sorted({edge for _, term in terms for one in term.intervals
                    for edge in (one.start_ns, one.end_ns)})
+    common = places.known((term.part for _, term in terms), ends[0],
+                          ends[-1]) if ends else []
     intervals = []
-    for start_ns, end_ns in common or ():
+    for start_ns, end_ns in common:
         inner = ends[bisect.bisect_right(ends, start_ns):
                      bisect.bisect_left(ends, end_ns)]
         first = units.bucket_of(start_ns) + 1
@@ -381,7 +417,7 @@ def combined(terms: Sequence[tuple[int, Measured]]) -> Measured:
                 (min(share.part_of[0] for _, share in shares),
                  max(share.part_of[1] for _, share in shares))))
     gaps = [Gap(end_ns, start_ns, HOLE) for (_, end_ns), (start_ns, _)
-            in itertools.pairwise(common or ())]
+            in itertools.pairwise(common)]
     return Measured(tuple(intervals), tuple(gaps))
 
 
@@ -461,14 +497,18 @@ def divided(intervals: Sequence[Interval], edges_ns: Sequence[int],
 
 
 def whole(intervals: Iterable[Interval], start: int, end: int,
-          ) -> dict[int, int]:
+          service: places.Service = places.ALWAYS) -> dict[int, int]:
     """What was used in each bucket of [start, end) covered throughout.
+
+    Of one in which the meter came or went: throughout its time there.
 
     The amounts of :func:`divided` at the edges of the buckets, in one pass
     and nothing else: a report asks for them of a year.
 
-    :param intervals: in order of time.
+    :param intervals: in order of time, and :func:`placed`.
     """
+    if service != places.ALWAYS:
+        intervals = [*_edges(service, 0), *intervals, *_edges(service, 1)]
     found: dict[int, int] = {}
     start_ns, end_ns = start * units.BUCKET_NS, end * units.BUCKET_NS
     bucket, amount, covered_ns = start, 0, 0
@@ -495,3 +535,12 @@ def whole(intervals: Iterable[Interval], start: int, end: int,
             if at_ns % units.BUCKET_NS == 0:
                 bucket, amount, covered_ns = bucket + 1, 0, 0
     return found
+
+
+def _edges(service: places.Service, which: int) -> Iterator[Interval]:
+    """Nothing, in the rest of the bucket in which a meter came or went."""
+    edge_ns = service[which]
+    if edge_ns is not None and edge_ns % units.BUCKET_NS:
+        start_ns = edge_ns // units.BUCKET_NS * units.BUCKET_NS
+        yield (Interval(edge_ns, start_ns + units.BUCKET_NS, 0) if which
+               else Interval(start_ns, edge_ns, 0))

@@ -184,7 +184,7 @@ def _terms(connection: sa.Connection, host_id: int, start: int, end: int,
         sign, meter_amounts.measured(
             connection, meter, start * units.BUCKET_NS,
             end * units.BUCKET_NS, now_ns).intervals,
-        (meter.installed_ns, meter.removed_ns))
+        meter.service)
         for sign, meter in _node_meters(connection, host_id)]
 
 

@@ -38,6 +38,10 @@ ROLES = {**METERED, 'renewable': ENERGY, 'co2_location': CO2,
 SUPPLIES = ('dc_total', 'dc_generator', 'pv_onsite', 'cooling_in')
 """What E_DC is the sum of, less ``grid_export``."""
 
+OCCASIONAL = (*SUPPLIES[1:], 'grid_export')
+"""Those that come and go: while none of their meters is there, there is
+nothing of them."""
+
 CATEGORIES: Mapping[str, int] = {
     'it_ups_out': 1, 'it_pdu_out': 2, 'it_input': 3}
 """Where E_IT is measured says the category of a PUE."""

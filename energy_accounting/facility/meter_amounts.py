@@ -18,6 +18,7 @@ from energy_accounting.facility import (
     grains,
     meter_events,
     meters,
+    places,
     quantities,
     readings,
 )
@@ -27,7 +28,7 @@ def measured(connection: sa.Connection, meter: meters.Meter,
              start_ns: int | None, end_ns: int | None, as_of_ns: int,
              terms: Iterable[meters.Meter] | None = None,
              ) -> amounts.Measured:
-    """What a meter says was used in a time, and just around it.
+    """What a meter says was used at its place in a time, and around it.
 
     :param terms: among which those of a virtual meter are, as they are to
         be read; None: as they are now.
@@ -36,14 +37,14 @@ def measured(connection: sa.Connection, meter: meters.Meter,
     """
     if meter.kind == quantities.VIRTUAL:
         known = {one.name: one for one in terms or ()}
-        return amounts.combined([
+        return amounts.placed(amounts.combined([
             (sign, measured(
                 connection, known[name] if terms is not None
                 else meters.found(connection, name),
                 start_ns, end_ns, as_of_ns))
-            for name, sign in meter.terms])
+            for name, sign in meter.terms]), meter.kind, meter.service)
     quantity = meter.quantity
-    return amounts.measured(
+    return amounts.placed(amounts.measured(
         meter.kind,
         readings.around(connection, meter, start_ns, end_ns, as_of_ns),
         [amounts.Event(
@@ -55,14 +56,16 @@ def measured(connection: sa.Connection, meter: meters.Meter,
         rollover=None if meter.rollover is None
         else quantity.exact(meter.rollover),
         max_rate=None if meter.max_rate is None
-        else quantity.exact(meter.max_rate))
+        else quantity.exact(meter.max_rate)), meter.kind, meter.service)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Amounts:
     """What one meter measured in a range of buckets.
 
-    :ivar whole: by bucket, of those that it measured throughout.
+    :ivar whole: by bucket, of those that it measured throughout, as long as
+        it was there.
+    :ivar measured: when it was there and when it was measured.
     :ivar inside: the meter of the same role that has measured this too (its
         parent, or a virtual one that it is part of): not to be added to it.
     :ivar coarse: by bucket, of what measurement it is but a share.
@@ -70,6 +73,7 @@ class Amounts:
 
     meter: meters.Meter
     whole: dict[int, int]
+    measured: tuple[places.Service, Sequence[places.Span]]
     inside: str | None
     coarse: Mapping[int, amounts.Span] = dataclasses.field(
         default_factory=dict)
@@ -93,14 +97,21 @@ def amounts_of(connection: sa.Connection, site: str, roles: Iterable[str],
     inside = counted_by(found, every)
     answer: dict[str, list[Amounts]] = {role: [] for role in wanted}
     for meter in found:
-        said = measured(connection, meter, start_ns, end_ns, as_of_ns,
-                        every)
-        answer[meter.role].append(Amounts(
-            meter,
-            amounts.whole(said.intervals, start_bucket, end_bucket),
-            inside.get(meter.name),
-            grains.coarse(said.intervals, start_bucket, end_bucket)))
+        answer[meter.role].append(of(
+            meter, measured(connection, meter, start_ns, end_ns, as_of_ns,
+                            every),
+            range(start_bucket, end_bucket), inside.get(meter.name)))
     return answer
+
+
+def of(meter: meters.Meter, said: amounts.Measured, buckets: range,
+       inside: str | None = None) -> Amounts:
+    """What one meter measured (:func:`measured`), by bucket."""
+    return Amounts(
+        meter, amounts.whole(said.intervals, buckets.start, buckets.stop,
+                             said.service),
+        said.part, inside,
+        grains.coarse(said.intervals, buckets.start, buckets.stop))
 
 
 def counted_by(found: Sequence[meters.Meter],
@@ -128,23 +139,22 @@ def counted_by(found: Sequence[meters.Meter],
     return inside
 
 
-def together(of_role: Iterable[Amounts], buckets: range) -> dict[int, int]:
+def together(of_role: Iterable[Amounts], buckets: range, *,
+             absent_is_none: bool = False) -> dict[int, int]:
     """The meters of one role added up, none of them twice.
 
-    Of the buckets that every meter which was in service measured
-    throughout; not of those in which none was.
+    Of the buckets in all of which their sum is known.
+
+    :param absent_is_none: as :func:`places.known` has it.
     """
-    counted = [(one.whole, meters.buckets_in_service(one.meter, buckets))
-               for one in of_role if one.inside is None]
-    if all(there == buckets for _, there in counted):
-        return added([series for series, _ in counted])
-    found = {}
-    for bucket in buckets:
-        parts = [series.get(bucket) for series, there in counted
-                 if bucket in there]
-        if parts and None not in parts:
-            found[bucket] = sum(part or 0 for part in parts)
-    return found
+    counted = [one for one in of_role if one.inside is None]
+    if all(one.measured[0] == places.ALWAYS for one in counted):
+        return added(one.whole for one in counted)
+    known = places.known(
+        (one.measured for one in counted), buckets.start * units.BUCKET_NS,
+        buckets.stop * units.BUCKET_NS, absent_is_none=absent_is_none)
+    return {bucket: sum(one.whole.get(bucket, 0) for one in counted)
+            for bucket in places.buckets(known)}
 
 
 def added(series: Iterable[Mapping[int, int]]) -> dict[int, int]:

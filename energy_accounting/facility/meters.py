@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exception
 
 from energy_accounting import errors, units
-from energy_accounting.facility import addresses, models, quantities
+from energy_accounting.facility import addresses, models, places, quantities
 from energy_accounting.ledger import audit, pasts, sites
 from energy_accounting.ledger import models as ledger
 from energy_accounting.ledger.audit import By
@@ -74,6 +74,11 @@ class Meter:
     def quantity(self) -> quantities.Quantity:
         """How its values are to be understood."""
         return quantities.Quantity(self.medium, self.kind, self.unit)
+
+    @property
+    def service(self) -> places.Service:
+        """When it was at its place."""
+        return self.installed_ns, self.removed_ns
 
 
 # --- reading ----------------------------------------------------------------

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from energy_accounting import units
-from energy_accounting.facility import amounts
+from energy_accounting.facility import amounts, places
 
 
 class Term(NamedTuple):
@@ -30,12 +30,12 @@ class Term(NamedTuple):
 
     :ivar sign: 1 or -1.
     :ivar intervals: in order of time.
-    :ivar service_ns: when it was there: from, until; None: always.
+    :ivar service_ns: when it was there.
     """
 
     sign: int
     intervals: Sequence[amounts.Interval]
-    service_ns: tuple[int | None, int | None] = (None, None)
+    service_ns: places.Service = places.ALWAYS
 
 
 class Seen(NamedTuple):
@@ -58,31 +58,32 @@ def by_bucket(terms: Iterable[Term], whole_uj: Mapping[int, int],
         all buckets that any interval touches.
     """
     node_uj: dict[int, int] = {}
-    covered_ns: dict[tuple[int, int], int] = {}
     unknown: set[int] = set()
     terms = list(terms)
-    for place, term in enumerate(terms):
+    covered = {*places.buckets(places.known(
+        ((term.service_ns, amounts.joined(term.intervals))
+         for term in terms), start * units.BUCKET_NS,
+        end * units.BUCKET_NS))}
+    for term in terms:
         for one in term.intervals:
             parts = list(_parts(one))
             known = _is_short(one) or all(
                 bucket in whole_uj for bucket, _ in parts)
-            for (bucket, spent_ns), amount in zip(
+            for (bucket, _), amount in zip(
                     parts, _divided(one, parts, whole_uj if known else {}),
                     strict=True):
                 if not start <= bucket < end:
                     continue
                 node_uj[bucket] = (node_uj.get(bucket, 0)
                                    + term.sign * amount)
-                covered_ns[place, bucket] = (
-                    covered_ns.get((place, bucket), 0) + spent_ns)
                 if not known:
                     unknown.add(bucket)
-    return {bucket: Seen(energy_uj, (
-        energy_uj - whole_uj[bucket]
-        if bucket in whole_uj and bucket not in unknown and _is_covered(
-            bucket, terms, [covered_ns.get((place, bucket), 0)
-                            for place in range(len(terms))])
-        else None)) for bucket, energy_uj in sorted(node_uj.items())}
+    covered -= unknown
+    found = {bucket: energy_uj - whole_uj[bucket]
+             for bucket, energy_uj in node_uj.items()
+             if bucket in whole_uj and bucket in covered}
+    return {bucket: Seen(energy_uj, found.get(bucket))
+            for bucket, energy_uj in sorted(node_uj.items())}
 
 
 def reach(terms: Iterable[Term], buckets: Iterable[int]) -> set[int]:
@@ -129,23 +130,3 @@ def _divided(one: amounts.Interval, parts: Sequence[tuple[int, int]],
         until = one.amount * run // total
         yield until - before
         before = until
-
-
-def _is_covered(bucket: int, terms: Sequence[Term],
-                covered_ns: Sequence[int]) -> bool:
-    """Whether each meter covers what it was there for of a bucket.
-
-    And there was one at all times.
-    """
-    start_ns = bucket * units.BUCKET_NS
-    end_ns = start_ns + units.BUCKET_NS
-    there = []
-    for term, spent_ns in zip(terms, covered_ns, strict=True):
-        first_ns, last_ns = term.service_ns
-        first_ns = max(start_ns, first_ns or start_ns)
-        last_ns = min(end_ns, last_ns or end_ns)
-        if first_ns < last_ns:
-            if spent_ns < last_ns - first_ns:
-                return False
-            there.append((first_ns, last_ns))
-    return not units.without(start_ns, end_ns, there)

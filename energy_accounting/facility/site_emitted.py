@@ -11,12 +11,12 @@ import sqlalchemy as sa
 
 from energy_accounting import errors, units
 from energy_accounting.facility import (
-    amounts,
     carbon,
     factors,
     inputs,
     intensities,
     meter_amounts,
+    places,
     supplies,
     supply,
 )
@@ -34,9 +34,7 @@ def emitted(asked: Asked, counted: Sequence[Said],
             found: Mapping[tuple[str, str], Amount | Missing],
             ) -> list[Emitted]:
     shares = {role: [
-        meter_amounts.Amounts(one.meter, amounts.whole(
-            one.measured.intervals, asked.buckets.start,
-            asked.buckets.stop), None)
+        meter_amounts.of(one.meter, one.measured, asked.buckets)
         for one in counted if one.meter.role == role]
         if role in _CARRIERS else []
         for role in supplies.ROLES}
@@ -88,10 +86,7 @@ def _by_method(asked: Asked, method: str, metered: supplies.Metered,
 
     def within(spans: inputs.Spans) -> tuple[
             fractions.Fraction, fractions.Fraction]:
-        part = of(total.buckets.intersection(
-            bucket for span in spans for bucket in range(
-                -(-span[0] // units.BUCKET_NS),
-                span[1] // units.BUCKET_NS)))
+        part = of(total.buckets.intersection(places.buckets(spans)))
         return part.mg, max(guessed, _unsure(part))
 
     covered = united((bucket * units.BUCKET_NS,

@@ -15,9 +15,10 @@ from energy_accounting.facility import (
     inputs,
     meter_amounts,
     meters,
+    places,
     quantities,
 )
-from energy_accounting.facility.asked import Asked, united
+from energy_accounting.facility.asked import Asked
 from energy_accounting.facility.inputs import Amount, Missing
 
 _SHOWN = 3
@@ -70,7 +71,10 @@ def _amount(asked: Asked, role: str, said: Sequence[Said],
                            fractions.Fraction(1)) if value > 0
                        else fractions.Fraction(bool(estimated)))
 
-    covered = _covered(asked, said)
+    # Supplies come and go; the first is always there.
+    covered = places.known(
+        (one.measured.part for one in said), asked.start_ns, asked.end_ns,
+        absent_is_none=role in inputs.OCCASIONAL)
     value, estimated = within(covered)
     try:
         return Amount(
@@ -92,37 +96,11 @@ def _share(asked: Asked, one: Said) -> amounts.Share:
     return share
 
 
-def _covered(asked: Asked, said: Sequence[Said]) -> list[amounts.Span]:
-    """When of the period all that were there measured.
-
-    A time in which none of them was there yet, or any more, is none.
-    """
-    known = gone = [(asked.start_ns, asked.end_ns)]
-    for one in said:
-        out = _out(asked, one.meter)
-        gone = amounts.both(gone, out)
-        known = amounts.both(known, united([
-            *out, *((part.start_ns, part.end_ns)
-                    for part in one.measured.intervals)]))
-    return amounts.both(known, units.without(
-        asked.start_ns, asked.end_ns, gone))
-
-
-def _out(asked: Asked, meter: meters.Meter) -> list[tuple[int, int]]:
-    """When of the period a meter was not at its place."""
-    there_ns = max(meter.installed_ns or asked.start_ns, asked.start_ns)
-    until_ns = (asked.end_ns if meter.removed_ns is None
-                else min(meter.removed_ns, asked.end_ns))
-    return [part for part in ((asked.start_ns, there_ns),
-                              (until_ns, asked.end_ns))
-            if part[0] < part[1]]
-
-
 def remarks(asked: Asked, one: Said, every: Iterable[meters.Meter],
             ) -> tuple[str, ...]:
     """Which time a meter says nothing of, and why."""
-    there = units.without(asked.start_ns, asked.end_ns,
-                          _out(asked, one.meter))
+    there = units.without(asked.start_ns, asked.end_ns, places.out(
+        one.measured.service, asked.start_ns, asked.end_ns))
     known = [(part.start_ns, part.end_ns)
              for part in one.measured.intervals]
     holes = [hole for part in there
@@ -153,9 +131,9 @@ def _remarks_of_terms(asked: Asked, of: meters.Meter,
             asked.connection, term, asked.start_ns, asked.end_ns,
             asked.as_of_ns)
         lacking = units.without(
-            asked.start_ns, asked.end_ns,
-            [(part.start_ns, part.end_ns)
-             for part in measured.intervals])
+            asked.start_ns, asked.end_ns, [
+                *places.out(measured.service, asked.start_ns, asked.end_ns),
+                *amounts.joined(measured.intervals)])
         said += [f'{asked.called(term)}, a term of {asked.called(of)}: '
                  f'{_why(measured, hole)} ({contracts.period(*hole)})'
                  for hole in amounts.both(holes, lacking)]

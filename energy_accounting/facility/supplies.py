@@ -335,8 +335,9 @@ def metered(roles: Mapping[str, Sequence[meter_amounts.Amounts]],
     carriers_uj: dict[str, list[Series]] = {}
     for (carrier, sign), found in feeds.items():
         # The main supply is always there; others come and go.
-        series = _whole(found, buckets, absent_is_none=carrier != carbon.GRID
-                        or sign < 0)
+        series = meter_amounts.together(
+            found, buckets,
+            absent_is_none=carrier != carbon.GRID or sign < 0)
         carriers_uj.setdefault(carrier, []).append(
             series if sign > 0 else
             {bucket: -amount for bucket, amount in series.items()})
@@ -344,7 +345,8 @@ def metered(roles: Mapping[str, Sequence[meter_amounts.Amounts]],
                         for carrier, series in carriers_uj.items()})
     it = next((roles[role] for role in _IT if roles[role]), [])
     return Metered(known, meter_amounts.added(known.values()),
-                   _whole(it, buckets), _whole(roles[_WATER], buckets),
+                   meter_amounts.together(it, buckets),
+                   meter_amounts.together(roles[_WATER], buckets),
                    _together(
                        meter_amounts.grains_of(
                            one for found in feeds.values() for one in found),
@@ -402,20 +404,3 @@ def _carrier(one: meter_amounts.Amounts, has_solar: bool) -> tuple[str, int]:
             return GENERATOR, 1
         case _, medium:
             return medium, 1
-
-
-def _whole(found: Sequence[meter_amounts.Amounts], buckets: range, *,
-           absent_is_none: bool = False) -> Series:
-    """The sum of meters in the buckets that those in service cover.
-
-    :param absent_is_none: whether nothing is used while no meter is there,
-        as of a generator before it came; else nobody knows.
-    """
-    series = meter_amounts.together(found, buckets)
-    if absent_is_none:
-        there = [meters.buckets_in_service(one.meter, buckets)
-                 for one in found]
-        if buckets not in there:
-            series |= {bucket: 0 for bucket in buckets
-                       if not any(bucket in one for one in there)}
-    return series

@@ -25,7 +25,7 @@ def by_bucket(intervals: Sequence[amounts.Interval], start: int, end: int,
 
 
 class Said(NamedTuple):
-    """A meter, the one that has measured it too, and what it read."""
+    """A meter, the one that has measured it too, and what it read there."""
 
     meter: meters.Meter
     inside: str | None
@@ -39,18 +39,22 @@ def amount(found: Sequence[Said], bucket: int, *, absent: int | None,
     :param absent: what it is while none of them is there.
     """
     edges = bucket * units.BUCKET_NS, (bucket + 1) * units.BUCKET_NS
-    there = [one for one in found if meters.in_service(one.meter, *edges)]
-    if not there:
-        return absent
-    total, counted = 0, 0
-    for one in there:
-        if one.inside is not None:
-            continue
+    counted = [one for one in found if one.inside is None]
+    total, there = 0, []
+    for one in counted:
         (share,) = amounts.divided(one.intervals, edges)
-        if share.covered_ns < units.BUCKET_NS:
+        first_ns = max(edges[0], one.meter.installed_ns or 0)
+        last_ns = min(edges[1], edges[1] if one.meter.removed_ns is None
+                      else one.meter.removed_ns)
+        if share.covered_ns < last_ns - first_ns:
             return None
-        total, counted = total + share.amount, counted + 1
-    return total if counted else None
+        if first_ns < last_ns:
+            there.append((first_ns, last_ns))
+        total += share.amount
+    if counted and not units.without(*edges, there):
+        return total
+    # For all of it or a part of it no meter was there.
+    return None if absent is None or not counted else total
 
 
 def carriers(site: Mapping[str, Sequence[Said]], bucket: int,

@@ -269,6 +269,47 @@ class CombinedTest(testtools.TestCase):
         self.assertEqual(amounts.Measured(), amounts.combined([]))
 
 
+class PlacedTest(testtools.TestCase):
+    """A meter is read just before it comes, or once more when it is off."""
+
+    def test_what_a_counter_counted_is_lost_with_its_place(self):
+        said = amounts.placed(counter(0, 8, 16, 20), 'cumulative',
+                              (HOUR // 2, 5 * HOUR // 2))
+        self.assertEqual(
+            [(HOUR // 2, HOUR, 8), (HOUR, 2 * HOUR, 8),
+             (2 * HOUR, 5 * HOUR // 2, 4)],
+            [one[:3] for one in said.intervals])
+
+    def test_what_a_sum_measured_elsewhere_is_of_this_place(self):
+        for kind in ('virtual', 'gauge'):
+            said = amounts.placed(counter(0, 8), kind,
+                                  (HOUR // 4, HOUR // 2))
+            self.assertEqual([(HOUR // 4, HOUR // 2, 2)],
+                             [one[:3] for one in said.intervals])
+            # It is an even share of the hour all the same.
+            self.assertEqual((HOUR, (0, HOUR)), said.intervals[0][-2:])
+
+    def test_a_meter_counts_at_a_place_it_has_left(self):
+        for service in ((None, 0), (2 * HOUR, None), (HOUR, HOUR)):
+            self.assertEqual((), amounts.placed(
+                counter(0, 8), 'cumulative', service).intervals)
+
+    def test_a_sum_is_unknown_before_its_newest_term_came(self):
+        new = amounts.placed(amounts.measured('cumulative', [
+            Reading(HOUR, 0), Reading(2 * HOUR, 6)]), 'cumulative',
+            (HOUR, None))
+        said = amounts.combined([(1, counter(0, 8, 16)), (1, new)])
+        self.assertEqual([(0, 2 * HOUR)], amounts.joined(said.intervals))
+        self.assertEqual(16 + 6, sum(used(said)))
+
+    def test_a_sum_of_nothing_that_is_there_is_nothing(self):
+        parts = [amounts.placed(counter(0, 8, 16, 24), 'cumulative', service)
+                 for service in ((None, HOUR), (2 * HOUR, None))]
+        said = amounts.combined([(1, part) for part in parts])
+        self.assertEqual([(0, HOUR), (2 * HOUR, 3 * HOUR)],
+                         amounts.joined(said.intervals))
+
+
 class DividedTest(testtools.TestCase):
 
     def test_a_bucket_that_is_half_covered_is_whole(self):

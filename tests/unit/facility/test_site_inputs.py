@@ -144,3 +144,77 @@ class HoleTest(test_supplies.SiteCase):
         self.assertIsNone(found.figure.exact)
         self.assertIn('co2_location: dc_total: -120 kWh is negative',
                       found.why)
+
+    def test_a_supply_that_came_or_went_is_a_hole_of_the_site(self) -> None:
+        """Before it came, and after, it gave nothing."""
+        self.meter('dc_total', [12] * QUARTERS)
+        self.meter('pv_onsite', [2] * 20, first=FIRST + 20,
+                   installed_ns=at(FIRST + 20))
+        self.meter('dc_generator', ['0.1'] * 30, unit='l', medium='diesel',
+                   removed_ns=at(FIRST + 30))
+        self.meter('it_ups_out', [10] * QUARTERS)
+        found = self.figure('PUE')
+        self.assertEqual(
+            ((12 * 40 + 2 * 20 + fractions.Fraction('0.99') * 30) / 400, 1),
+            (found.figure.exact, found.figure.coverage), found.why)
+
+    def test_a_site_whose_meter_came_later_used_nothing_before(self) -> None:
+        self.meter('dc_total', [12] * 20, first=FIRST + 20,
+                   installed_ns=at(FIRST + 20))
+        self.meter('pv_onsite', [2] * QUARTERS)
+        self.meter('it_ups_out', [10] * QUARTERS)
+        found = self.figure('PUE', '0.5').figure
+        self.assertEqual((fractions.Fraction(14, 10),
+                          fractions.Fraction(1, 2)),
+                         (found.exact, found.coverage))
+
+    def halls(self) -> None:
+        """The IT of a site is the sum of two halls, one of them new."""
+        self.meter('dc_total', [18] * QUARTERS)
+        with self.database.writer() as connection:
+            for name, first in (('old', 0), ('new', 20)):
+                meters.create(connection, self.by(), name, 'default', {
+                    'medium': 'electricity', 'role': 'it_pdu_out',
+                    'unit': 'kWh', 'kind': 'interval', 'section': name,
+                    'installed_ns': at(FIRST + first) if first else None})
+                batches.add(connection, self.by(), name, [batches.Given(
+                    at(FIRST + place + 1), '6', start_ns=at(FIRST + place))
+                    for place in range(first, QUARTERS)], 'api')
+            meters.create(connection, self.by(), 'halls', 'default', {
+                'medium': 'electricity', 'role': 'it_pdu_out', 'unit': 'kWh',
+                'kind': 'virtual', 'terms': {'old': 1, 'new': 1}})
+
+    def test_a_new_hall_takes_the_past_of_the_sum_it_is_in(self) -> None:
+        self.halls()
+        found = self.figure('PUE')
+        self.assertEqual((fractions.Fraction(18 * 40, 6 * 60), 1),
+                         (found.figure.exact, found.figure.coverage),
+                         found.why)
+        self.assertEqual([], [note for note in found.notes
+                              if 'no readings' in note])
+        self.assertEqual([3] * 20 + [fractions.Fraction(3, 2)] * 20,
+                         [one.pue for one in self.known(QUARTERS)])
+
+    def test_a_meter_that_takes_anothers_place_loses_the_quarter(
+            self) -> None:
+        swap_ns = at(FIRST + 1) + 7 * 60 * units.NS_PER_S
+        counters = (
+            ('old', 'removed_ns', {at(FIRST): 0, at(FIRST + 1): 12,
+                                   swap_ns: 18}),
+            ('new', 'installed_ns', {swap_ns: 0, at(FIRST + 2): 7,
+                                     at(FIRST + 40): 7 + 38 * 12}))
+        with self.database.writer() as connection:
+            for name, field, values in counters:
+                meters.create(connection, self.by(), name, 'default', {
+                    'medium': 'electricity', 'role': 'dc_total',
+                    'unit': 'kWh', 'kind': 'cumulative', field: swap_ns})
+                batches.add(connection, self.by(), name, [
+                    batches.Given(at_ns, str(value))
+                    for at_ns, value in values.items()], 'api')
+        self.meter('it_ups_out', [10] * QUARTERS)
+        found = self.figure('PUE').figure
+        self.assertEqual((fractions.Fraction(40 * 12 + 1, 400), 1),
+                         (found.exact, found.coverage))
+        self.assertEqual([fractions.Fraction(12, 10),
+                          fractions.Fraction(13, 10)],
+                         [one.pue for one in self.known(2)])

@@ -122,8 +122,10 @@ def a_meter(draw: Any, role: str) -> slowly.Said:
         1, role, 'a site', None, 'diesel' if role == 'dc_generator'
         else 'electricity', role, 'kWh', 'interval', *[None] * 5,
         draw(moment), draw(moment), *[None] * 4)
-    return slowly.Said(meter, draw(st.sampled_from((None, None, 'sum'))),
-                       intervals)
+    return slowly.Said(
+        meter, draw(st.sampled_from((None, None, 'sum'))), amounts.placed(
+            amounts.Measured(tuple(intervals)), draw(st.sampled_from(
+                ('interval', 'gauge'))), meter.service).intervals)
 
 
 def a_site() -> st.SearchStrategy[dict[str, list[slowly.Said]]]:
@@ -149,8 +151,10 @@ class LawsTest(unittest.TestCase):
             known: list[dict[str, carbon.Intensity]]) -> None:
         buckets = range(12)
         metered = supplies.metered({role: [
-            meter_amounts.Amounts(
-                one.meter, amounts.whole(one.intervals, 0, 12), one.inside)
+            meter_amounts.of(
+                one.meter, amounts.Measured(
+                    tuple(one.intervals), service=one.meter.service),
+                buckets, one.inside)
             for one in site.get(role, ())]
             for role in supplies.ROLES}, buckets) or supplies.NOTHING
         emitted = carbon.by_bucket(
