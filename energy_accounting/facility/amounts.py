@@ -279,7 +279,11 @@ class _Counter:
                     or not self._at_most_half_a_turn(span_ns)
                     or self._too_fast(amount, span_ns)):
                 return FALL
-        if not stretch.confirmed and self._too_fast(amount, span_ns):
+        # A counter that is said to have turned and rose all the same has
+        # made a whole turn, or the event is wrong.
+        if not stretch.confirmed and (
+                self._too_fast(amount, span_ns)
+                or (stretch.turned and stretch.became >= stretch.was)):
             return JUMP
         return amount
 

@@ -140,6 +140,16 @@ class CounterTest(testtools.TestCase):
                        events=[Event(HOUR, amounts.ROLLOVER)])
         self.assertEqual('jump', said.questions[0].kind)
 
+    def test_a_whole_turn_is_counted_where_nothing_fell(self):
+        turned = Event(HOUR // 2, amounts.ROLLOVER)
+        said = counter(10, 20, rollover=10_000, events=[turned])
+        self.assertEqual([], used(said))
+        self.assertEqual(('jump', 10, 20), said.questions[0][2:])
+        # Who knows that it was so says that, too.
+        said = counter(10, 20, rollover=10_000, events=[
+            turned, Event(HOUR // 3, amounts.CONFIRMED)])
+        self.assertEqual([10_010], used(said))
+
     def test_an_event_that_contradicts_the_readings_is_believed(self):
         said = counter(100, 20, events=[
             Event(HOUR // 2, amounts.EXCHANGE, 90, 3)])

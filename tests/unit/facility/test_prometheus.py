@@ -136,7 +136,7 @@ class PrometheusTest(unittest.TestCase):
             handler.raw(text[:-20], promised=len(text))
 
         for words, answer in (
-                ('more expected', cut),
+                ('cut off', cut),
                 ('not application/json', lambda handler: handler.raw(
                     b'<html>', Content_Type='text/html')),
                 ('503', lambda handler: handler.json({}, 503)),
