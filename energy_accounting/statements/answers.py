@@ -66,7 +66,10 @@ def notice_names(boundary: str | None) -> list[str]:
     match boundary:
         case 'rapl':
             return [RAPL, TRADE]
-        case None | 'mixed':
+        case None:
+            # Nothing was measured.
+            return [TRADE]
+        case 'mixed':
             return [RAPL, METERED, TRADE]
         case _:
             return [METERED, TRADE]

@@ -11,9 +11,19 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
+from energy_accounting import tariffs, units
 from energy_accounting.ledger import statements as store
 from energy_accounting.statements import stored
-from energy_accounting.statements.documents import table
+from energy_accounting.statements.documents import (
+    page,
+    pdf,
+    summary,
+    table,
+)
+
+PDF_SERVERS = 200
+"""So many servers a PDF lists: laying out one takes a few milliseconds, and
+nobody turns two hundred pages."""
 
 
 def render(connection: sa.Connection, one: store.Stored, form: str,
@@ -30,6 +40,25 @@ def render(connection: sa.Connection, one: store.Stored, form: str,
         case 'csv':
             yield from table.rows(
                 one, stored.lines_of(connection, one))
+        case 'html':
+            for text in _page(connection, one, language).pieces():
+                yield text.encode()
+        case 'pdf':
+            made = units.iso(units.moment(
+                one.created_ns // units.NS_PER_S * units.NS_PER_S))
+            yield pdf.of_html(''.join(_page(
+                connection, one, language, PDF_SERVERS).pieces()), made)
+
+
+def _page(connection: sa.Connection, one: store.Stored, language: str,
+          most: int | None = None) -> page.Page:
+    digits = tariffs.MINOR_DIGITS.get(
+        one.head['totals'].get('currency') or '', 0)
+    found = summary.of(stored.lines_of(connection, one),
+                       page.times_of(one), digits)
+    before = (store.find(connection, one.statement, one.revision - 1)
+              if one.revision > 1 else None)
+    return page.Page(one, found, before, language, most)
 
 
 def file_name(one: store.Stored, form: str) -> str:

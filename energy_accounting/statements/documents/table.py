@@ -16,7 +16,8 @@ from typing import Any
 from energy_accounting.ledger import statements as store
 from energy_accounting.statements import answers, lines, stored
 
-_FORMULA = ('=', '+', '-', '@', '\t', '\r', '\n')
+_FORMULA = ('=', '+', '-', '@')
+_CONTROL = dict.fromkeys((*range(32), 127), ' ')
 _NAMES = ('account', 'flavor', 'site', 'region', 'instance_id')
 _QUALITY = ('measured', 'backfilled', 'estimated')
 _CHUNK = 500
@@ -58,8 +59,9 @@ def _cell(name: str, value: Any) -> str:
 
 
 def guarded(text: str) -> str:
-    """A name that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """A name that no spreadsheet takes for a formula, on one line."""
+    text = text.translate(_CONTROL)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
 
 
 def _taken(file: io.StringIO) -> bytes:
