@@ -239,7 +239,8 @@ class Page:
                     f'<td class="n">{_(figure)}</td></tr>')
 
         yield (f'<h2>{_(say["parts"])}</h2><table class="whole">'
-               '<thead><tr><th></th><th class="n">kWh</th></tr></thead><tbody>')
+               '<thead><tr><th></th><th class="n">kWh</th></tr></thead>'
+               '<tbody>')
         yield row(say['active'], totals['active_uj'], 'active',
                   say['active_text'])
         yield row(say['allocated'], totals['it_uj'] - totals['active_uj'],

@@ -75,7 +75,7 @@ ENGLISH: Mapping[str, Any] = {
     'source': 'Source', 'time': 'Time', 'no_factors': 'None: for the sites '
     'of these servers nobody has stated factors or meters, so that energy '
     'with the building and CO₂e are not known.',
-    'factor_kinds': {'pue': 'PUE', 'carbon_intensity': 'CO₂e of electricity',
+    'factor_kinds': {'pue': 'PUE', 'carbon': 'CO₂e of electricity',
                      'contract': 'Purchased electricity'},
     'methods': {'location': 'grid average', 'market': 'residual mix',
                 None: ''},
@@ -194,7 +194,7 @@ GERMAN: Mapping[str, Any] = {
     'source': 'Quelle', 'time': 'Zeit', 'no_factors': 'Keine: Für die '
     'Standorte dieser Server hat niemand Faktoren oder Zähler angegeben; '
     'Energie mit dem Gebäude und CO₂e sind daher nicht bekannt.',
-    'factor_kinds': {'pue': 'PUE', 'carbon_intensity': 'CO₂e des Stroms',
+    'factor_kinds': {'pue': 'PUE', 'carbon': 'CO₂e des Stroms',
                      'contract': 'Eingekaufter Strom'},
     'methods': {'location': 'Netzdurchschnitt', 'market': 'Residualmix',
                 None: ''},

@@ -37,7 +37,10 @@ class RealTest(test_commands.CommandTest):
             f'{name}={text}' for name, text in request.query.items())
         sent.content_type = request.headers.get('content-type', '')
         got = sent.get_response(self.app)
-        return web.Answer(got.json if got.body else '', got.status_int)
+        json_ = got.content_type == 'application/json'
+        return web.Answer(
+            (got.json if json_ else got.text) if got.body else '',
+            got.status_int)
 
     def said(self, *words):
         return json.loads(self.energy(*words, '-f', 'json'))

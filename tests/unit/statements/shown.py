@@ -20,7 +20,7 @@ from tests.unit.statements import made
 FACTORS = [
     {'site': 'berlin', 'kind': 'pue', 'pue_kind': 'interval',
      'lowest': '1.180000000', 'highest': '1.310000000'},
-    {'site': 'berlin', 'kind': 'carbon_intensity', 'method': 'location',
+    {'site': 'berlin', 'kind': 'carbon', 'method': 'location',
      'carrier': 'electricity', 'basis': 'lifecycle', 'signal': 'average',
      'unit': 'g/kWh', 'quality': 'actual', 'provider': 'energy-charts',
      'source': 'https://api.energy-charts.info/co2eq?country=de',

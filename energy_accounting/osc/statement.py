@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack energy statement create``, ``list``, ``show``, ``save``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from osc_lib import exceptions
+from osc_lib.command import command
+
+from energy_accounting import client
+from energy_accounting.osc import columns, common
+
+COLUMNS = (
+    'id', 'revision', 'state', 'project_id', 'project_name', 'domain_id',
+    'period', 'timezone', 'start', 'end', 'instances', 'lines',
+    'active_kwh', 'idle_kwh', 'memory_kwh', 'host_kwh', 'platform_kwh',
+    'it_kwh', 'facility_kwh', 'pue', 'pue_kind', 'co2_location_kg',
+    'co2_market_kg', 'cue_kg_per_kwh', 'water_l', 'renewable_share',
+    'peak_kw', 'coverage', 'boundary', 'quality', 'policy',
+    'factor_quality', 'factor_basis', 'market_factor_quality',
+    'market_factor_basis', 'currency', 'cost', 'digest', 'created_at',
+    'as_of', 'complete_until')
+_SHORT = ('id', 'period', 'project_id', 'revision', 'state', 'instances',
+          'it_kwh', 'facility_kwh', 'co2_location_kg', 'cost', 'currency')
+_SHOWN = (*COLUMNS, 'format', 'factors', 'tariffs', 'notices', 'revisions')
+_CLOSED = ('id', 'project_id', 'period', 'revision', 'state', 'outcome',
+           'it_kwh', 'cost', 'currency', 'digest')
+LINES = ('day', 'instance_id', 'account', 'flavor', 'site', 'region',
+         'start', 'end', *COLUMNS[12:35], 'priced_kwh', 'priced_quantity',
+         'price_per_kwh', 'cost')
+_LINES_SHORT = ('day', 'instance_id', 'flavor', 'active_kwh', 'it_kwh',
+                'facility_kwh', 'co2_location_kg', 'cost')
+FORMATS = ('pdf', 'html', 'csv', 'json')
+
+
+def _add_period(parser: argparse.ArgumentParser) -> None:
+    period = parser.add_mutually_exclusive_group(required=True)
+    period.add_argument('--month', metavar='<month>', dest='period',
+                        help='The month, such as 2026-10')
+    period.add_argument('--year', metavar='<year>', dest='period',
+                        help='The year, such as 2026')
+    parser.add_argument(
+        '--timezone', metavar='<zone>', default='UTC',
+        help='Time zone of its days and edges, as in the IANA database, '
+             'e.g. Europe/Berlin (default: UTC)')
+
+
+def _add_statement(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('id', metavar='<id>', help='The id of the statement')
+    parser.add_argument(
+        '--revision', metavar='<number>', type=int,
+        help='This revision, 0: the provisional one (default: the newest)')
+
+
+class CreateStatement(command.Lister):
+    """Close a month or a year of projects (administrators, billing).
+
+    Safe to repeat: what has not changed makes no new revision.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        _add_period(parser)
+        whom = parser.add_mutually_exclusive_group(required=True)
+        whom.add_argument(
+            '--project', metavar='<project>', action='append',
+            dest='projects',
+            help='Project (name or ID); repeat the option for several')
+        whom.add_argument(
+            '--all-projects', action='store_true',
+            help='Every project that has something in the period, and what '
+                 'belongs to none; in one request: with very many projects '
+                 'use energy-accounting-manage close')
+        common.add_long_option(parser)
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
+        api = common.api(self)
+        when = {'timezone': parsed_args.timezone}
+        if parsed_args.all_projects:
+            rows = list(api.close(parsed_args.period, all_projects=True,
+                                  **when))
+        else:
+            manager: Any = self.app.client_manager
+            wanted = [common.project_id(manager, name)
+                      for name in parsed_args.projects]
+            rows = []
+            for number, project_id in enumerate(wanted):
+                _progress(number, len(wanted))
+                rows += api.close(parsed_args.period, [project_id], **when)
+            _progress(len(wanted), len(wanted))
+        shown = ((*COLUMNS, 'outcome')
+                 if common.every_column_wanted(parsed_args) else _CLOSED)
+        return shown, [columns.cells(shown, row, parsed_args.formatter)
+                       for row in rows]
+
+
+def _progress(done: int, whole: int) -> None:
+    """How many projects are closed: a bar where there are several."""
+    if whole > 1 and sys.stderr.isatty():
+        filled = 30 * done // whole
+        sys.stderr.write(f'\rclosing [{"#" * filled:30}] {done}/{whole}'
+                         + ('\n' if done == whole else ''))
+        sys.stderr.flush()
+
+
+class ListStatement(command.Lister):
+    """List closed statements: the newest revision of each."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        scope = parser.add_mutually_exclusive_group()
+        scope.add_argument(
+            '--project', metavar='<project>',
+            help='Project (name or ID) instead of your own (administrators, '
+                 'billing)')
+        scope.add_argument(
+            '--all-projects', action='store_true',
+            help='All projects, and what belongs to none (administrators, '
+                 'billing)')
+        parser.add_argument('--period', metavar='<period>',
+                            help='Only those of this month or year, such as '
+                                 '2026-10 or 2026')
+        parser.add_argument('--state', metavar='<state>',
+                            help='Only those: provisional or final')
+        parser.add_argument('--all-revisions', action='store_true',
+                            help='Also the revisions that are not the '
+                                 'newest')
+        common.add_time_filters(
+            parser, ('start', 'Only those that end after this time'),
+            ('end', 'Only those that begin before this time'))
+        common.add_long_option(parser)
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
+        manager: Any = self.app.client_manager
+        query: dict[str, Any] = {
+            'period': parsed_args.period, 'state': parsed_args.state,
+            'start': parsed_args.start, 'end': parsed_args.end,
+            'revisions': 'all' if parsed_args.all_revisions else None}
+        if parsed_args.project:
+            query['project'] = common.project_id(manager,
+                                                 parsed_args.project)
+        elif parsed_args.all_projects or not common.signed_in(manager):
+            query['all_projects'] = True
+        rows = common.rows_of(common.api(self).statements(**query), None)
+        shown = (COLUMNS if common.every_column_wanted(parsed_args)
+                 else _SHORT)
+        return shown, [columns.cells(shown, row, parsed_args.formatter)
+                       for row in rows]
+
+
+class ShowStatement(command.ShowOne):
+    """Show a statement: totals, factors, prices, revisions."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        _add_statement(parser)
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        row = common.api(self).statement(parsed_args.id,
+                                         revision=parsed_args.revision)
+        return _SHOWN, columns.cells(_SHOWN, row, parsed_args.formatter)
+
+
+class ListLine(command.Lister):
+    """List the lines of a statement: one of each server and day."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        _add_statement(parser)
+        parser.add_argument('--limit', metavar='<number>',
+                            type=common.positive,
+                            help='Show at most so many (default: all)')
+        common.add_long_option(parser)
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
+        rows: list[client.Row] = common.rows_of(
+            common.api(self).statement_lines(
+                parsed_args.id, revision=parsed_args.revision),
+            parsed_args.limit)
+        shown = (LINES if common.every_column_wanted(parsed_args)
+                 else _LINES_SHORT)
+        # Where nothing is charged there are no columns of money.
+        return shown, [columns.cells(
+            shown, {**dict.fromkeys(shown), **row}, parsed_args.formatter)
+            for row in rows]
+
+
+class ListDifference(command.Lister):
+    """List the lines in which a revision differs from an earlier one."""
+
+    COLUMNS = ('day', 'instance_id', 'account', 'flavor', 'site',
+               'active_kwh', 'idle_kwh', 'memory_kwh', 'host_kwh',
+               'platform_kwh', 'it_kwh', 'facility_kwh', 'co2_location_kg',
+               'co2_market_kg', 'water_l', 'cost', 'was', 'became')
+    _SHORT = ('day', 'instance_id', 'account', 'it_kwh', 'facility_kwh',
+              'co2_location_kg', 'cost')
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        _add_statement(parser)
+        parser.add_argument(
+            '--from-revision', metavar='<number>', type=int,
+            help='Revision that it is held against (default: the one '
+                 'before)')
+        common.add_long_option(parser)
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
+        rows = common.rows_of(common.api(self).statement_differences(
+            parsed_args.id, revision=parsed_args.revision,
+            from_revision=parsed_args.from_revision), None)
+        shown = (self.COLUMNS if common.every_column_wanted(parsed_args)
+                 else self._SHORT)
+        return shown, [columns.cells(shown, row, parsed_args.formatter)
+                       for row in rows]
+
+
+class SaveStatement(command.Command):
+    """Save a statement as a file: PDF, HTML, CSV or exact JSON."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        _add_statement(parser)
+        parser.add_argument(
+            '--format', metavar='<format>', choices=FORMATS,
+            help=f'{", ".join(FORMATS)} (default: as the file is called, '
+                 'else pdf)')
+        parser.add_argument('--language', metavar='<language>',
+                            choices=('en', 'de'),
+                            help='Language of pdf and html: en or de '
+                                 '(default: en)')
+        parser.add_argument(
+            '--file', metavar='<file>',
+            help='Where to (default: energy-PERIOD-ID.FORMAT)')
+        parser.add_argument('--force', action='store_true',
+                            help='Also over a file that is there')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        form = parsed_args.format or _form_of(parsed_args.file) or 'pdf'
+        api = common.api(self)
+        document = api.statement_document(
+            parsed_args.id, revision=parsed_args.revision, format=form,
+            language=parsed_args.language)
+        # What stands in an id is the server's; it names no directory.
+        name = parsed_args.file or 'energy-{}.{}'.format(
+            re.sub('[^0-9A-Za-z-]', '', parsed_args.id), form)
+        try:
+            with open(name, 'wb' if parsed_args.force else 'xb') as file:
+                file.write(document)
+        except FileExistsError as error:
+            raise exceptions.CommandError(
+                f'{name} is there already: give another --file, or '
+                '--force') from error
+        except OSError as error:
+            raise exceptions.CommandError(
+                f'{name} cannot be written: {os.strerror(error.errno or 0)}'
+            ) from error
+        self.app.stdout.write(f'{name}\n')
+
+
+def _form_of(name: str | None) -> str | None:
+    suffix = pathlib.PurePath(name or '').suffix.removeprefix('.').lower()
+    return suffix if suffix in FORMATS else None
