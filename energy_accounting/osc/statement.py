@@ -12,10 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from osc_lib import exceptions
-from osc_lib.command import command
 
-from energy_accounting import client
-from energy_accounting.osc import columns, common
+from energy_accounting.osc import base, columns, common, progress
 
 COLUMNS = (
     'id', 'revision', 'state', 'project_id', 'project_name', 'domain_id',
@@ -59,11 +57,14 @@ def _add_statement(parser: argparse.ArgumentParser) -> None:
         help='This revision, 0: the provisional one (default: the newest)')
 
 
-class CreateStatement(command.Lister):
+class CreateStatement(base.Lister):
     """Close a month or a year of projects (administrators, billing).
 
     Safe to repeat: what has not changed makes no new revision.
     """
+
+    example = ('openstack energy statement create --month 2026-10 \\\n'
+               '    --timezone Europe/Berlin --all-projects')
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -94,27 +95,21 @@ class CreateStatement(command.Lister):
             wanted = [common.project_id(manager, name)
                       for name in parsed_args.projects]
             rows = []
-            for number, project_id in enumerate(wanted):
-                _progress(number, len(wanted))
-                rows += api.close(parsed_args.period, [project_id], **when)
-            _progress(len(wanted), len(wanted))
+            with progress.Progress(sys.stderr) as bar:
+                for number, project_id in enumerate(wanted):
+                    bar.share('closing', number, len(wanted))
+                    rows += api.close(parsed_args.period, [project_id],
+                                      **when)
         shown = ((*COLUMNS, 'outcome')
                  if common.every_column_wanted(parsed_args) else _CLOSED)
         return shown, [columns.cells(shown, row, parsed_args.formatter)
                        for row in rows]
 
 
-def _progress(done: int, whole: int) -> None:
-    """How many projects are closed: a bar where there are several."""
-    if whole > 1 and sys.stderr.isatty():
-        filled = 30 * done // whole
-        sys.stderr.write(f'\rclosing [{"#" * filled:30}] {done}/{whole}'
-                         + ('\n' if done == whole else ''))
-        sys.stderr.flush()
-
-
-class ListStatement(command.Lister):
+class ListStatement(base.Lister):
     """List closed statements: the newest revision of each."""
+
+    example = 'openstack energy statement list --period 2026-10'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -154,15 +149,16 @@ class ListStatement(command.Lister):
                                                  parsed_args.project)
         elif parsed_args.all_projects or not common.signed_in(manager):
             query['all_projects'] = True
-        rows = common.rows_of(common.api(self).statements(**query), None)
-        shown = (COLUMNS if common.every_column_wanted(parsed_args)
-                 else _SHORT)
-        return shown, [columns.cells(shown, row, parsed_args.formatter)
-                       for row in rows]
+        return common.listing(self, parsed_args,
+                              common.api(self).statements(**query), COLUMNS,
+                              _SHORT)
 
 
-class ShowStatement(command.ShowOne):
+class ShowStatement(base.ShowOne):
     """Show a statement: totals, factors, prices, revisions."""
+
+    example = ('openstack energy statement show '
+               '9b1f6f0e-3f65-5a0c-8d7c-0a4f4be4d0a1')
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -177,8 +173,11 @@ class ShowStatement(command.ShowOne):
         return _SHOWN, columns.cells(_SHOWN, row, parsed_args.formatter)
 
 
-class ListLine(command.Lister):
+class ListLine(base.Lister):
     """List the lines of a statement: one of each server and day."""
+
+    example = ('openstack energy statement line list '
+               '9b1f6f0e-3f65-5a0c-8d7c-0a4f4be4d0a1')
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -192,20 +191,18 @@ class ListLine(command.Lister):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
-        rows: list[client.Row] = common.rows_of(
-            common.api(self).statement_lines(
-                parsed_args.id, revision=parsed_args.revision),
-            parsed_args.limit)
-        shown = (LINES if common.every_column_wanted(parsed_args)
-                 else _LINES_SHORT)
-        # Where nothing is charged there are no columns of money.
-        return shown, [columns.cells(
-            shown, {**dict.fromkeys(shown), **row}, parsed_args.formatter)
-            for row in rows]
+        # Where nothing is charged the columns of money are empty.
+        return common.listing(
+            self, parsed_args, common.api(self).statement_lines(
+                parsed_args.id, revision=parsed_args.revision), LINES,
+            _LINES_SHORT, parsed_args.limit)
 
 
-class ListDifference(command.Lister):
+class ListDifference(base.Lister):
     """List the lines in which a revision differs from an earlier one."""
+
+    example = ('openstack energy statement difference list \\\n'
+               '    9b1f6f0e-3f65-5a0c-8d7c-0a4f4be4d0a1')
 
     COLUMNS = ('day', 'instance_id', 'account', 'flavor', 'site',
                'active_kwh', 'idle_kwh', 'memory_kwh', 'host_kwh',
@@ -227,17 +224,19 @@ class ListDifference(command.Lister):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
-        rows = common.rows_of(common.api(self).statement_differences(
-            parsed_args.id, revision=parsed_args.revision,
-            from_revision=parsed_args.from_revision), None)
-        shown = (self.COLUMNS if common.every_column_wanted(parsed_args)
-                 else self._SHORT)
-        return shown, [columns.cells(shown, row, parsed_args.formatter)
-                       for row in rows]
+        return common.listing(
+            self, parsed_args, common.api(self).statement_differences(
+                parsed_args.id, revision=parsed_args.revision,
+                from_revision=parsed_args.from_revision), self.COLUMNS,
+            self._SHORT)
 
 
-class SaveStatement(command.Command):
+class SaveStatement(base.Command):
     """Save a statement as a file: PDF, HTML, CSV or exact JSON."""
+
+    example = ('openstack energy statement save '
+               '9b1f6f0e-3f65-5a0c-8d7c-0a4f4be4d0a1 \\\n'
+               '    --language de --file october.pdf')
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

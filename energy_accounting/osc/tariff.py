@@ -8,9 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from osc_lib import exceptions
-from osc_lib.command import command
 
-from energy_accounting.osc import columns, common
+from energy_accounting.osc import base, columns, common
 
 COLUMNS = ('id', 'name', 'start', 'end', 'currency', 'quantity',
            'price_per_kwh', 'windows', 'timezone', 'co2_price_per_kg',
@@ -20,8 +19,10 @@ _SHORT = (*COLUMNS[:7], 'site', 'project_id', 'domain_id')
 DAYS = ('mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun')
 
 
-class ListTariff(command.Lister):
+class ListTariff(base.Lister):
     """List tariffs (administrators, billing)."""
+
+    example = 'openstack energy tariff list --as-of 2026-11-01'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -41,18 +42,22 @@ class ListTariff(command.Lister):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
-        rows = common.rows_of(common.api(self).tariffs(
+        return common.listing(self, parsed_args, common.api(self).tariffs(
             **{name: getattr(parsed_args, name) for name in (
                 'site', 'project', 'domain', 'start', 'end', 'as_of')},
-            superseded=parsed_args.superseded or None), None)
-        shown = (COLUMNS if common.every_column_wanted(parsed_args)
-                 else _SHORT)
-        return shown, [columns.cells(shown, row, parsed_args.formatter)
-                       for row in rows]
+            superseded=parsed_args.superseded or None), COLUMNS, _SHORT)
 
 
-class CreateTariff(command.ShowOne):
+class CreateTariff(base.ShowOne):
     """Record what a kWh costs (administrators, billing)."""
+
+    example = (
+        "openstack energy tariff create 'Power 2026' \\\n"
+        '    --start 2026-01-01T00:00:00+01:00 --currency EUR \\\n'
+        '    --quantity facility --price-per-kwh 0.2875 \\\n'
+        '    --timezone Europe/Berlin --window '
+        'sat-sun,00:00,24:00,0.2475 \\\n'
+        "    --legal-basis 'contract 2026/17, section 4'")
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -120,11 +125,13 @@ def window(text: str) -> dict[str, Any]:
             'price_per_kwh': price}
 
 
-class DeleteTariff(command.Command):
+class DeleteTariff(base.Command):
     """Let a tariff count no more (administrators, billing).
 
     What was closed by it stays as it is.
     """
+
+    example = 'openstack energy tariff delete 3'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

@@ -108,6 +108,21 @@ STEPS = (
          keep='contract'),
     Step('contract list munich'),
     Step('contract delete munich {contract}', text=True),
+    # What it costs, and what is closed.
+    Step("tariff create power --start 2026-01-01T00:00:00Z --currency EUR "
+         "--quantity it --price-per-kwh 0.25 --legal-basis 'contract 7'",
+         keep='tariff'),
+    Step('tariff list'),
+    Step('statement create --month 2026-11 --project {project}',
+         keep='statement'),
+    Step('statement list --project {project}', tenant=True),
+    Step('statement show {statement}', tenant=True),
+    Step('statement line list {statement}', tenant=True),
+    Step('statement difference list {statement}', refused='none before it',
+         text=True, tenant=True),
+    Step('statement save {statement} --file {files}/statement.csv',
+         text=True, tenant=True),
+    Step('tariff delete {tariff}', text=True),
     # What was not booked, and who did all this.
     Step('quarantine list', keep='record'),
     Step('quarantine show {record}'),
