@@ -186,6 +186,23 @@ three are empty where a model was not rated. Read when the service starts.
 """),
 ]
 
+audit_opts = [
+    cfg.BoolOpt('enabled', default=False, help="""
+Whether every request to the API, such as the download of a statement, is
+told as CADF events: who asked what, and how it ended. By keystonemiddleware's
+audit filter, which sends them as [audit_middleware_notifications] says: as
+notifications, or to the log where use_oslo_messaging is false.
+"""),
+    cfg.StrOpt('map_file', help="""
+What the calls are called in the events; the default is the map that comes
+with the service (energy_accounting/api/api_audit_map.conf).
+"""),
+    cfg.ListOpt('ignore_methods', default=['HEAD', 'OPTIONS'], help="""
+HTTP methods of requests that are not told. With GET among them, downloads
+are not.
+"""),
+]
+
 factors_opts = [
     cfg.ListOpt('providers', default=['energy-charts', 'static'], help="""
 Where carbon intensities of grid zones are fetched, by plug-in name (entry
@@ -309,6 +326,7 @@ _GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     'collector': collector_opts,
     'platform': platform_opts,
     'api': api_opts,
+    'audit': audit_opts,
     'factors': factors_opts,
     'redfish': redfish_opts,
     'prometheus': prometheus_opts,

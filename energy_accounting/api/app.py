@@ -7,9 +7,11 @@ but ``/healthcheck``.
 
 from __future__ import annotations
 
+import configparser
 import datetime
 import json
 import logging
+import pathlib
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -29,6 +31,7 @@ from oslo_middleware import (
     sizelimit,
 )
 
+from energy_accounting import errors
 from energy_accounting.api import (
     context,
     faults,
@@ -48,6 +51,7 @@ ACCESS = logging.getLogger('energy_accounting.api.access')
 # 100,000 readings, with the longest of values; 50,000 factors.
 _BATCH_BYTES = 16 << 20
 _BATCHES = re.compile('/v1/(meters/[^/]+/readings|factors)/?')
+AUDIT_MAP = pathlib.Path(__file__).parent / 'api_audit_map.conf'
 _WITHOUT_TOKEN = frozenset({'', '/', '/v1', '/v1/'})
 
 
@@ -97,7 +101,7 @@ def make_app(conf: cfg.ConfigOpts, database: Any, *, auth: bool = True,
     if auth:
         _bound_keystone(conf)
         known = auth_token.AuthProtocol(
-            context.Context(app, context.of_token),
+            _audited(context.Context(app, context.of_token), conf),
             {'oslo_config_config': conf,
              'service_type': versions.SERVICE_TYPE})
     else:
@@ -119,6 +123,33 @@ def make_app(conf: cfg.ConfigOpts, database: Any, *, auth: bool = True,
     app = AccessLog(app)
     app = request_id.RequestId(app)
     return http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
+
+
+def _audited(app: WSGIApplication, conf: cfg.ConfigOpts) -> WSGIApplication:
+    """Tell what is asked as CADF events, where that is switched on.
+
+    Behind auth_token: who asks is known there, and what is not let in is
+    not told.
+
+    :raises errors.ConfigurationError: the map cannot be read.
+    """
+    if not conf.audit.enabled:
+        return app
+    # Its options go to the process's own configuration when it is imported.
+    from keystonemiddleware import audit
+
+    path = conf.audit.map_file or str(AUDIT_MAP)
+    try:
+        # It tells how a request ended by its answer, not by an exception.
+        made: WSGIApplication = audit.AuditMiddleware(
+            faults.Guard(app), oslo_config_config=conf, audit_map_file=path,
+            service_name=versions.SERVICE_TYPE,
+            ignore_req_list=','.join(conf.audit.ignore_methods))
+    except (OSError, configparser.Error,
+            audit.PycadfAuditApiConfigError) as error:
+        raise errors.ConfigurationError(
+            f'[audit] map_file: {path} cannot be used: {error}') from error
+    return made
 
 
 def _bound_keystone(conf: cfg.ConfigOpts) -> None:
