@@ -47,9 +47,9 @@ def add(groups: Any, command: Callable[..., argparse.ArgumentParser],
         'waits for hosts that have not reported')
     period = parser.add_mutually_exclusive_group(required=True)
     period.add_argument('--month', metavar='YYYY-MM', dest='period',
-                        help='the month to close')
+                        help='the month to close, or last-month')
     period.add_argument('--year', metavar='YYYY', dest='period',
-                        help='the year to close')
+                        help='the year to close, or last-year')
     parser.add_argument(
         '--timezone', default='UTC', metavar='ZONE',
         help='IANA time zone that its days and edges are of, such as '
@@ -88,7 +88,8 @@ def _progress_argument(parser: argparse.ArgumentParser) -> None:
 
 def _close(conf: cfg.ConfigOpts) -> int:
     given, now_ns = conf.command, time.time_ns()
-    period = periods.period(given.period, given.timezone)
+    period = periods.period(
+        periods.named(given.period, given.timezone, now_ns), given.timezone)
     database = engine.Database.from_conf(conf)
     engine.check_schema(database)
     wanted = (closing.everybody(database, period, now_ns)

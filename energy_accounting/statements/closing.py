@@ -180,7 +180,7 @@ def compute(database: engine.Database, project_id: str,
         was closed by newer ones.
     """
     # Not at a server that only reads: it may be behind.
-    with (tempfile.TemporaryFile() as file, engine.unavailable(),
+    with (_scratch() as file, engine.unavailable(),
           database.engine.connect() as connection):
         engine.snapshot(connection)
         newest = store.find(connection, store.id_of(
@@ -193,6 +193,15 @@ def compute(database: engine.Database, project_id: str,
                         _Spill(file), progress)
         connection.rollback()
         yield made
+
+
+def _scratch() -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:
+        raise errors.Unavailable(
+            'there is no directory for temporary files: mount a volume '
+            f'where they go, or set TMPDIR ({error.strerror})') from error
 
 
 def _compute(connection: sa.Connection, project_id: str,
@@ -330,6 +339,6 @@ def everybody(database: engine.Database, period: periods.Period,
     def read(connection: sa.Connection) -> list[str]:
         engine.snapshot(connection)
         return sorted({
-            *reading.projects(connection, period, as_of_ns),
+            '', *reading.projects(connection, period, as_of_ns),
             *store.known(connection, period.name, period.time_zone)})
     return database.read_current(read)

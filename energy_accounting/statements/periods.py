@@ -49,6 +49,22 @@ class Period(NamedTuple):
             self.where).date().isoformat()
 
 
+def named(word: str, time_zone: str, now_ns: int) -> str:
+    """What ``last-month`` and ``last-year`` are at a moment.
+
+    Another word, or a zone that is none, is for :func:`period` to refuse.
+    """
+    try:
+        today = units.moment(now_ns).astimezone(units.zone(time_zone)).date()
+    except ValueError:
+        return word
+    if word == 'last-year':
+        return f'{today.year - 1:04d}'
+    if word == 'last-month':
+        return f'{today.replace(day=1) - datetime.timedelta(days=1):%Y-%m}'
+    return word
+
+
 def period(name: str, time_zone: str) -> Period:
     """The period of a name.
 
