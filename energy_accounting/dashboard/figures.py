@@ -7,6 +7,7 @@ the project panel and the operator's both use it.
 
 from __future__ import annotations
 
+import datetime
 import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -297,6 +298,28 @@ def measured(usage: Any, period: periods.Period) -> dict[str, Any]:
         'complete': words.moment(usage.complete_until, period.where),
         'unsettled': usage.complete_until is None
         or usage.complete_until < units.iso(period.end)}
+
+
+DOCUMENTS = ('pdf', 'html', 'csv')
+
+
+def statements(rows: Sequence[Mapping[str, Any]],
+               where: datetime.tzinfo) -> list[dict[str, Any]]:
+    """Closed months and years."""
+    signs = words.signs()
+    return [{
+        'id': row['id'], 'period': words.period_name(row['period']),
+        'zone': row['timezone'], 'revision': row['revision'],
+        'state': words.known(row['state'], words.STATEMENT_STATES),
+        'project': row['project_name'] or row['project_id'],
+        'energy': numbers.energy(row['it_kwh'], signs),
+        'building': numbers.energy(row['facility_kwh'], signs),
+        'co2': numbers.mass(row['co2_location_kg'], signs),
+        'cost': None if row['cost'] is None else
+        f'{signs.exact(Decimal(row["cost"]))}{numbers.SPACE}'
+        f'{row["currency"]}',
+        'closed': words.moment(row['created_at'], where),
+        'documents': DOCUMENTS} for row in rows]
 
 
 def _safe(drawn: str) -> str:

@@ -107,6 +107,19 @@ def projects(api: client.Client, period: periods.Period) -> Ranked:
     return Ranked(found, {row['project_id']: row for row in before}, more)
 
 
+def statements(api: client.Client, **query: object) -> list[Row] | None:
+    """Closed statements, the newest first; None where nobody may read them.
+
+    :raises client.Error: when the API does not answer as asked.
+    """
+    try:
+        found: list[Row] = list(api.statements(**query).rows(MOST_ROWS))
+    except (client.Forbidden, client.NotFound):
+        return None
+    return sorted(found, key=lambda row: (row['end'], row['start']),
+                  reverse=True)
+
+
 def first(pages: client.Pages[Any]) -> tuple[list[Row], bool]:
     """As many rows as a page shows, and whether there are more."""
     found = list(pages.rows(MOST_ROWS + 1))

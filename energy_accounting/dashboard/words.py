@@ -84,6 +84,9 @@ HELD_STATES = {
     'held': gettext_lazy('To be decided'),
     'released': gettext_lazy('Released'),
     'discarded': gettext_lazy('Discarded')}
+STATEMENT_STATES = {
+    'provisional': gettext_lazy('provisional'),
+    'final': gettext_lazy('final')}
 HOST_STATES = {
     'enrolled': gettext_lazy('enrolled'),
     'retired': gettext_lazy('retired'),
@@ -149,6 +152,12 @@ def short_day(date: datetime.date) -> str:
 
 def month(date: datetime.date) -> str:
     return formats.date_format(date, 'F Y')
+
+
+def period_name(text: str) -> str:
+    """A month or a year of the API."""
+    return text if len(text) == 4 else month(
+        datetime.date.fromisoformat(f'{text}-01'))
 
 
 def moment(text: str | None, where: datetime.tzinfo) -> str:

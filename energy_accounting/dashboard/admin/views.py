@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from energy_accounting import client
 from energy_accounting.dashboard import (
     connection,
+    figures,
     operator,
     pages,
     periods,
@@ -19,7 +20,7 @@ from energy_accounting.dashboard import (
 # Each page: its address, and the name on its tab.
 TABS = (('index', _('Balance')), ('projects', _('Projects')),
         ('hosts', _('Hosts')), ('sites', _('Sites')),
-        ('quarantine', _('Quarantine')))
+        ('statements', _('Statements')), ('quarantine', _('Quarantine')))
 
 
 class AdminView(pages.EnergyView):
@@ -85,6 +86,19 @@ class SitesView(AdminView):
         return {'sites': [one['name'] for one in sites],
                 **operator.site(site, reading.key_figures(
                     api, site, pages.now()))}
+
+
+class StatementsView(AdminView):
+    template_name = 'energy_accounting/admin/statements.html'
+    page_title = _('Statements')
+    tab = 'statements'
+    with_period = False
+
+    def page(self, api: client.Client,
+             period: periods.Period) -> dict[str, Any]:
+        rows = reading.statements(api, all_projects=True)
+        return {'forbidden': rows is None,
+                'statements': figures.statements(rows or (), period.where)}
 
 
 class QuarantineView(AdminView):

@@ -10,4 +10,6 @@ from energy_accounting.dashboard.project import views
 urlpatterns = [
     path('', views.IndexView.as_view(), name='index'),
     path('csv/', views.download, name='csv'),
+    path('statements/<uuid:statement_id>.<slug:form>', views.document,
+         name='document'),
 ]

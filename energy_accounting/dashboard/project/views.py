@@ -6,7 +6,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from horizon import exceptions
 
@@ -21,6 +22,9 @@ from energy_accounting.dashboard import (
     words,
 )
 
+_MEDIA = {'csv': 'text/csv; charset=utf-8', 'pdf': 'application/pdf',
+          'html': 'text/html; charset=utf-8'}
+
 
 class IndexView(pages.EnergyView):
     template_name = 'energy_accounting/project.html'
@@ -29,9 +33,12 @@ class IndexView(pages.EnergyView):
     def page(self, api: client.Client,
              period: periods.Period) -> dict[str, Any]:
         usage = reading.project(api, period)
+        closed = figures.statements(
+            reading.statements(api) or (), period.where)
         if usage.total is None:
-            return {'empty': True, 'complete': words.moment(
-                usage.complete_until, period.where)}
+            return {'empty': True, 'statements': closed,
+                    'complete': words.moment(usage.complete_until,
+                                             period.where)}
         names = connection.server_names(self.request)
         return {
             'cards': figures.cards(usage.total, usage.before),
@@ -40,7 +47,7 @@ class IndexView(pages.EnergyView):
             'servers': figures.servers(usage, period, names),
             'idle': figures.idle(usage, names),
             'measured': figures.measured(usage, period),
-            'resolution': period.resolution, 'more': usage.more}
+            'statements': closed, 'more': usage.more}
 
 
 def download(request: Any) -> Any:
@@ -68,6 +75,29 @@ def download(request: Any) -> Any:
     name = period.month or f'{period.first}_{period.last}'
     response['Content-Disposition'] = (
         f'attachment; filename="energy-{name}.csv"')
+    return response
+
+
+def document(request: Any, statement_id: str, form: str) -> Any:
+    """A closed statement, as a file."""
+    if form not in figures.DOCUMENTS:
+        raise Http404
+    language = 'de' if (get_language() or '').startswith('de') else 'en'
+    try:
+        content = connection.energy(request).statement_document(
+            statement_id, format=form, language=language)
+    except exceptions.ServiceCatalogException:
+        return _sorry(_('This cloud has no energy service in this region.'),
+                      404)
+    except client.NotFound:
+        raise Http404 from None
+    except client.Error as error:
+        return _sorry(f'{words.failure(error)} ({error})', 503)
+    response = HttpResponse(content, content_type=_MEDIA[form])
+    # Never shown as a page of this site.
+    response['Content-Disposition'] = (
+        f'attachment; filename="energy-statement-{statement_id}.{form}"')
+    response['X-Content-Type-Options'] = 'nosniff'
     return response
 
 

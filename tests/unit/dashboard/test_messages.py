@@ -14,7 +14,8 @@ ROOT = pathlib.Path(__file__).parents[3]
 # The same word in both languages.
 SAME = {'CO₂', 'Host', 'Hosts', 'IT', 'Zone', 'Version', 'Server'}
 # Not words of a language.
-NAMES = {'PUE', 'g/kWh', 'openstack energy quarantine show|release|discard'}
+NAMES = {'PUE', 'g/kWh', 'openstack energy quarantine show|release|discard',
+         'openstack energy statement create'}
 
 
 def tool() -> types.ModuleType:
