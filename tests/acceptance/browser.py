@@ -91,12 +91,14 @@ class Browser:
         self.url = url
         self.faults: list[str] = []
 
-    def sign_in(self, user: str, password: str, path: str) -> Page:
+    def sign_in(self, user: str, password: str, path: str,
+                **cookies: str) -> Page:
         """A page of somebody who has just signed in."""
         context = self._browser.new_context(
             viewport={'width': 1280, 'height': 900})
         context.set_default_timeout(_PATIENCE_MS)
         page = Page(self, context)
+        page.prefer(**cookies)
         page.tab.goto(f'{self.url}/auth/login/?next={path}')
         page.tab.fill('#id_username', user)
         page.tab.fill('#id_password', password)

@@ -42,7 +42,6 @@ CACHES = {{'default': {{
 OPENSTACK_HOST = '{address}'
 OPENSTACK_KEYSTONE_URL = '{keystone}'
 OPENSTACK_KEYSTONE_DEFAULT_DOMAIN = '{domain}'
-DEFAULT_SERVICE_REGIONS = {{'*': '{region}'}}
 TIME_ZONE = '{zone}'
 AVAILABLE_THEMES = [
     ('default', 'Default', 'themes/default'),
@@ -73,16 +72,14 @@ class Horizon(servers.Server):
     """Horizon on a free port, served by waitress.
 
     :param keystone: its URL.
-    :param region: whose services it shows.
-    :param domain: of those who sign in.
+    :param domain: the name of that of those who sign in.
     """
 
     name = 'horizon'
 
-    def __init__(self, where: pathlib.Path, keystone: str, region: str,
+    def __init__(self, where: pathlib.Path, keystone: str,
                  domain: str) -> None:
-        self.keystone, self.region = keystone, region
-        self.domain = domain
+        self.keystone, self.domain = keystone, domain
         super().__init__(where)
 
     def prepare(self) -> None:
@@ -122,8 +119,7 @@ class Horizon(servers.Server):
                         ignore=shutil.ignore_patterns('__pycache__'))
         (local / 'local_settings.py').write_text(_SETTINGS.format(
             address=servers.LOOPBACK, path=self.path,
-            keystone=self.keystone, region=self.region, domain=self.domain,
-            zone=TIME_ZONE))
+            keystone=self.keystone, domain=self.domain, zone=TIME_ZONE))
         for folder in ('enabled', 'local_settings.d'):
             for path in (PANELS / folder).glob('_[0-9]*.py'):
                 shutil.copy(path, local / folder)
