@@ -42,6 +42,14 @@ root => {
 }
 """
 
+_DARK = """
+body, #main_content, #content_body, .ea .table, .ea .table > * > tr,
+.ea .table > * > tr > *, .ea .form-control, .ea .btn, .ea .nav > li > a
+{ background-color: #222 !important; color: #ddd !important; }
+.ea .alert { background-color: #2c3338 !important; color: #eee !important; }
+.ea .alert * { color: inherit !important; }
+"""
+
 
 def required(test: unittest.TestCase) -> str:
     """Where Chromium is.
@@ -137,6 +145,10 @@ class Page:
         """Look at it in a window of this width, or on paper."""
         self.tab.set_viewport_size({'width': width, 'height': 900})
         self.tab.emulate_media(media=media)
+
+    def darken(self) -> None:
+        """The grounds and letters of a dark theme; Horizon brings none."""
+        self.tab.add_style_tag(content=_DARK)
 
     def picture(self, path: pathlib.Path) -> None:
         self.tab.screenshot(path=path, full_page=True)

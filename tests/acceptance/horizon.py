@@ -43,22 +43,7 @@ OPENSTACK_HOST = '{address}'
 OPENSTACK_KEYSTONE_URL = '{keystone}'
 OPENSTACK_KEYSTONE_DEFAULT_DOMAIN = '{domain}'
 TIME_ZONE = '{zone}'
-AVAILABLE_THEMES = [
-    ('default', 'Default', 'themes/default'),
-    ('dark', 'Dark', '{path}/dark')]
 """
-# Bootswatch's dark one, which Horizon brings, made a theme of Horizon as its
-# documentation says.
-_DARK = {
-    '_variables.scss': """
-@import "/bootswatch/darkly/variables";
-@import "/themes/default/variables";
-""",
-    '_styles.scss': """
-@import "/themes/default/styles";
-@import "/bootswatch/darkly/bootswatch";
-""",
-}
 _SERVE = """
 import waitress
 from django.contrib.staticfiles.handlers import StaticFilesHandler
@@ -87,10 +72,6 @@ class Horizon(servers.Server):
         self.url = f'http://{servers.LOOPBACK}:{self.port}'
         self.bin = environment.installed('horizon')
         self._tree()
-        dark = self.path / 'dark'
-        dark.mkdir()
-        for name, text in _DARK.items():
-            (dark / name).write_text(text)
         self.environment_ = {
             'PYTHONPATH': f'{self.path}{os.pathsep}{PACKAGE.parent}',
             'DJANGO_SETTINGS_MODULE': 'openstack_dashboard.settings',

@@ -4,7 +4,8 @@
 A Keystone, an API process with the example cloud in its ledger, Horizon in
 an environment of its own, and headless Chromium.  Every page is looked at
 in English and German, light and dark, wide and narrow; what it shows is
-compared with what the API says to the same user.
+compared with what the API says to the same user.  Pictures of all that go
+to ``EA_TEST_PICTURES``.
 """
 
 from __future__ import annotations
@@ -276,27 +277,34 @@ class InABrowser(unittest.TestCase):
              ready: str) -> Iterator[bool]:
         """Both languages in turn, with all that is to be seen there.
 
-        English is light, and narrow and on paper too; German is dark.
+        English is narrow and on paper too, German dark.
         """
         for german in (False, True):
-            page.prefer(horizon_language='de' if german else 'en',
-                        theme='dark' if german else 'default')
+            page.prefer(horizon_language='de' if german else 'en')
             page.show(WIDE)
             page.go(path)
             page.tab.wait_for_selector(ready)
-            shown = f'{name}-{"de-dark" if german else "en"}'
-            self.assertEqual([], page.violations('#content_body'))
-            page.picture(self.stage.pictures / f'{shown}.png')
+            shown = f'{name}-{"de" if german else "en"}'
+            self.assertEqual([], page.violations('.ea'))
             self.assert_language(page, german)
-            yield german
-            if not german:
+            self.picture(page, shown)
+            if german:
+                page.darken()
+                self.assertEqual([], page.violations('.ea'))
+                self.picture(page, f'{shown}-dark')
+            else:
                 page.show(NARROW)
-                self.assertEqual([], page.violations('#content_body'))
+                self.assertEqual([], page.violations('.ea'))
                 self.assertFalse(page.wider_than_window(), path)
-                page.picture(self.stage.pictures / f'{shown}-narrow.png')
+                self.picture(page, f'{shown}-narrow')
                 page.show(WIDE, 'print')
-                page.picture(self.stage.pictures / f'{shown}-print.png')
+                self.picture(page, f'{shown}-print')
+                page.show(WIDE)
+            yield german
         self.assertEqual([], self.stage.browser.faults)
+
+    def picture(self, page: browser.Page, name: str) -> None:
+        page.picture(self.stage.pictures / f'{name}.png')
 
     def assert_language(self, page: browser.Page, german: bool) -> None:
         """No text of the other language, as a whole or in part."""
@@ -417,7 +425,8 @@ class InABrowser(unittest.TestCase):
         self.assertRegex(page.tab.url, r'month=\d{4}-\d\d')
 
     def test_a_download_has_other_rows_than_the_api(self) -> None:
-        page = self.page('tenant', PROJECT + self.days)
+        page = self.page('tenant', PROJECT)
+        page.go(PROJECT + self.days)
         with page.tab.expect_download() as started:
             page.tab.click('section[aria-labelledby=ea-downloads] a')
         text = pathlib.Path(started.value.path()).read_text()
@@ -457,7 +466,8 @@ class InABrowser(unittest.TestCase):
                                      '#ea-failure'):
                 self.assertEqual(0, page.count('.ea-card'))
                 self.assertNotIn('kWh', page.text('.ea'))
-            for tab in ('', 'projects/', 'hosts/', 'sites/', 'quarantine/'):
+            for tab in ('', 'projects/', 'hosts/', 'sites/', 'statements/',
+                        'quarantine/'):
                 operator.go(ADMIN + tab)
                 self.assertTrue(operator.text('#ea-failure'))
                 self.assertEqual(0, operator.count('.ea table'))
@@ -561,6 +571,12 @@ class InABrowser(unittest.TestCase):
         page.go(ADMIN + 'quarantine/?state=released')
         self.assertTrue(page.text('#ea-empty'))
 
+    def test_no_statement_is_shown_as_an_error(self) -> None:
+        page = self.page('operator', PROJECT)
+        for _german in self.look(page, ADMIN + 'statements/',
+                                 'admin-statements', '#ea-empty'):
+            self.assertEqual(0, page.count('.ea table'))
+
     # --- last, because the service is not there any more ---
 
     def test_z_a_panel_is_shown_where_there_is_no_service(self) -> None:
@@ -571,5 +587,5 @@ class InABrowser(unittest.TestCase):
             if endpoint['region_id'] == self.stage.region:
                 self.stage.admin.call('DELETE',
                                       f'endpoints/{endpoint["id"]}')
-        page = self.page('operator', '/project/')
+        page = self.page('operator', '/project/api_access/')
         self.assertEqual(0, page.count('#sidebar a[href$="/energy/"]'))
