@@ -309,6 +309,21 @@ with a growing pause.
 """),
 ]
 
+exports_opts = [
+    cfg.StrOpt('directory', help="""
+Directory that exported files are put into: there before, and writable by the
+user that exports (of the API, and of energy-accounting-manage).  Unset: an
+export of a file must name one on the command line.
+"""),
+    cfg.StrOpt('provider_name', default='OpenStack', help="""
+What the cloud is called on bills: FOCUS wants a provider and an issuer.
+"""),
+    cfg.StrOpt('currency', default='EUR', help="""
+Code of ISO 4217 in which FOCUS says 0.00 where nothing is charged.  What is
+charged is in the currency of its tariff.
+"""),
+]
+
 _CREDENTIALS = {
     'service_auth': 'Credentials for Keystone (names of projects, domains '
                     'and users); collector only',
@@ -327,6 +342,7 @@ _GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     'platform': platform_opts,
     'api': api_opts,
     'audit': audit_opts,
+    'exports': exports_opts,
     'factors': factors_opts,
     'redfish': redfish_opts,
     'prometheus': prometheus_opts,

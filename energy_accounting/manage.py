@@ -22,6 +22,7 @@ from oslo_config import cfg
 from energy_accounting import conf as configuration
 from energy_accounting import (
     errors,
+    manage_exports,
     manage_factors,
     manage_platform,
     manage_readings,
@@ -91,6 +92,7 @@ def _add_commands(groups: Any) -> None:
     manage_readings.add(groups, _add)
     manage_platform.add(groups, _add)
     manage_statements.add(groups, _add)
+    manage_exports.add(groups, _add)
 
 
 def _add(commands: Any, name: str,

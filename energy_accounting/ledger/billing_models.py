@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of what leaves the ledger as a bill: statements, tariffs.
+"""The tables of what leaves the ledger: statements, tariffs, exports.
 
 Only tables, as in ``models``.  Nothing here is changed in place that was
 closed: a statement's later revision is a row of its own, a tariff that counts
@@ -80,4 +80,38 @@ tariffs = sa.Table(
     columns.number('recorded_ns'),
     columns.number('superseded_ns', null=True),
     sa.Index(None, 'superseded_ns', 'start_ns'),
+    **columns.TABLE)
+
+exports = sa.Table(
+    'exports', metadata,
+    # The outbox: what is to leave, and how far it has come.  export: an id
+    # made of all that is asked and of digest, so that the same is there
+    # once.  target: a plug-in; options: JSON, what it was told;
+    # destination: a directory or an address.  project_id NULL: of all
+    # projects; '': what belongs to none.  digest: of the statements'
+    # revisions that go in.
+    # total, done: how much there is of it (lines, frames), and was sent.
+    # artifacts: JSON, the files with their digests.  error: why it failed.
+    # holder, held_until_ns: who is at it, and until when nobody else may be.
+    columns.identity(),
+    columns.text('export', size=36),
+    columns.text('target', size=32),
+    columns.text('options'),
+    columns.text('destination', size=1024),
+    columns.text('period', size=7),
+    columns.text('time_zone'),
+    columns.text('project_id', null=True),
+    columns.text('digest', size=64),
+    columns.text('state', size=16),
+    columns.number('total'),
+    columns.number('done'),
+    sa.Column('artifacts', sa.Text(), nullable=False),
+    sa.Column('error', sa.Text(), nullable=True),
+    columns.number('created_ns'),
+    columns.number('changed_ns'),
+    columns.text('actor'),
+    columns.text('holder', null=True, size=36),
+    columns.number('held_until_ns', null=True),
+    sa.UniqueConstraint('export'),
+    sa.Index(None, 'state'),
     **columns.TABLE)

@@ -52,6 +52,8 @@ ALLOWED = {
     'report': FACTS | {'facility', 'ledger', 'wire'},
     'statements': BOTTOM | {'facility', 'ledger', 'report', 'tariffs',
                             'wire'},
+    'exports': BOTTOM | {'ledger', 'plugins', 'report', 'statements',
+                         'tariffs', 'wire'},
     # Faces.
     'api': BOTTOM | {'facility', 'ledger', 'report', 'statements', 'tariffs',
                      'wire'},
@@ -61,9 +63,10 @@ ALLOWED = {
     # Beside the way: whole processes and what plays them.
     'simulator': FACTS | {'facility', 'guests', 'ledger', 'notifier', 'rpc',
                           'sender'},
-    'manage': BOTTOM | {'conf', 'ledger', 'manage_factors', 'manage_platform',
-                        'manage_readings', 'manage_statements', 'owners',
-                        'reconcile'},
+    'manage': BOTTOM | {'conf', 'ledger', 'manage_exports', 'manage_factors',
+                        'manage_platform', 'manage_readings',
+                        'manage_statements', 'owners', 'reconcile'},
+    'manage_exports': BOTTOM | {'exports', 'ledger', 'statements'},
     'manage_factors': BOTTOM | {'facility', 'ledger', 'plugins'},
     'manage_platform': BOTTOM | {'facility', 'ledger'},
     'manage_readings': BOTTOM | {'facility', 'ledger'},

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way of an export: planned, sent, confirmed.
+
+What was confirmed is never sent again.  A process that is killed leaves the
+export held for a while; whoever continues then begins where it was: a file is
+made anew, which is the same file, and a service goes on behind what it has.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from oslo_config import cfg
+
+from energy_accounting import errors, units, wire
+from energy_accounting.exports import publishing, sources, targets
+from energy_accounting.ledger import audit, engine
+from energy_accounting.ledger import exports as outbox
+from energy_accounting.statements import periods
+
+HELD_NS = 60 * units.NS_PER_S
+"""For so long nobody else begins what a killed process held."""
+_ADVANCE_SECONDS = 5
+_NAMESPACE = uuid.UUID('0b7a9a52-36b5-5f43-9d3e-5d1c0c6c2f7e')
+
+Progress = Callable[[int], object]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sender:
+    """Whoever sends: what it needs, and who it is.
+
+    :ivar directory: where files go; None: nobody said.
+    """
+
+    database: engine.Database
+    conf: cfg.ConfigOpts
+    settings: targets.Settings
+    directory: pathlib.Path | None
+    actor: audit.Actor
+    clock_ns: Callable[[], int]
+    sleep: Callable[[float], object] = time.sleep
+
+
+def from_conf(conf: cfg.ConfigOpts, database: engine.Database,
+              actor: audit.Actor, clock_ns: Callable[[], int],
+              directory: str | None = None) -> Sender:
+    """A sender as ``[exports]`` says.
+
+    :param directory: in the place of the configured one.
+    """
+    options = conf.exports
+    where = directory or options.directory
+    return Sender(
+        database, conf,
+        targets.Settings(options.provider_name, options.currency),
+        None if not where else pathlib.Path(where).absolute(), actor,
+        clock_ns)
+
+
+def plan(sender: Sender, name: str, source: sources.Source,
+         given: Mapping[str, str]) -> outbox.Export:
+    """Put an export into the outbox, where it may be already.
+
+    :param name: of the target; ``given`` are its options.
+    """
+    target = targets.load(name)
+    options = targets.chosen(target, given)
+    if isinstance(target, targets.File):
+        if sender.directory is None:
+            raise errors.ConfigurationError(
+                '[exports] directory is not set: name the directory that '
+                'files are to be put into')
+        destination, total = str(sender.directory), source.total
+    else:
+        destination = target.address(sender.conf)
+        total = target.total(source, options)
+    said = (name, options, dataclasses.asdict(sender.settings), destination,
+            source.period.name, source.period.time_zone, source.project_id,
+            source.digest)
+    values: dict[str, Any] = {
+        'export': str(uuid.uuid5(_NAMESPACE, wire.to_json(said))),
+        'target': name, 'options': options, 'destination': destination,
+        'period': source.period.name, 'time_zone': source.period.time_zone,
+        'project_id': source.project_id, 'digest': source.digest,
+        'total': total}
+    try:
+        found, _ = sender.database.write(
+            outbox.plan, values, sender.actor, sender.clock_ns())
+        return found
+    except outbox.Taken:
+        there = sender.database.read_current(outbox.find, values['export'])
+        if there is None:
+            raise errors.Unavailable(
+                'another process plans the same: try again') from None
+        return there
+
+
+def send(sender: Sender, planned: outbox.Export,
+         progress: Progress = lambda rows: None) -> outbox.Export:
+    """Send what is planned, or what of it is not sent; then look at it.
+
+    :param progress: told how much more is done.
+    :raises errors.Conflict: another process is at it.
+    """
+    if planned.state == outbox.CONFIRMED:
+        return planned
+    holder = str(uuid.uuid4())
+    now_ns = sender.clock_ns()
+    held = sender.database.write(outbox.take, planned.export, holder, now_ns,
+                                 now_ns + HELD_NS)
+    if held is None:
+        raise errors.Conflict(
+            f'export {planned.export}: another process is sending it, or '
+            f'was killed less than {HELD_NS // units.NS_PER_S} s ago: try '
+            'again then')
+    if held.state == outbox.CONFIRMED:
+        sender.database.write(outbox.release, held.export, holder)
+        return held
+    job = _Job(sender, held, holder, progress)
+    try:
+        job.run()
+    except errors.EnergyAccountingError as error:
+        job.mark(outbox.FAILED, error=f'{error}')
+        raise
+    except outbox.Lost:
+        raise errors.Conflict(
+            f'export {planned.export}: this process took too long for a '
+            'step, and another has it now') from None
+    finally:
+        sender.database.write(outbox.release, held.export, holder)
+    found = sender.database.read_current(outbox.find, held.export)
+    if found is None:
+        raise errors.NotFound(f'export {held.export} is gone')
+    return found
+
+
+def resume(sender: Sender, planned: outbox.Export,
+           progress: Progress = lambda rows: None) -> outbox.Export:
+    """:func:`send`, waiting for what a killed process may still hold."""
+    until_ns = sender.clock_ns() + 2 * HELD_NS
+    while True:
+        try:
+            return send(sender, planned, progress)
+        except errors.Conflict:
+            found = sender.database.read_current(outbox.find,
+                                                 planned.export)
+            if (found is None or found.holder is None
+                    or sender.clock_ns() > until_ns):
+                raise
+            sender.sleep(1)
+
+
+class _Job:
+    """An export in the hands of this process."""
+
+    def __init__(self, sender: Sender, held: outbox.Export, holder: str,
+                 progress: Progress) -> None:
+        self._sender, self._holder, self._progress = sender, holder, progress
+        self.export = held
+        self.conf, self.settings = sender.conf, sender.settings
+        self.options = held.options
+        self.done = held.done
+        self._told_ns = sender.clock_ns()
+        self.source = self._source()
+
+    def _source(self) -> sources.Source:
+        """The very revisions that it was planned for."""
+        one = self.export
+        return sources.find(
+            self._sender.database,
+            periods.period(one.period, one.time_zone), one.project_id)
+
+    def run(self) -> None:
+        target = targets.load(self.export.target)
+        if self.source.digest != self.export.digest:
+            raise errors.Conflict(
+                f'export {self.export.export}: statements were closed again '
+                'since it was planned; create a new one, which has all of '
+                'them')
+        if isinstance(target, targets.File):
+            self._publish(target)
+            return
+        target.send(self)
+        self.mark(outbox.SENT)
+        target.confirm(self)
+        self.mark(outbox.CONFIRMED)
+
+    # --- files ---
+
+    def _publish(self, target: targets.File) -> None:
+        directory = pathlib.Path(self.export.destination)
+        stem, said = name_of(self.export), self._said()
+        files = publishing.whole(directory, stem, said)
+        if files is None:
+            name = f'{stem}.{target.suffix(self.options)}'
+            publishing.remove_remains(directory, name)
+            self.done = 0
+            made = publishing.publish(directory, name, lambda file:
+                                      target.write(file, self.source,
+                                                   self.options,
+                                                   self.settings,
+                                                   self.advance))
+            publishing.publish_manifest(directory, stem,
+                                        {**said, 'files': [made]})
+            self.mark(outbox.SENT, artifacts=[made], done=self.export.total)
+            files = publishing.whole(directory, stem, said)
+        if files is None:
+            raise errors.ConfigurationError(
+                f'directory: {directory}: what was written cannot be read '
+                'as it was written; look at its disk')
+        self.mark(outbox.CONFIRMED, artifacts=files, done=self.export.total)
+
+    def _said(self) -> dict[str, Any]:
+        """What a manifest says of where its files come from."""
+        one = self.export
+        return {
+            'export': one.export, 'target': one.target,
+            'options': dict(one.options), 'period': one.period,
+            'timezone': one.time_zone, 'project_id': one.project_id,
+            'all_projects': one.project_id is None, 'digest': one.digest,
+            'statements': [
+                {'id': each.statement, 'revision': each.revision,
+                 'project_id': each.project_id or None,
+                 'sha256': each.digest} for each in self.source.revisions]}
+
+    # --- how far ---
+
+    def advance(self, rows: int) -> None:
+        """So many rows more are written, of a file."""
+        self.done = min(self.done + rows, self.export.total)
+        self._progress(rows)
+        now_ns = self._sender.clock_ns()
+        if now_ns - self._told_ns >= _ADVANCE_SECONDS * units.NS_PER_S:
+            self._tell(now_ns)
+
+    def sent(self, done: int) -> None:
+        """So much was handed over and will not be again."""
+        self._progress(done - self.done)
+        self.done = done
+        self._tell(self._sender.clock_ns())
+
+    def _tell(self, now_ns: int) -> None:
+        self._told_ns = now_ns
+        self._sender.database.write(
+            outbox.advance, self.export.export, self._holder, self.done,
+            now_ns + HELD_NS)
+
+    def mark(self, state: str, **values: Any) -> None:
+        self._sender.database.write(
+            outbox.mark, self.export.export, self._holder, state,
+            self._sender.clock_ns(), **values)
+
+
+def name_of(one: outbox.Export) -> str:
+    """The beginning of the names of its files."""
+    whom = ('all' if one.project_id is None
+            else re.sub('[^A-Za-z0-9-]', '_', one.project_id)[:64] or 'none')
+    zone = re.sub('[^A-Za-z0-9+-]', '_', one.time_zone)
+    return (f'{one.target}-{one.period}-{zone}-{whom}-'
+            f'{one.export.partition("-")[0]}')
