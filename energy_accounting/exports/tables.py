@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import datetime
 import decimal
+import functools
 import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -145,6 +146,8 @@ def _number(value: decimal.Decimal) -> str:
     return format(value if value else abs(value), 'f')
 
 
+# There are as many as days.
+@functools.lru_cache(1024)
 def _time(value: datetime.datetime) -> str:
     return value.strftime('%Y-%m-%dT%H:%M:%SZ')
 
