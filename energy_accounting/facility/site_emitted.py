@@ -15,8 +15,8 @@ from energy_accounting.facility import (
     factors,
     inputs,
     intensities,
-    meter_amounts,
     places,
+    site_supplied,
     supplies,
     supply,
 )
@@ -27,19 +27,14 @@ from energy_accounting.facility.site_meters import Said
 from energy_accounting.ledger import models as ledger
 
 _METHODS = {factors.LOCATION: 'co2_location', factors.MARKET: 'co2_market'}
-_CARRIERS = (*inputs.SUPPLIES, 'grid_export')
 
 
 def emitted(asked: Asked, counted: Sequence[Said],
             found: Mapping[tuple[str, str], Amount | Missing],
             ) -> list[Emitted]:
-    shares = {role: [
-        meter_amounts.of(one.meter, one.measured, asked.buckets)
-        for one in counted if one.meter.role == role]
-        if role in _CARRIERS else []
-        for role in supplies.ROLES}
-    metered = supplies.metered(shares, asked.buckets)
-    if metered is None or not shares['dc_total']:
+    metered = site_supplied.metered(asked, counted)
+    if metered is None or all(one.meter.role != 'dc_total'
+                              for one in counted):
         return [Emitted(Missing(role, 'no meter of the role dc_total'),
                         supply.BASES[0]) for role in _METHODS.values()]
     site_id = asked.connection.execute(
@@ -47,7 +42,7 @@ def emitted(asked: Asked, counted: Sequence[Said],
         .where(ledger.sites.c.name == asked.site.name)).scalar_one()
     unknown = next((one for (section, role), one in found.items()
                     if section == WHOLE and isinstance(one, Missing)
-                    and role in _CARRIERS), None)
+                    and role in site_supplied.CARRIERS), None)
     if unknown is not None:
         return [Emitted(dataclasses.replace(unknown, role=role, why=str(
             unknown)), supply.BASES[0]) for role in _METHODS.values()]
@@ -57,7 +52,7 @@ def emitted(asked: Asked, counted: Sequence[Said],
         plant=metered.plant) for basis in supply.BASES}
     supplied = [one for (section, role), one in found.items()
                 if section == WHOLE and isinstance(one, Amount)
-                and role in _CARRIERS]
+                and role in site_supplied.CARRIERS]
     return [_by_method(asked, method, metered, known, supplied)
             for method in _METHODS]
 
