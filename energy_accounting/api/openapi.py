@@ -99,7 +99,11 @@ def _content(schema: schemas.Schema | None, *media_types: str,
     """What a body is, or nothing where there is none."""
     if schema is None:
         return {}
-    return {'content': {media_type: {'schema': _plain(schema)}
+    # Of an answer that comes in several types the JSON is an object.
+    return {'content': {media_type: {'schema': {'type': 'object'}
+                                     if media_type == _JSON
+                                     and len(media_types) > 1
+                                     else _plain(schema)}
                         for media_type in media_types or (_JSON,)}}
 
 
