@@ -31,6 +31,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import requests
+from babel import Locale
 
 from energy_accounting import collector, units
 from energy_accounting.ledger import engine
@@ -416,9 +417,9 @@ class InABrowser(unittest.TestCase):
                              page.tab.input_value('#ea-month'))
             name = page.text('#ea-month option:checked')
             if german:
-                self.assertIn(name.split()[0], (
-                    'Januar Februar März April Mai Juni Juli August '
-                    'September Oktober November Dezember').split())
+                self.assertEqual(
+                    Locale('de').months['stand-alone']['wide'][month.month],
+                    name.split()[0])
         page.tab.select_option('#ea-month', index=1)
         page.tab.click('.ea-together button')
         page.tab.wait_for_selector('#ea-empty')
