@@ -39,7 +39,7 @@ def _make() -> Any:
                 '[keystone_authtoken] auth_type is not set: without it no '
                 'token can be checked')
         return made
-    except (errors.ConfigurationError, cfg.Error) as error:
+    except (errors.EnergyAccountingError, cfg.Error) as error:
         # One line in the server's log, and no server.
         raise SystemExit(
             f'energy-accounting: the API cannot start: {error}') from None
