@@ -379,19 +379,18 @@ class CommandsTest(StagedTest):
         project = self.stage.projects['ours']
         now = datetime.datetime.now(units.UTC)
         with tempfile.TemporaryDirectory() as files:
-            for step, _answer in walk.walk(
+            for step, _answer, words in walk.walk(
                     lambda words: self.openstack('admin', words), project,
                     pathlib.Path(files), now):
                 done.add(walk.command(step.line))
                 if step.tenant:
-                    self.tenant_may(step.line.format(project=project))
+                    self.tenant_may(words)
         self.assertEqual(walk.commands(), done)
 
-    def tenant_may(self, line: str) -> None:
-        status, out, err = self.openstack('reader', [
-            'energy', *line.split()])
-        self.assertEqual(0, status, f'{line}: {err}')
-        self.assertTrue(out, line)
+    def tenant_may(self, words: list[str]) -> None:
+        status, out, err = self.openstack('reader', ['energy', *words])
+        self.assertEqual(0, status, f'{words}: {err}')
+        self.assertTrue(out, words)
 
     def test_a_tenant_is_told_more_or_less_than_its_own(self) -> None:
         day = walk.DAY.split()

@@ -54,7 +54,7 @@ class WalkTest(real.RealTest):
             self) -> None:
         done, columns = set(), {}
         with tempfile.TemporaryDirectory() as files:
-            for step, answer in walk.walk(
+            for step, answer, _words in walk.walk(
                     self.run_line, PROJECT, pathlib.Path(files), real.NOW):
                 name = walk.command(step.line)
                 done.add(name)

@@ -19,7 +19,8 @@ AS_TYPED = {
     'energy_usage_list', 'energy_usage_show', 'energy_balance_show',
     'energy_report_show', 'energy_kpi_show', 'energy_host_downtime_create',
     'energy_meter_create', 'energy_meter_set', 'energy_meter_event_create',
-    'energy_reading_create', 'energy_factor_set', 'energy_contract_create'}
+    'energy_reading_create', 'energy_factor_set', 'energy_contract_create',
+    'energy_tariff_create'}
 
 
 class TimesTest(unittest.TestCase):

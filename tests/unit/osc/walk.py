@@ -168,8 +168,8 @@ def fill(database: engine.Database, project: str) -> None:
 
 def walk(run: Callable[[list[str]], tuple[int, str, str]], project: str,
          files: pathlib.Path, now: datetime.datetime,
-         ) -> Iterator[tuple[Step, Any]]:
-    """Take every step; what each answered, as JSON or as text.
+         ) -> Iterator[tuple[Step, Any, list[str]]]:
+    """Take every step: what it answered, as JSON or as text, and its words.
 
     :param run: a command line's exit status, stdout and stderr.
     :param files: an empty directory.
@@ -191,4 +191,4 @@ def walk(run: Callable[[list[str]], tuple[int, str, str]], project: str,
         if step.keep:
             row = answer[0] if isinstance(answer, list) else answer
             known[step.keep] = str(row['id'])
-        yield step, answer
+        yield step, answer, words
