@@ -3,7 +3,7 @@
 
 What was confirmed is never sent again.  A process that is killed leaves the
 export held for a while; whoever continues then begins where it was: a file is
-made anew, which is the same file, and a service goes on behind what it has.
+made anew, which is the same file.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ class Sender:
     """
 
     database: engine.Database
-    conf: cfg.ConfigOpts
     settings: targets.Settings
     directory: pathlib.Path | None
     actor: audit.Actor
@@ -58,7 +57,7 @@ def from_conf(conf: cfg.ConfigOpts, database: engine.Database,
     options = conf.exports
     where = directory or options.directory
     return Sender(
-        database, conf,
+        database,
         targets.Settings(options.provider_name, options.currency),
         None if not where else pathlib.Path(where).absolute(), actor,
         clock_ns)
@@ -72,15 +71,11 @@ def plan(sender: Sender, name: str, source: sources.Source,
     """
     target = targets.load(name)
     options = targets.chosen(target, given)
-    if isinstance(target, targets.File):
-        if sender.directory is None:
-            raise errors.ConfigurationError(
-                '[exports] directory is not set: name the directory that '
-                'files are to be put into')
-        destination, total = str(sender.directory), source.total
-    else:
-        destination = target.address(sender.conf)
-        total = target.total(source, options)
+    if sender.directory is None:
+        raise errors.ConfigurationError(
+            '[exports] directory is not set: name the directory that files '
+            'are to be put into')
+    destination = str(sender.directory)
     said = (name, options, dataclasses.asdict(sender.settings), destination,
             source.period.name, source.period.time_zone, source.project_id,
             source.digest)
@@ -89,7 +84,7 @@ def plan(sender: Sender, name: str, source: sources.Source,
         'target': name, 'options': options, 'destination': destination,
         'period': source.period.name, 'time_zone': source.period.time_zone,
         'project_id': source.project_id, 'digest': source.digest,
-        'total': total}
+        'total': source.total}
     try:
         found, _ = sender.database.write(
             outbox.plan, values, sender.actor, sender.clock_ns())
@@ -164,48 +159,30 @@ class _Job:
                  progress: Progress) -> None:
         self._sender, self._holder, self._progress = sender, holder, progress
         self.export = held
-        self.conf, self.settings = sender.conf, sender.settings
-        self.options = held.options
-        self.done = held.done
+        self._done = held.done
         self._told_ns = sender.clock_ns()
-        self.source = self._source()
-
-    def _source(self) -> sources.Source:
-        """The very revisions that it was planned for."""
-        one = self.export
-        return sources.find(
-            self._sender.database,
-            periods.period(one.period, one.time_zone), one.project_id)
+        self._source = sources.find(
+            sender.database, periods.period(held.period, held.time_zone),
+            held.project_id)
 
     def run(self) -> None:
         target = targets.load(self.export.target)
-        if self.source.digest != self.export.digest:
+        if self._source.digest != self.export.digest:
             raise errors.Conflict(
                 f'export {self.export.export}: statements were closed again '
                 'since it was planned; create a new one, which has all of '
                 'them')
-        if isinstance(target, targets.File):
-            self._publish(target)
-            return
-        target.send(self)
-        self.mark(outbox.SENT)
-        target.confirm(self)
-        self.mark(outbox.CONFIRMED)
-
-    # --- files ---
-
-    def _publish(self, target: targets.File) -> None:
         directory = pathlib.Path(self.export.destination)
         stem, said = name_of(self.export), self._said()
         files = publishing.whole(directory, stem, said)
         if files is None:
-            name = f'{stem}.{target.suffix(self.options)}'
+            name = f'{stem}.{target.suffix(self.export.options)}'
             publishing.remove_remains(directory, name)
-            self.done = 0
+            self._done = 0
             made = publishing.publish(directory, name, lambda file:
-                                      target.write(file, self.source,
-                                                   self.options,
-                                                   self.settings,
+                                      target.write(file, self._source,
+                                                   self.export.options,
+                                                   self._sender.settings,
                                                    self.advance))
             publishing.publish_manifest(directory, stem,
                                         {**said, 'files': [made]})
@@ -228,28 +205,18 @@ class _Job:
             'statements': [
                 {'id': each.statement, 'revision': each.revision,
                  'project_id': each.project_id or None,
-                 'sha256': each.digest} for each in self.source.revisions]}
-
-    # --- how far ---
+                 'sha256': each.digest} for each in self._source.revisions]}
 
     def advance(self, rows: int) -> None:
-        """So many rows more are written, of a file."""
-        self.done = min(self.done + rows, self.export.total)
+        """So many rows more are written."""
+        self._done = min(self._done + rows, self.export.total)
         self._progress(rows)
         now_ns = self._sender.clock_ns()
-        if now_ns - self._told_ns >= _ADVANCE_SECONDS * units.NS_PER_S:
-            self._tell(now_ns)
-
-    def sent(self, done: int) -> None:
-        """So much was handed over and will not be again."""
-        self._progress(done - self.done)
-        self.done = done
-        self._tell(self._sender.clock_ns())
-
-    def _tell(self, now_ns: int) -> None:
+        if now_ns - self._told_ns < _ADVANCE_SECONDS * units.NS_PER_S:
+            return
         self._told_ns = now_ns
         self._sender.database.write(
-            outbox.advance, self.export.export, self._holder, self.done,
+            outbox.advance, self.export.export, self._holder, self._done,
             now_ns + HELD_NS)
 
     def mark(self, state: str, **values: Any) -> None:

@@ -2,16 +2,14 @@
 """What a plug-in of exports is, and which there are.
 
 A plug-in is one object, named by an entry point: it says which options it
-has, and writes a file or sends to a service.
+has, and writes a file.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import IO, Any, Protocol
-
-from oslo_config import cfg
+from typing import IO
 
 from energy_accounting import errors, plugins
 from energy_accounting.exports import sources
@@ -42,19 +40,6 @@ class Settings:
     currency: str
 
 
-class Job(Protocol):
-    """An export that is being sent, as a service's plug-in sees it."""
-
-    source: sources.Source
-    options: Mapping[str, str]
-    settings: Settings
-    conf: cfg.ConfigOpts
-    done: int
-
-    def sent(self, done: int) -> None:
-        """So much was handed over and will not be again."""
-
-
 @dataclasses.dataclass(frozen=True)
 class File:
     """A plug-in that makes a file.
@@ -69,32 +54,16 @@ class File:
                      Callable[[int], object]], int]
 
 
-@dataclasses.dataclass(frozen=True)
-class Service:
-    """A plug-in that sends to a service.
-
-    :ivar address: where, from the configuration.
-    :ivar send: all that was not sent; tells the job of each step.
-    :ivar confirm: raises what is wrong with what is there.
-    """
-
-    options: Mapping[str, Option]
-    address: Callable[[cfg.ConfigOpts], str]
-    total: Callable[[sources.Source, Mapping[str, str]], int]
-    send: Callable[[Job], Any]
-    confirm: Callable[[Job], Any]
-
-
-def load(name: str) -> File | Service:
+def load(name: str) -> File:
     """The plug-in of that name.
 
     :raises errors.ConfigurationError: there is none; names those there are.
     """
-    found: File | Service = plugins.load(NAMESPACE, name, 'target')
+    found: File = plugins.load(NAMESPACE, name, 'target')
     return found
 
 
-def chosen(target: File | Service, given: Mapping[str, str]) -> dict[str, str]:
+def chosen(target: File, given: Mapping[str, str]) -> dict[str, str]:
     """All options of a target, as given or by default.
 
     :raises errors.InvalidRequest: names the option and the remedy.
