@@ -20,8 +20,9 @@ from oslo_policy import policy
 
 from energy_accounting import units
 from energy_accounting.api import context as contexts
-from energy_accounting.api import policies, validation
+from energy_accounting.api import links, parameters, policies, validation
 from energy_accounting.facility import equipment
+from energy_accounting.ledger import engine
 from energy_accounting.ledger.audit import By
 
 
@@ -90,6 +91,32 @@ class Resource:
         """Who changes something by a request, and when."""
         return By(contexts.actor(request.environ),
                   units.wall_ns(self._service.clock()))
+
+    def numbered(self, request: webob.Request, given: Mapping[str, str],
+                 store: Any, *, name: str, row: Callable[[Any], Any],
+                 check: Callable[[Any], object] = lambda connection: None,
+                 **filters: Any) -> dict[str, Any]:
+        """A page of what a store keeps by number, in that order.
+
+        :param store: a module with ``read(connection, after=, limit=,
+            **filters)`` and ``count(connection, **filters)``; what it reads
+            has an ``id``.
+        :param name: of the list.
+        :param row: what is answered of one.
+        :param check: raises when there is nothing to list.
+        """
+        limit = parameters.limit(given, self._service.max_limit)
+        with self._service.database.reader() as connection:
+            engine.snapshot(connection)
+            check(connection)
+            found = store.read(
+                connection, after=parameters.marked_number(given),
+                limit=limit + 1, **filters)
+            count = links.counted(
+                given, lambda: store.count(connection, **filters))
+        return links.page(
+            request, given, found, limit, name=name, row=row,
+            marker=lambda one: parameters.number_marker(one.id)) | count
 
     def methods(self, of_item: bool) -> dict[str, Any]:
         """What can be done with an item or with the whole, by method."""

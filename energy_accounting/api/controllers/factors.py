@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pecan
@@ -12,7 +13,6 @@ from energy_accounting import errors, units
 from energy_accounting.api import context as contexts
 from energy_accounting.api import (
     factor_parameters,
-    links,
     parameters,
     policies,
     validation,
@@ -35,22 +35,12 @@ class Factors(Resource):
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
-        service = self._service
         given = self.admit(request, 'GET', FACTORS, policies.FACTORS)
-        limit = parameters.limit(given, service.max_limit)
-        filters = factor_parameters.filters(given, service.clock())
+        filters = factor_parameters.filters(given, self._service.clock())
         del filters['instrument']
-        with service.database.reader() as connection:
-            if filters['site'] is not None:
-                _exists(connection, filters['site'])
-            found = factor_store.read(
-                connection, after=parameters.marked_number(given),
-                limit=limit + 1, **filters)
-            count = links.counted(given, lambda: factor_store.count(
-                connection, **filters))
-        return links.page(
-            request, given, found, limit, name='factors', row=report.row,
-            marker=lambda one: parameters.number_marker(one.id)) | count
+        return self.numbered(
+            request, given, factor_store, name='factors', row=report.row,
+            check=_exists(filters['site']), **filters)
 
     @pecan.expose('json')
     def create(self, request: webob.Request, response: webob.Response, /,
@@ -85,22 +75,12 @@ class Contracts(Resource):
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response,
                 name: str, /, **query: str) -> dict[str, Any]:
-        service = self._service
         given = self.admit(request, 'GET', CONTRACTS, policies.CONTRACTS)
-        limit = parameters.limit(given, service.max_limit)
-        filters = {**factor_parameters.filters(given, service.clock()),
+        filters = {**factor_parameters.filters(given, self._service.clock()),
                    'site': name}
-        with service.database.reader() as connection:
-            _exists(connection, name)
-            found = contract_store.read(
-                connection, after=parameters.marked_number(given),
-                limit=limit + 1, **filters)
-            count = links.counted(given, lambda: contract_store.count(
-                connection, **filters))
-        return links.page(
-            request, given, found, limit, name='contracts',
-            row=report.contract, marker=lambda one:
-            parameters.number_marker(one.id)) | count
+        return self.numbered(
+            request, given, contract_store, name='contracts',
+            row=report.contract, check=_exists(name), **filters)
 
     @pecan.expose('json')
     def create(self, request: webob.Request, response: webob.Response,
@@ -111,7 +91,7 @@ class Contracts(Resource):
             name, validation.body('POST', CONTRACTS, request))
 
         def record(connection: Any) -> contract_store.Kept:
-            _exists(connection, name)
+            _exists(name)(connection)
             return contract_store.record(
                 connection, signed, units.wall_ns(service.clock()),
                 contexts.actor(request.environ))
@@ -133,6 +113,10 @@ class Contracts(Resource):
         return response
 
 
-def _exists(connection: Any, site: str) -> None:
-    if site not in factor_store.site_ids(connection, [site]):
-        raise errors.NotFound(f'there is no site {site[:255]!r}')
+def _exists(site: str | None) -> Callable[[Any], None]:
+    """Refuses what is asked of a site that there is not."""
+    def check(connection: Any) -> None:
+        if site is not None and site not in factor_store.site_ids(
+                connection, [site]):
+            raise errors.NotFound(f'there is no site {site[:255]!r}')
+    return check

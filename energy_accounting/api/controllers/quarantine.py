@@ -11,9 +11,9 @@ import webob
 
 from energy_accounting import errors, units
 from energy_accounting.api import context as contexts
-from energy_accounting.api import links, parameters, policies, validation
+from energy_accounting.api import parameters, policies, validation
 from energy_accounting.api.controllers import Resource
-from energy_accounting.ledger import decisions, engine, models, quarantine
+from energy_accounting.ledger import decisions, models, quarantine
 from energy_accounting.report import quarantine as report
 
 ALL = '/v1/quarantine'
@@ -27,22 +27,12 @@ class Quarantine(Resource):
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
-        service = self._service
         given = self.admit(request, 'GET', ALL, policies.QUARANTINE)
-        limit = parameters.limit(given, service.max_limit)
         filters: dict[str, Any] = {
             **{name: given.get(name) for name in ('host', 'state', 'code')},
             **parameters.between(given)}
-        with service.database.reader() as connection:
-            engine.snapshot(connection)
-            found = quarantine.read(
-                connection, after=parameters.marked_number(given),
-                limit=limit + 1, **filters)
-            count = links.counted(given, lambda: quarantine.count(
-                connection, **filters))
-        return links.page(
-            request, given, found, limit, name='quarantine', row=report.row,
-            marker=lambda one: parameters.number_marker(one.id)) | count
+        return self.numbered(request, given, quarantine, name='quarantine',
+                             row=report.row, **filters)
 
     @pecan.expose('json')
     def get_one(self, request: webob.Request, response: webob.Response,

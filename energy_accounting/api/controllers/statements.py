@@ -199,21 +199,11 @@ class Statements(OfStatement):
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
-        service = self._service
         given = validation.query('GET', STATEMENTS, request.environ)
-        filters = {**statement_parameters.filters(given),
-                   **self._scope(request, given)}
-        limit = parameters.limit(given, service.max_limit)
-        with service.database.reader() as connection:
-            found = store.read(
-                connection, after=parameters.marked_number(given),
-                limit=limit + 1, **filters)
-            count = links.counted(
-                given, lambda: store.count(connection, **filters))
-        return links.page(
-            request, given, found, limit, name='statements',
-            row=answers.row,
-            marker=lambda one: parameters.number_marker(one.id)) | count
+        return self.numbered(
+            request, given, store, name='statements', row=answers.row,
+            **{**statement_parameters.filters(given),
+               **self._scope(request, given)})
 
     def _scope(self, request: webob.Request, given: Mapping[str, str],
                ) -> dict[str, str]:

@@ -11,7 +11,6 @@ import webob
 from energy_accounting import units
 from energy_accounting.api import context as contexts
 from energy_accounting.api import (
-    links,
     parameters,
     policies,
     statement_parameters,
@@ -30,21 +29,11 @@ class Tariffs(Resource):
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,
                 **query: str) -> dict[str, Any]:
-        service = self._service
         given = self.admit(request, 'GET', TARIFFS, policies.TARIFFS)
-        limit = parameters.limit(given, service.max_limit)
-        filters = statement_parameters.tariff_filters(given,
-                                                      service.clock())
-        with service.database.reader() as connection:
-            found = store.read(
-                connection, after=parameters.marked_number(given),
-                limit=limit + 1, **filters)
-            count = links.counted(
-                given, lambda: store.count(connection, **filters))
-        return links.page(
-            request, given, found, limit, name='tariffs',
-            row=answers.tariff,
-            marker=lambda one: parameters.number_marker(one.id)) | count
+        return self.numbered(
+            request, given, store, name='tariffs', row=answers.tariff,
+            **statement_parameters.tariff_filters(given,
+                                                  self._service.clock()))
 
     @pecan.expose('json')
     def create(self, request: webob.Request, response: webob.Response, /,
