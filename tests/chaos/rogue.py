@@ -76,7 +76,9 @@ class Rogue:
               chance: random.Random) -> None:
         """A window of a host that the host never made."""
         newest = notifier.newest()
-        if newest is None:
+        # Enrolment at first use believes who speaks first for a host: until
+        # the host was heard nobody could tell a stranger from it.
+        if newest is None or not notifier.acknowledged:
             return
         true = _overheard(notifier, newest)
         key = chance.choice([self._signer.key, true.key, ''])
