@@ -136,6 +136,9 @@ class _Clock:
             raise _Gone from error
 
 
+_FIRST_TRIES = 5
+
+
 class _Files:
     """CPU time from the files of a process."""
 
@@ -149,18 +152,22 @@ class _Files:
         self.shown_ns = 0
 
     def read(self) -> int | None:
-        try:
-            stat = _stat(self._procfs_path, self._pid)
-        except (OSError, ValueError) as error:
-            if not os.path.isdir(f'{self._procfs_path}/{self._pid}'):
-                raise _Gone from error
+        times_ns = self._times_ns()
+        if times_ns is None:
             return None
-        if stat.start != self._start or stat.state in 'ZX':
-            raise _Gone
         # A thread that ended keeps what it had.
         self._threads.update(self._schedstat())
+        if self._first is None:
+            # What is used between two files of the first reading would be
+            # counted for ever: read them while nothing is.
+            for _ in range(_FIRST_TRIES):
+                before_ns, times_ns = times_ns, self._times_ns()
+                if times_ns is None:
+                    return None
+                if times_ns == before_ns:
+                    break
+                self._threads.update(self._schedstat())
         threads_ns = sum(self._threads.values())
-        times_ns = stat.jiffies * host.JIFFY_NS
         if self._first is None:
             self._first = threads_ns, times_ns, max(threads_ns, times_ns)
         first_threads_ns, first_times_ns, base_ns = self._first
@@ -170,6 +177,21 @@ class _Files:
                             base_ns + threads_ns - first_threads_ns,
                             base_ns + times_ns - first_times_ns)
         return self.shown_ns
+
+    def _times_ns(self) -> int | None:
+        """User and system time; None: not now.
+
+        :raises _Gone: when the process has ended.
+        """
+        try:
+            stat = _stat(self._procfs_path, self._pid)
+        except (OSError, ValueError) as error:
+            if not os.path.isdir(f'{self._procfs_path}/{self._pid}'):
+                raise _Gone from error
+            return None
+        if stat.start != self._start or stat.state in 'ZX':
+            raise _Gone
+        return stat.jiffies * host.JIFFY_NS
 
     def _schedstat(self) -> dict[str, int]:
         task = f'{self._procfs_path}/{self._pid}/task'

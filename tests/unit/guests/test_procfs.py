@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from unittest import mock
 
 import fixtures
 import testtools
@@ -16,7 +17,7 @@ from oslo_config import cfg
 
 from energy_accounting import conf as configuration
 from energy_accounting import errors, guests, samples
-from energy_accounting.guests import procfs
+from energy_accounting.guests import processes, procfs
 from tests.unit import fakes
 
 A = '0aaaaaaa-0000-4000-8000-00000000000a'
@@ -187,6 +188,21 @@ class CpuTime(TreeCase):
             self.host.threads(41, {41: used_ns})
             self.host.times(41, user=used_ns // JIFFY_NS)
             self.assertEqual({A: used_ns}, self.cpu(source))
+
+    def test_what_is_used_during_the_first_reading_counts_for_ever(self):
+        self.host.qemu(41, A, user=100, threads_ns={41: S})
+        source, schedstat = self.source(), processes._Files._schedstat
+        used = [102, 102, 103]
+
+        def step(files):
+            jiffies = used.pop(0)
+            self.host.threads(41, {41: jiffies * JIFFY_NS})
+            self.host.times(41, user=jiffies)
+            return schedstat(files)
+
+        with mock.patch.object(processes._Files, '_schedstat', step):
+            self.assertEqual({A: 102 * JIFFY_NS}, self.cpu(source))
+            self.assertEqual({A: 103 * JIFFY_NS}, self.cpu(source))
 
     def test_the_value_falls(self):
         self.host.qemu(41, A, user=50, threads_ns={41: S})
