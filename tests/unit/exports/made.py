@@ -11,8 +11,6 @@ import pathlib
 import tempfile
 import unittest
 
-from oslo_config import cfg
-
 from energy_accounting import tariffs
 from energy_accounting.exports import sending, sources, targets
 from energy_accounting.ledger import audit, engine
@@ -62,7 +60,7 @@ def sender(test: unittest.TestCase, database: engine.Database,
     where = tempfile.TemporaryDirectory()
     test.addCleanup(where.cleanup)
     return sending.Sender(
-        database, cfg.ConfigOpts(), SETTINGS, pathlib.Path(where.name),
+        database, SETTINGS, pathlib.Path(where.name),
         audit.Actor('ann'), lambda: LATER_NS, lambda seconds: None)
 
 
