@@ -312,8 +312,9 @@ with a growing pause.
 exports_opts = [
     cfg.StrOpt('directory', help="""
 Directory that exported files are put into: there before, and writable by the
-user that exports (of the API, and of energy-accounting-manage).  Unset: an
-export of a file must name one on the command line.
+user that sends them (energy-accounting-manage export).  The API serves what is
+in it, and plans exports for it: there it is the same, and readable.  Unset:
+the API plans no file, and an export must name one on the command line.
 """),
     cfg.StrOpt('provider_name', default='OpenStack', help="""
 What the cloud is called on bills: FOCUS wants a provider and an issuer.

@@ -64,8 +64,11 @@ def add(groups: Any, command: Callable[..., argparse.ArgumentParser],
     parser.add_argument('--state', choices=outbox.STATES)
     parser.add_argument('--target', metavar='NAME')
     parser = command(
-        commands, 'resume', _resume,
-        'continue all exports that were interrupted or failed')
+        commands, 'send', _send_open,
+        'send what was planned by the API, and continue what was '
+        'interrupted; for a timer')
+    parser.add_argument('--failed', action='store_true',
+                        help='try those again, too, that were given up')
     _sending_arguments(parser, directory=False)
 
 
@@ -112,9 +115,11 @@ def _options(given: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _resume(conf: cfg.ConfigOpts) -> int:
+def _send_open(conf: cfg.ConfigOpts) -> int:
     sender = _sender(conf, None)
-    found = [one for state in outbox.OPEN
+    states = (outbox.OPEN if conf.command.failed
+              else (outbox.PLANNED, outbox.SENT))
+    found = [one for state in states
              for one in sender.database.read_current(outbox.read,
                                                      state=state)]
     failed = 0

@@ -31,7 +31,7 @@ from oslo_middleware import (
     sizelimit,
 )
 
-from energy_accounting import errors
+from energy_accounting import errors, units
 from energy_accounting.api import (
     context,
     faults,
@@ -40,7 +40,9 @@ from energy_accounting.api import (
     versions,
 )
 from energy_accounting.api.controllers import Service, root
+from energy_accounting.exports import sending
 from energy_accounting.facility import server_models
+from energy_accounting.ledger.audit import Actor
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -84,7 +86,10 @@ def make_app(conf: cfg.ConfigOpts, database: Any, *, auth: bool = True,
     :raises errors.ConfigurationError: a file that is named is wrong.
     """
     service = Service(database, policies.make_enforcer(conf), clock,
-                      conf.api.max_limit, conf.collector.user_ids,
+                      conf.api.max_limit, sending.from_conf(
+                          conf, database, Actor('api'),
+                          lambda: units.wall_ns(clock())),
+                      conf.collector.user_ids,
                       server_models.load(conf.api.server_models_file)
                       if conf.api.server_models_file else {})
 

@@ -49,6 +49,9 @@ STATEMENTS_CREATE = 'energy:statements:create'
 TARIFFS = 'energy:tariffs:get'
 TARIFFS_CREATE = 'energy:tariffs:create'
 TARIFFS_DELETE = 'energy:tariffs:delete'
+EXPORTS = 'energy:exports:get'
+EXPORTS_CREATE = 'energy:exports:create'
+EXPORTS_UPDATE = 'energy:exports:update'
 
 _USAGE_CALL: Any = {'path': '/v1/usage', 'method': 'GET'}
 
@@ -70,8 +73,8 @@ def list_rules() -> list[policy.RuleDefault]:
             scope_types=['domain']),
         policy.RuleDefault(
             'billing', 'rule:admin_api or role:energy_billing',
-            'Whoever closes statements and sets prices: an operator, or a '
-            'billing system with a role of its own.',
+            'Whoever closes statements, sets prices and exports: an operator, '
+            'or a billing system with a role of its own.',
             scope_types=['project']),
         policy.DocumentedRuleDefault(
             USAGE, 'rule:admin_api or rule:project_reader',
@@ -275,6 +278,24 @@ def _billing_rules() -> list[policy.RuleDefault]:
         policy.DocumentedRuleDefault(
             TARIFFS_DELETE, 'rule:billing', 'Let a tariff count no more.',
             [{'path': '/v1/tariffs/{id}', 'method': 'DELETE'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            EXPORTS, 'rule:billing',
+            'Read what was exported, and download its files: they have the '
+            'statements of all projects.',
+            [{'path': '/v1/exports', 'method': 'GET'},
+             {'path': '/v1/exports/{id}', 'method': 'GET'},
+             {'path': '/v1/exports/{id}/file', 'method': 'GET'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            EXPORTS_CREATE, 'rule:billing',
+            'Plan an export of closed statements.',
+            [{'path': '/v1/exports', 'method': 'POST'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            EXPORTS_UPDATE, 'rule:billing',
+            'Let a failed export be sent again.',
+            [{'path': '/v1/exports/{id}', 'method': 'PATCH'}],
             scope_types=['project']),
     ]
 

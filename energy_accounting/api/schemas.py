@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from energy_accounting import units
 from energy_accounting.api import (
+    export_schemas,
     factor_schemas,
     forms,
     kpi_schemas,
@@ -440,4 +441,5 @@ ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
     **factor_schemas.ENDPOINTS,
     **kpi_schemas.ENDPOINTS,
     **statement_schemas.ENDPOINTS,
+    **export_schemas.ENDPOINTS,
 }

@@ -7,7 +7,7 @@ what comes back is in ``rows``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from energy_accounting.client import transport
@@ -286,6 +286,43 @@ class Client(transport.Transport):
         """Let a tariff count no more."""
         self._delete('/v1/tariffs/' + _segment('id', str(tariff_id)))
 
+    # --- exports ---
+
+    def exports(self, **query: Any) -> Pages[answers.Export]:
+        """The pages of the list of exports."""
+        return self._pages('/v1/exports', 'exports', query)
+
+    def create_export(self, target: str, period: str,
+                      project: str | None = None, **how: Any,
+                      ) -> answers.ExportShown:
+        """Plan an export; the same again is the same one.
+
+        :param target: such as focus; :param period: 2026-10 or 2026.
+        :param project: ``none``: what belongs to none.
+        :param how: ``options`` of the target, ``timezone``;
+            ``all_projects`` in place of a project.
+        """
+        return self._post('/v1/exports', _known(
+            target=target, period=period, project=project, **how))['export']
+
+    def export(self, export_id: str) -> answers.ExportShown:
+        """One export with its files."""
+        return self._get(_export(export_id), {})['export']
+
+    def retry_export(self, export_id: str) -> answers.ExportShown:
+        """Let a failed export be sent again."""
+        return self._patch(_export(export_id),
+                           {'state': 'planned'})['export']
+
+    def export_file(self, export_id: str, name: str | None = None,
+                    ) -> Iterator[bytes]:
+        """A file of an export, piece by piece.
+
+        :param name: one that the export has, or its manifest; None: the
+            first file.
+        """
+        return self._download(f'{_export(export_id)}/file', {'name': name})
+
 
 def _host(name: str) -> str:
     return '/v1/hosts/' + _segment('host', name)
@@ -305,6 +342,10 @@ def _record(record_id: int | str) -> str:
 
 def _contracts(site: str) -> str:
     return f'/v1/sites/{_segment("site", site)}/contracts'
+
+
+def _export(export_id: str) -> str:
+    return '/v1/exports/' + _segment('id', export_id)
 
 
 def _statement(statement_id: str) -> str:

@@ -637,3 +637,36 @@ class Tariff(TypedDict):
     legal_basis: str
     recorded_at: str
     superseded_at: str | None
+
+
+class Export(TypedDict):
+    """What leaves, and how far it has come."""
+
+    id: str
+    target: str
+    options: dict[str, str]
+    period: str
+    timezone: str
+    project_id: str | None
+    all_projects: bool
+    state: str
+    done: int
+    total: int
+    error: str | None
+    created_at: str
+    changed_at: str
+    actor: str
+    destination: str
+    digest: str
+
+
+class ExportFile(TypedDict):
+    name: str
+    bytes: int
+    rows: int
+    sha256: str
+
+
+class ExportShown(Export):
+    files: list[ExportFile]
+    manifest: str | None

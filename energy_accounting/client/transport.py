@@ -19,6 +19,7 @@ from energy_accounting.client import errors
 
 SERVICE_TYPE = 'energy-accounting'
 DEFAULT_MICROVERSION = '1.0'
+_PIECE = 1 << 16
 
 Row = Mapping[str, Any]
 """Any row, for those to whom all are the same."""
@@ -117,6 +118,22 @@ class Transport:
     def _delete(self, path: str) -> None:
         self._send('DELETE', path)
 
+    def _download(self, path: str, query: Row) -> Iterator[bytes]:
+        """What an answer holds, as it comes: it may be of any size.
+
+        :raises errors.Error: it breaks off, too.
+        """
+        response = self._send('GET', path, accept='*/*', stream=True,
+                              params=parameters(query))
+        try:
+            yield from response.iter_content(_PIECE)
+        except OSError as error:
+            # As all errors of requests are.
+            raise errors.Unavailable(
+                f'the answer broke off: {one_line(str(error))}') from error
+        finally:
+            response.close()
+
     def _send(self, method: str, path: str, also: Collection[int] = (),
               accept: str = 'application/json', **options: Any) -> Any:
         """The API's answer, when it is not an error.
@@ -151,7 +168,7 @@ class Transport:
                 request_id=error.request_id) from error
         except ksa_exceptions.ClientException as error:
             raise errors.Error(one_line(str(error))) from error
-        if response.status_code not in (200, 201, 204, *also):
+        if response.status_code not in (200, 201, 202, 204, *also):
             raise _refusal(response)
         return response
 

@@ -57,9 +57,15 @@ class File:
 def load(name: str) -> File:
     """The plug-in of that name.
 
-    :raises errors.ConfigurationError: there is none; names those there are.
+    :raises errors.InvalidRequest: there is none; names those there are.
+    :raises errors.MissingExtra: it needs what is not installed.
     """
-    found: File = plugins.load(NAMESPACE, name, 'target')
+    try:
+        found: File = plugins.load(NAMESPACE, name, 'target')
+    except errors.MissingExtra:
+        raise
+    except errors.ConfigurationError as error:
+        raise errors.InvalidRequest(f'{error}') from error
     return found
 
 

@@ -137,6 +137,19 @@ def mark(connection: sa.Connection, export: str, holder: str, state: str,
     _change(connection, export, holder, **values)
 
 
+def retry(connection: sa.Connection, export: str, actor: audit.Actor,
+          at_ns: int) -> bool:
+    """Let a failed export be sent again; False: it has not failed."""
+    table = models.exports.c
+    if not connection.execute(sa.update(models.exports).where(
+            table.export == export, table.state == FAILED,
+            ).values(state=PLANNED, error=None, changed_ns=at_ns)).rowcount:
+        return False
+    audit.write(connection, actor, at_ns, audit.Change(
+        audit.EXPORT, export, {'state': FAILED}, {'state': PLANNED}))
+    return True
+
+
 def release(connection: sa.Connection, export: str, holder: str) -> None:
     """Hold an export no more, if it is held."""
     table = models.exports.c

@@ -83,6 +83,7 @@ class Stage:
         self.api = Api(where, 'api', {
             'DEFAULT': f'state_path = {where}\n',
             'database': f'connection = sqlite:///{where}/ledger.db\n',
+            'exports': f'directory = {where}\n',
             'keystone_authtoken':
                 f'auth_type = password\nauth_url = {self.keystone.url}\n'
                 f'region_name = {self.region}\n'

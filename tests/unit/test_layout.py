@@ -55,8 +55,8 @@ ALLOWED = {
     'exports': BOTTOM | {'ledger', 'plugins', 'report', 'statements',
                          'tariffs', 'wire'},
     # Faces.
-    'api': BOTTOM | {'facility', 'ledger', 'report', 'statements', 'tariffs',
-                     'wire'},
+    'api': BOTTOM | {'exports', 'facility', 'ledger', 'report', 'statements',
+                     'tariffs', 'wire'},
     'client': set(),
     'osc': {'units', 'client'},
     'dashboard': {'units', 'client'},

@@ -21,6 +21,7 @@ from oslo_policy import policy
 from energy_accounting import units
 from energy_accounting.api import context as contexts
 from energy_accounting.api import links, parameters, policies, validation
+from energy_accounting.exports import sending
 from energy_accounting.facility import equipment
 from energy_accounting.ledger import engine
 from energy_accounting.ledger.audit import By
@@ -35,12 +36,14 @@ class Service:
     :ivar max_limit: the most rows of an answer.
     :ivar user_ids: whether user ids of records are kept.
     :ivar server_models: by site.
+    :ivar sender: plans exports; who asks takes its place.
     """
 
     database: Any
     enforcer: policy.Enforcer
     clock: Callable[[], datetime.datetime]
     max_limit: int
+    sender: sending.Sender
     user_ids: bool = False
     server_models: Mapping[str, equipment.Models] = dataclasses.field(
         default_factory=dict)

@@ -14,6 +14,7 @@ from energy_accounting.api.controllers import (
     Service,
     audit,
     balance,
+    exports,
     factors,
     hosts,
     meters,
@@ -40,7 +41,8 @@ class V1(Resource):
             'meters': meters.Meters(service),
             'factors': factors.Factors(service),
             'statements': statements.Statements(service),
-            'tariffs': tariffs.Tariffs(service)}
+            'tariffs': tariffs.Tariffs(service),
+            'exports': exports.Exports(service)}
 
     @pecan.expose('json')
     def get_all(self, request: webob.Request, response: webob.Response, /,

@@ -134,7 +134,7 @@ class ApiCase(base.BaseTestCase):
         self.now = filled.NOW
         self.database = self.new_database()
         self.fill()
-        self.conf = configure(self)
+        self.conf = configure(self, **self.sections())
         if self.auth:
             know_tokens(self)
         self.app = app.make_app(self.conf, self.database, auth=self.auth,
@@ -142,6 +142,10 @@ class ApiCase(base.BaseTestCase):
 
     def new_database(self) -> engine.Database:
         return filled.sqlite(self)
+
+    def sections(self) -> dict[str, str]:
+        """Of the configuration, by name."""
+        return {}
 
     def fill(self) -> None:
         fill(self.database)

@@ -64,6 +64,14 @@ class AuditedTest(cloud.ApiCase):
         self.assertEqual(['create/close'] * 2, [
             event['action'] for _, event in self.made_events])
 
+    def test_an_export_leaves_untold(self) -> None:
+        self.ask('/v1/exports', 'billing-p2', method='POST', body={
+            'target': 'csv', 'period': '2026-11', 'project': 'p1'})
+        self.ask('/v1/exports/1/file', 'billing-p2')
+        self.assertEqual(
+            ['create/plan'] * 2 + ['read/download'] * 2,
+            [event['action'] for _, event in self.told])
+
     def test_who_has_no_token_is_told_of(self) -> None:
         self.ask(f'{self.path}/document', 'forged')
         self.assertEqual([], self.told)

@@ -29,7 +29,8 @@ def endpoints(resource: Resource, path: str = '',
 
 
 SERVICE = Service(None, None,  # type: ignore[arg-type]
-                  lambda: datetime.datetime.now(units.UTC), 1)
+                  lambda: datetime.datetime.now(units.UTC), 1,
+                  None)  # type: ignore[arg-type]
 
 
 def routes() -> set[tuple[str, str]]:

@@ -27,8 +27,13 @@ class RealTest(test_commands.CommandTest):
         conf = cfg.ConfigOpts()
         configuration.register(conf)
         conf([], default_config_files=[], default_config_dirs=[])
+        self.configure(conf)
+        self.database = database
         self.app = app.make_app(conf, database, auth=False,
                                 clock=lambda: NOW)
+
+    def configure(self, conf):
+        """For tests that need more than the defaults."""
 
     def answer(self, request):
         sent = webob.Request.blank(request.path, method=request.method,
@@ -37,7 +42,9 @@ class RealTest(test_commands.CommandTest):
             f'{name}={text}' for name, text in request.query.items())
         sent.content_type = request.headers.get('content-type', '')
         got = sent.get_response(self.app)
-        json_ = got.content_type == 'application/json'
+        # A file is handed on as it is.
+        json_ = (got.content_type == 'application/json'
+                 and not request.path.endswith('/file'))
         return web.Answer(
             (got.json if json_ else got.text) if got.body else '',
             got.status_int)

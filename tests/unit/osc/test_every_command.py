@@ -43,6 +43,7 @@ class WalkTest(real.RealTest):
         conf = cfg.ConfigOpts()
         configuration.register(conf)
         conf([], default_config_files=[], default_config_dirs=[])
+        conf.set_override('directory', '/nowhere', 'exports')
         self.app = app.make_app(conf, self.database, auth=False,
                                 clock=lambda: real.NOW)
 

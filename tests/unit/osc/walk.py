@@ -123,6 +123,14 @@ STEPS = (
     Step('statement save {statement} --file {files}/statement.csv',
          text=True, tenant=True),
     Step('tariff delete {tariff}', text=True),
+    # What leaves: planned here, sent by another process.
+    Step('statement create --month 2026-10 --project {project}'),
+    Step('export create csv --month 2026-10 --project {project}',
+         keep='export'),
+    Step('export list --period 2026-10'),
+    Step('export show {export}'),
+    Step('export retry {export}'),
+    Step('export download {export}', refused='has no file yet', text=True),
     # What was not booked, and who did all this.
     Step('quarantine list', keep='record'),
     Step('quarantine show {record}'),

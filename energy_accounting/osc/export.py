@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack energy export create``, ``list``, ``show``, ``download``."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import pathlib
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from osc_lib import exceptions
+
+from energy_accounting import client
+from energy_accounting.osc import base, columns, common, progress
+
+COLUMNS = (
+    'id', 'target', 'options', 'period', 'timezone', 'project_id',
+    'all_projects', 'state', 'done', 'total', 'error', 'created_at',
+    'changed_at', 'actor', 'destination', 'digest')
+_SHORT = ('id', 'target', 'period', 'project_id', 'state', 'done', 'total',
+          'changed_at')
+_SHOWN = (*COLUMNS, 'files', 'manifest')
+_NOBODY = 'none'
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('id', metavar='<id>', help='The id of the export')
+
+
+def _options(given: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition('=')
+        if not equals or name in found:
+            raise exceptions.CommandError(
+                f'--option {text!r}: give NAME=VALUE, such as version=1.3, '
+                'each name once')
+        found[name] = value
+    return found
+
+
+class CreateExport(base.ShowOne):
+    """Plan an export of closed statements (administrators, billing).
+
+    It is sent by energy-accounting-manage export send, which the operator
+    has a timer for. Safe to repeat: the same is the same export.
+    """
+
+    example = ('openstack energy export create focus --month 2026-10 \\\n'
+               '    --timezone Europe/Berlin --all-projects \\\n'
+               '    --option version=1.3 --option format=parquet')
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            'target', metavar='<target>',
+            help='What to export as: csv, focus, jsonl or another that the '
+                 'service has')
+        parser.add_argument(
+            '--option', metavar='<name=value>', action='append',
+            dest='options', default=[],
+            help='An option of the target, such as version=1.3; repeat it '
+                 'for several')
+        period = parser.add_mutually_exclusive_group(required=True)
+        period.add_argument('--month', metavar='<month>', dest='period',
+                            help='A closed month, such as 2026-10')
+        period.add_argument('--year', metavar='<year>', dest='period',
+                            help='A closed year, such as 2026')
+        parser.add_argument(
+            '--timezone', metavar='<zone>', default='UTC',
+            help='Time zone that it was closed in (default: UTC)')
+        whom = parser.add_mutually_exclusive_group(required=True)
+        whom.add_argument(
+            '--project', metavar='<project>',
+            help=f'Project (name or ID), or {_NOBODY}: what belongs to none')
+        whom.add_argument(
+            '--all-projects', action='store_true',
+            help='All statements of the period in one export')
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        options = _options(parsed_args.options)
+        whom: dict[str, Any] = (
+            {'all_projects': True} if parsed_args.all_projects else
+            {'project': _project(self, parsed_args.project)})
+        row = common.api(self).create_export(
+            parsed_args.target, parsed_args.period, options=options,
+            timezone=parsed_args.timezone, **whom)
+        return _SHOWN, columns.cells(_SHOWN, row, parsed_args.formatter)
+
+
+class ListExport(base.Lister):
+    """List exports and how far they have come (administrators, billing)."""
+
+    example = 'openstack energy export list --state failed'
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('--target', metavar='<target>',
+                            help='Only those of this target')
+        parser.add_argument('--state', metavar='<state>',
+                            help='Only those: planned, sent, confirmed or '
+                                 'failed')
+        parser.add_argument('--period', metavar='<period>',
+                            help='Only those of this month or year, such as '
+                                 '2026-10 or 2026')
+        parser.add_argument(
+            '--project', metavar='<project>',
+            help='Only those of this project alone (name or ID), or '
+                 f'{_NOBODY}')
+        common.add_long_option(parser)
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
+        return common.listing(self, parsed_args, common.api(self).exports(
+            target=parsed_args.target, state=parsed_args.state,
+            period=parsed_args.period,
+            project=parsed_args.project and _project(
+                self, parsed_args.project)), COLUMNS, _SHORT)
+
+
+class ShowExport(base.ShowOne):
+    """Show an export: its state, its files, why it failed."""
+
+    example = ('openstack energy export show '
+               '5d8c1c0e-5f0f-5c39-9a55-0a4f4be4d0a1')
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        _add_export(parser)
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        row = common.api(self).export(parsed_args.id)
+        return _SHOWN, columns.cells(_SHOWN, row, parsed_args.formatter)
+
+
+class RetryExport(base.ShowOne):
+    """Let an export that failed be sent again."""
+
+    example = ('openstack energy export retry '
+               '5d8c1c0e-5f0f-5c39-9a55-0a4f4be4d0a1')
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        _add_export(parser)
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        row = common.api(self).retry_export(parsed_args.id)
+        return _SHOWN, columns.cells(_SHOWN, row, parsed_args.formatter)
+
+
+class DownloadExport(base.Command):
+    """Download the files of an export, checked by their SHA-256.
+
+    The manifest comes last: who finds it finds all that it names.
+    """
+
+    example = ('openstack energy export download '
+               '5d8c1c0e-5f0f-5c39-9a55-0a4f4be4d0a1 \\\n'
+               '    --directory billing')
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        _add_export(parser)
+        parser.add_argument('--directory', metavar='<directory>',
+                            default='.', help='Where to (default: here)')
+        parser.add_argument('--force', action='store_true',
+                            help='Also over files that are there')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        api = common.api(self)
+        one = api.export(parsed_args.id)
+        if one['manifest'] is None:
+            raise exceptions.CommandError(
+                f'export {one["id"]} is {one["state"]} and has no file'
+                + (f': {one["error"]}' if one['error'] else ' yet'))
+        directory = pathlib.Path(parsed_args.directory)
+        wanted = [*((each['name'], each['bytes'], each['sha256'])
+                    for each in one['files']), (one['manifest'], 0, None)]
+        # What the service calls a file names no directory here.
+        paths = [directory / pathlib.PurePath(name).name
+                 for name, _, _ in wanted]
+        there = [path for path in paths if path.exists()]
+        if there and not parsed_args.force:
+            raise exceptions.CommandError(
+                f'{there[0]} is there already: give another --directory, '
+                'or --force')
+        for path, (name, size, sha256) in zip(paths, wanted, strict=True):
+            with progress.Progress(self.app.stderr) as bar:
+                _fetch(api, one['id'], name, path, size, sha256, bar)
+            self.app.stdout.write(f'{path}\n')
+
+
+def _fetch(api: client.Client, export_id: str, name: str,
+           path: pathlib.Path, size: int, sha256: str | None,
+           bar: progress.Progress) -> None:
+    """A file in its place, whole, or not at all."""
+    hidden = path.with_name(f'.{path.name}.{uuid.uuid4()}.tmp')
+    digest, done = hashlib.sha256(), 0
+    try:
+        with hidden.open('xb') as file:
+            for piece in api.export_file(export_id, name):
+                file.write(piece)
+                digest.update(piece)
+                done += len(piece)
+                if size:
+                    bar.share('downloading', done, size)
+        if sha256 is not None and digest.hexdigest() != sha256:
+            raise exceptions.CommandError(
+                f'{name}: what came is not what was published (its SHA-256 '
+                f'is {digest.hexdigest()}, not {sha256}): download it '
+                'again')
+        hidden.replace(path)
+    except OSError as error:
+        raise exceptions.CommandError(
+            f'{path} cannot be written: {os.strerror(error.errno or 0)}'
+        ) from error
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+def _project(of: Any, name: str) -> str:
+    manager: Any = of.app.client_manager
+    return name if name == _NOBODY else common.project_id(manager, name)
