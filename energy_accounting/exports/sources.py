@@ -108,7 +108,7 @@ class Source:
         """
         for _, found in itertools.groupby(self.revisions,
                                           lambda one: one.statement):
-            with self._connection() as connection:
+            with self.connection() as connection:
                 whole = [one for one in (
                     store.find(connection, each.statement, each.revision)
                     for each in found) if one is not None]
@@ -123,10 +123,23 @@ class Source:
             _check_currency(known)
             yield known
 
+    def newest(self) -> Iterator[store.Stored]:
+        """The newest revision of each statement, whatever it costs."""
+        for _, found in itertools.groupby(self.revisions,
+                                          lambda one: one.statement):
+            *_, last = found
+            with self.connection() as connection:
+                whole = store.find(connection, last.statement, last.revision)
+            if whole is None:
+                raise errors.NotFound(
+                    f'revision {last.revision} of statement '
+                    f'{last.statement} is gone')
+            yield whole
+
     def entries(self) -> Iterator[Entry]:
         """The rows, by project, revision, day and instance."""
         for first, *later in self.statements():
-            with self._connection() as connection:
+            with self.connection() as connection:
                 for line in stored.lines_of(connection, first):
                     yield Entry(first, line, False)
             for was, became in itertools.pairwise([first, *later]):
@@ -134,7 +147,7 @@ class Source:
 
     def _corrections(self, was: store.Stored, became: store.Stored,
                      ) -> Iterator[Entry]:
-        with self._connection() as connection:
+        with self.connection() as connection:
             for one in differences.of_lines(
                     stored.lines_of(connection, was),
                     stored.lines_of(connection, became)):
@@ -143,7 +156,8 @@ class Source:
                         line.cost is not None and line.cost.strip('0.')):
                     yield Entry(became, line, True)
 
-    def _connection(self) -> sa.Connection:
+    def connection(self) -> sa.Connection:
+        """For what is read block by block."""
         # Not that of a server that only reads, which may be behind.
         return self.database.engine.connect()
 

@@ -24,6 +24,7 @@ NAME = 'name'
 NUMBER = 'number'
 INTEGER = 'integer'
 TIME = 'time'
+DATE = 'date'
 FLAG = 'flag'
 
 PRECISION = 38
@@ -110,7 +111,8 @@ def write_parquet(file: IO[bytes], columns: Sequence[Column],
     types = {TEXT: pyarrow.string(), NAME: pyarrow.string(),
              NUMBER: pyarrow.decimal128(PRECISION, SCALE),
              INTEGER: pyarrow.int64(), FLAG: pyarrow.bool_(),
-             TIME: pyarrow.timestamp('us', 'UTC')}
+             TIME: pyarrow.timestamp('us', 'UTC'),
+             DATE: pyarrow.date32()}
     schema = pyarrow.schema([
         (column.name, types[column.kind]) for column in columns])
     count = 0
@@ -135,6 +137,11 @@ def _grouped(found: Iterable[list[Any]]) -> Iterator[list[Any]]:
 WRITERS = {'csv': write_csv, 'parquet': write_parquet}
 
 
+def in_json(column: Column, value: Any) -> Any:
+    """A value as JSON has it."""
+    return None if value is None else _JSON.get(column.kind, _plain)(value)
+
+
 # --- as text ----------------------------------------------------------------
 
 def _plain(value: Any) -> Any:
@@ -157,5 +164,7 @@ def _flag(value: bool) -> str:
 
 
 _CSV: dict[str, Callable[[Any], Any]] = {
-    NAME: guarded, NUMBER: _number, TIME: _time, FLAG: _flag}
-_JSON: dict[str, Callable[[Any], Any]] = {NUMBER: _number, TIME: _time}
+    NAME: guarded, NUMBER: _number, TIME: _time, FLAG: _flag,
+    DATE: datetime.date.isoformat}
+_JSON: dict[str, Callable[[Any], Any]] = {
+    NUMBER: _number, TIME: _time, DATE: datetime.date.isoformat}

@@ -84,7 +84,7 @@ class PlanTest(ExportsCase):
 
     def test_a_wrong_export_is_planned_or_no_remedy_is_said(self) -> None:
         for body, status, words in (
-                ({'target': 'fax'}, 400, "'fax'.*there is csv"),
+                ({'target': 'fax'}, 400, "'fax'.*there is .*csv"),
                 ({'options': {'colour': 'red'}}, 400, "'colour'"),
                 ({'options': {'colour': 1}}, 400, 'options.colour'),
                 ({'project': 'p1'}, 400, 'project: give either'),

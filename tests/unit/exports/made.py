@@ -6,17 +6,22 @@ No assertion belongs here.
 
 from __future__ import annotations
 
+import dataclasses
 import decimal
 import pathlib
 import tempfile
 import unittest
+from collections.abc import Sequence
+from typing import Any
 
-from energy_accounting import tariffs
+from energy_accounting import tariffs, wire
 from energy_accounting.exports import sending, sources, targets
 from energy_accounting.ledger import audit, engine
 from energy_accounting.ledger import exports as outbox
+from energy_accounting.ledger import statements as store
 from energy_accounting.ledger import tariffs as tariff_store
-from tests.unit.statements import made
+from energy_accounting.statements import closing, lines
+from tests.unit.statements import made, shown
 
 SETTINGS = targets.Settings('Cloud & Söhne', 'EUR')
 LATER_NS = made.NOW_NS + 3600 * 10 ** 9
@@ -83,3 +88,19 @@ def path(one: outbox.Export) -> pathlib.Path:
 
 def text(one: outbox.Export) -> str:
     return path(one).read_text()
+
+
+def kept(database: engine.Database, project_id: str,
+         found: Sequence[lines.Line], revision: int = 1, **more: Any,
+         ) -> store.Stored:
+    """A statement of some lines, whatever a ledger would say."""
+    one, priced = shown.statement(
+        sorted(found, key=lambda line: line.key), revision=revision, **more)
+    values = dataclasses.asdict(dataclasses.replace(
+        one, project_id=project_id, domain_id='d1', statement=store.id_of(
+            project_id, one.period, one.time_zone)))
+    del values['id']
+    with database.writer() as connection:
+        return store.insert(connection, values, closing.blocks_of(
+            wire.to_json(lines.to_json(line, money=more.get('money', False)))
+            for line in priced))

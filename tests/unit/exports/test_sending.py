@@ -197,5 +197,5 @@ class FilesTest(base.BaseTestCase):
             errors.InvalidRequest, "version: '0.5' is not one of 1.2, 1.3",
             made.export, self.sender, 'focus', version='0.5')
         self.assertRaisesRegex(
-            errors.InvalidRequest, "names 'fax', .*there is csv",
+            errors.InvalidRequest, "names 'fax', .*there is .*csv",
             made.export, self.sender, 'fax')

@@ -58,7 +58,7 @@ class ExportTest(real.RealTest):
         self.assertIn('give NAME=VALUE', self.refused(
             'export', 'create', 'csv', '--month', '2026-10',
             '--all-projects', '--option', 'version'))
-        self.assertIn('there is csv', self.refused(
+        self.assertIn('csv, focus', self.refused(
             'export', 'create', 'fax', '--month', '2026-10', '--project',
             'p1'))
 
