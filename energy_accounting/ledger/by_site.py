@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from energy_accounting.ledger import periods, queries, sources, terms
+from energy_accounting.ledger import parts, periods, queries, sources, terms
 
 
 class Energy(NamedTuple):
@@ -33,6 +33,7 @@ def read(connection: sa.Connection, query: queries.UsageQuery,
     if not found:
         return
     wanted = {one.row for one in found}
+    query = parts.around(query, found)
     source = sources.choose(connection, query)
     rows = source.rows
     raw = sources.rows(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import itertools
 from collections.abc import Mapping
 
 import sqlalchemy as sa
@@ -19,6 +20,10 @@ GROUPS = {
     'region': 'region', 'boundary': 'boundary', 'host': 'host',
     'account': 'account', 'user': 'user_id'}
 """What usage can be grouped and filtered by, and the key in the row."""
+
+OF_OWNERS = frozenset(
+    {'project', 'domain', 'instance', 'flavor', 'account', 'user'})
+"""Those that say whose the energy is, and not where it was used."""
 
 NONE = 'none'
 """Asked for as a group: no groups, one sum of all."""
@@ -39,6 +44,8 @@ class UsageQuery:
     :ivar as_of_ns: claims made later are not seen.
     :ivar sort: a name of :data:`SORTS`.
     :ivar after: :attr:`LedgerSum.position` of the row before the first.
+    :ivar between: the first and the last keys, as :attr:`leading` has
+        them, of the owners that are looked at; None: all.
     """
 
     start: int
@@ -52,6 +59,13 @@ class UsageQuery:
     sort: str = 'start'
     descending: bool = False
     after: tuple[int | str, ...] | None = None
+    between: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+
+    @property
+    def leading(self) -> tuple[str, ...]:
+        """The groups that the order of keys begins with and owners have."""
+        return tuple(itertools.takewhile(OF_OWNERS.__contains__,
+                                         self.group_by))
 
     def covers(self, bucket: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
         return sa.and_(bucket >= self.start, bucket < self.end)

@@ -20,6 +20,7 @@ from energy_accounting.ledger import (
     boundaries,
     claims,
     models,
+    pages,
     queries,
     retired,
 )
@@ -43,9 +44,11 @@ class Side:
         as fast as texts) and the keys themselves.
     :ivar ids: the ids, where there are few: they let a database go
         straight to the rows of the range.
+    :ivar keys: the keys alone, a row for each id.
     """
 
     table: Callable[[str], sa.Subquery]
+    keys: sa.Subquery
     names: tuple[str, ...]
     ids: tuple[int, ...] | None = None
 
@@ -172,10 +175,10 @@ def _projects(connection: sa.Connection, query: queries.UsageQuery,
               claimed: bool) -> Source:
     """The sums of projects, corrected by what was claimed later."""
     projects, sites = models.projects, models.sites
-    owners = _side(
-        connection, query, projects.c.id, *_with_domain(
-            query, projects, {'project': projects.c.project_id}),
-        listed=True)
+    tables, keys = _with_domain(query, projects,
+                                {'project': projects.c.project_id})
+    owners = _side(connection, query, projects.c.id, tables, keys,
+                   conditions=_between(query, keys), listed=True)
     places = _side(connection, query, sites.c.id, sites, _site_keys(sites))
     booked: sa.FromClause = (
         claims.settled(query, owners.ids) if claimed
@@ -215,17 +218,23 @@ def _accounts(connection: sa.Connection, query: queries.UsageQuery,
         flavor = sa.func.coalesce(newest.c.flavor, flavor)
         user = sa.func.coalesce(newest.c.user_id, user)
     tables = tables.join(projects, projects.c.id == owner)
-    owners = _side(connection, query, accounts.c.id, *_with_domain(
-        query, tables, {
-            'project': projects.c.project_id,
-            'instance': sa.func.coalesce(accounts.c.instance_id, ''),
-            'flavor': sa.func.coalesce(flavor, ''),
-            'user': sa.func.coalesce(user, ''),
-            'account': sa.case(
-                (accounts.c.kind == samples.SERVICE,
-                 sa.literal('service:').concat(accounts.c.name)),
-                else_=accounts.c.kind)}),
-        conditions=_candidates(query, accounts, claimed), listed=listed)
+    tables, keys = _with_domain(query, tables, {
+        'project': projects.c.project_id,
+        'instance': sa.func.coalesce(accounts.c.instance_id, ''),
+        'flavor': sa.func.coalesce(flavor, ''),
+        'user': sa.func.coalesce(user, ''),
+        'account': sa.case(
+            (accounts.c.kind == samples.SERVICE,
+             sa.literal('service:').concat(accounts.c.name)),
+            else_=accounts.c.kind)})
+    compared = keys
+    if (query.between is not None and query.leading[0] == 'instance'
+            and query.between[0][0]):
+        # As an index has it: those without one are not looked at.
+        compared = {**keys, 'instance': accounts.c.instance_id}
+    owners = _side(connection, query, accounts.c.id, tables, keys,
+                   conditions=[*_candidates(query, accounts, claimed),
+                               *_between(query, compared)], listed=listed)
     places = _side(
         connection, query, hosts.c.id,
         hosts.join(sites, sites.c.id == hosts.c.site_id),
@@ -250,14 +259,15 @@ def _side(connection: sa.Connection, query: queries.UsageQuery,
     wanted = [*conditions, *(keys[name] == value for name, value
                              in query.filters.items() if name in keys)]
     grouped = [keys[name] for name in query.group_by if name in keys]
+    named: list[sa.ColumnElement[Any]] = [
+        keys[key].label(queries.GROUPS[key]) for key in query.group_by
+        if key in keys]
 
     def table(name: str) -> sa.Subquery:
         return sa.select(
             number.label('id'),
             sa.func.min(number).over(partition_by=grouped or None).label(
-                'chosen'),
-            *(keys[key].label(queries.GROUPS[key]) for key in query.group_by
-              if key in keys), *columns,
+                'chosen'), *named, *columns,
         ).select_from(tables).where(*wanted).subquery(name)
 
     ids = None
@@ -265,7 +275,26 @@ def _side(connection: sa.Connection, query: queries.UsageQuery,
         found = connection.execute(sa.select(number).select_from(
             tables).where(*wanted).limit(_MANY + 1)).scalars().all()
         ids = tuple(found) if len(found) <= _MANY else None
-    return Side(table, tuple(keys), ids)
+    return Side(table, sa.select(*(named or [number])).select_from(
+        tables).where(*wanted).subquery('keys'), tuple(keys), ids)
+
+
+def _between(query: queries.UsageQuery,
+             keys: Mapping[str, sa.ColumnElement[str]],
+             ) -> list[sa.ColumnElement[bool]]:
+    """That an owner is among those that are looked at."""
+    if query.between is None:
+        return []
+    first, last = query.between
+    columns = [keys[name] for name in query.leading]
+    outer = columns[0].between(first[0], last[0])
+    if len(columns) == 1:
+        return [outer]
+    return [outer,
+            sa.not_(pages.behind([(column, True) for column in columns],
+                                 first)),
+            sa.not_(pages.behind([(column, False) for column in columns],
+                                 last))]
 
 
 def _candidates(query: queries.UsageQuery, accounts: sa.FromClause,

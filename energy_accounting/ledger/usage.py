@@ -3,11 +3,13 @@
 
 In exact integers: no kWh, no rounding, no policy, no clock.  The same on
 MariaDB, PostgreSQL and SQLite.  Which rows are summed is ``sources``'s,
-their order ``pages``'s, how well they were measured ``coverage``'s.
+their order ``pages``'s, of which owners a
+page is ``parts``'s, how well they were measured ``coverage``'s.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +18,7 @@ import sqlalchemy as sa
 from energy_accounting.ledger import (
     coverage,
     pages,
+    parts,
     periods,
     queries,
     sources,
@@ -27,6 +30,17 @@ from energy_accounting.ledger import (
 def read(connection: sa.Connection, query: queries.UsageQuery,
          ) -> list[queries.LedgerSum]:
     """Sums by period and group, in order, at most ``limit`` of them."""
+    found: list[queries.LedgerSum] = []
+    for part in parts.of(connection, query):
+        found += _read(connection, dataclasses.replace(
+            part, limit=query.limit - len(found)))
+        if len(found) == query.limit:
+            break
+    return found
+
+
+def _read(connection: sa.Connection, query: queries.UsageQuery,
+          ) -> list[queries.LedgerSum]:
     sums = wide_sums.WideSums(connection.dialect.name)
     grouped = _grouped(connection, query, sums)
     order = [*pages.order(query, grouped, sums)]

@@ -6,9 +6,10 @@ import dataclasses
 import itertools
 import random
 from typing import Any
+from unittest import mock
 
-from energy_accounting.ledger import pages, queries, usage
-from tests.unit.ledger import reading
+from energy_accounting.ledger import by_site, pages, parts, queries, usage
+from tests.unit.ledger import filled, reading
 
 
 class PageTest(reading.LedgerCase):
@@ -23,6 +24,72 @@ class PageTest(reading.LedgerCase):
                                   groups=groups):
                     self._compare(group_by=groups, resolution=resolution,
                                   sort=sort, descending=descending)
+
+    def test_a_page_of_some_owners_is_not_that_of_all(self) -> None:
+        chance = random.Random(9)
+        reading.random_ledger(self.ledger, chance)
+        groups: tuple[str, ...]
+        filters: dict[str, str]
+        for groups, filters in (
+                (('instance',), {}), (('project',), {}),
+                (('project', 'instance', 'host'), {}),
+                (('account', 'instance', 'site', 'flavor'), {'domain': 'd1'}),
+                (('domain', 'project', 'boundary'), {}),
+                (('user', 'instance', 'region'), {'project': 'p2'}),
+                (('site', 'instance'), {'account': 'instance'}),
+                (('instance',), {'project': 'nobody'}),
+                (('instance', 'flavor'), {'site': 'west'})):
+            query = self.query(
+                group_by=groups, filters=filters,
+                limit=chance.choice([4, 9]),
+                as_of_ns=chance.randrange(filled.NOW_NS),
+                end=reading.FIRST + chance.choice([1, 8, 96]))
+            with self.subTest(query=query):
+                self.assertEqual(self._whole(query), self._in_parts(query))
+
+    def _whole(self, query: queries.UsageQuery) -> list[Any]:
+        """All rows and their energies, of all owners at once."""
+        with self.database.reader() as connection, mock.patch.object(
+                parts, 'of', lambda _connection, query: [query]):
+            rows = usage.read(connection, dataclasses.replace(
+                query, limit=100000))
+            with mock.patch.object(parts, 'around',
+                                   lambda query, _found: query):
+                energies = sorted(by_site.read(connection, query, rows))
+        return [(row, row.row, [one[1:] for one in energies
+                                if one.row == row.row]) for row in rows]
+
+    def _in_parts(self, query: queries.UsageQuery) -> list[Any]:
+        """The same by pages of few rows, of few owners each."""
+        found: list[Any] = []
+        more = True
+        with self.database.reader() as connection:
+            while more:
+                page = usage.read(connection, query)
+                energies = sorted(by_site.read(connection, query, page))
+                found += [(row, row.row, [
+                    one[1:] for one in energies if one.row == row.row])
+                    for row in page]
+                more = len(page) == query.limit
+                if more:
+                    query = dataclasses.replace(
+                        query, after=page[-1].position)
+        return found
+
+    def test_a_page_reads_what_other_owners_used(self) -> None:
+        for number in range(40):
+            self.ledger.book(self.ledger.instance(f'i{number:02}', 'p1'),
+                             'h1', reading.FIRST, number + 1)
+        self.ledger.write()
+        query = self.query(group_by=('instance',), limit=4)
+        with self.database.reader() as connection:
+            first = next(iter(parts.of(connection, query)))
+            self.assertEqual((('i00',), ('i04',)), first.between)
+            after = dataclasses.replace(query, after=(0, 'i20'))
+            spans = [part.between for part
+                     in parts.of(connection, after)]
+        self.assertEqual(((('i20',), ('i24',)), (('i25',), ('i39',))),
+                         tuple(spans))
 
     def _compare(self, **changes: Any) -> None:
         query = self.query(**changes, limit=100000)
