@@ -8,6 +8,7 @@ for the ids behind names.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import itertools
 import pathlib
@@ -25,6 +26,8 @@ from energy_accounting.osc import columns, progress, times
 # What the API knows by the name that people know.
 _AS_TYPED = ('site', 'region', 'boundary', 'host', 'account')
 _SPLIT = re.compile(r'[,\s]+')
+_NAMES_SECONDS = 5
+_MOST_NAMES = 10_000
 
 
 def now() -> datetime.datetime:
@@ -457,22 +460,44 @@ def server_names(manager: Any, project: str | None = None) -> dict[str, str]:
         return {}
     whose = ({} if project in (None, manager.auth_ref.project_id) else
              {'all_projects': True, 'project_id': project})
-    try:
-        return {server.id: server.name for server
-                in manager.compute.servers(details=False, **whose)}
-    except _silent():
-        return {}
+    return _names(lambda: manager.compute, lambda compute: compute.servers(
+        details=False, **whose))
 
 
 def project_names(manager: Any) -> dict[str, str]:
     """Names of projects by id; empty where Keystone does not say them."""
     if not signed_in(manager):
         return {}
+    return _names(lambda: _identity(manager),
+                  lambda identity: identity.projects())
+
+
+def _names(service: Callable[[], Any],
+           things: Callable[[Any], Iterable[Any]]) -> dict[str, str]:
+    """Names by id of what a service lists, as far as it does so soon.
+
+    Names are for convenience: nobody waits long for them.
+    """
+    found: dict[str, str] = {}
     try:
-        return {project.id: project.name
-                for project in _identity(manager).projects()}
+        proxy = service()
+        with _hurried(proxy.session):
+            found.update((thing.id, thing.name) for thing
+                         in itertools.islice(things(proxy), _MOST_NAMES))
     except _silent():
-        return {}
+        pass
+    return found
+
+
+@contextlib.contextmanager
+def _hurried(session: Any) -> Iterator[None]:
+    """Let nothing that is asked meanwhile wait longer than for names."""
+    patience = session.timeout
+    session.timeout = min(patience or _NAMES_SECONDS, _NAMES_SECONDS)
+    try:
+        yield
+    finally:
+        session.timeout = patience
 
 
 def names(texts: list[str] | None) -> list[str] | None:

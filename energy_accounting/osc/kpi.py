@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import decimal
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,11 @@ _LONG: tuple[str, ...] = (
     *_SHORT, 'figure', 'start', 'end', 'estimated', 'numerator',
     'denominator', 'meters', 'reading_seconds', 'missing', 'notes', 'limits',
     'method')
+
+
+_INTERPOLATED = (
+    'interpolated: the meters were read less than once in the period; '
+    'estimated: a part\nwas not measured (--long has more)')
 
 
 class ShowKpi(base.Lister):
@@ -75,6 +81,8 @@ class ShowKpi(base.Lister):
             query |= _period(parsed_args, units.zone(site['time_zone']))
         answer = api.kpis(parsed_args.site, **query)
         common.say(self, parsed_args, heading(answer))
+        if any(map(_unread, answer['kpis'])):
+            common.say(self, parsed_args, _INTERPOLATED)
         shown = _LONG if common.every_column_wanted(parsed_args) else _SHORT
         if parsed_args.law and shown is _SHORT:
             shown = (*_SHORT, 'limits')
@@ -95,6 +103,8 @@ def _cells(names: Sequence[str], row: Mapping[str, Any],
            formatter: str) -> tuple[Any, ...]:
     """For people, a limit is a sentence, and what is long is folded."""
     if formatter == 'table':
+        if _unread(row):
+            row = {**row, 'value': f'{row["value"]} {_unread(row)}'}
         if row['method'] is not None:
             row = {**row, 'name': f'{row["name"]}, {row["method"]}'}
         if row['limits'] is not None:
@@ -103,6 +113,18 @@ def _cells(names: Sequence[str], row: Mapping[str, Any],
         if row['why'] is not None:
             row = {**row, 'why': columns.folded(row['why'], 44)}
     return columns.cells(names, row, formatter)
+
+
+def _unread(row: Mapping[str, Any]) -> str:
+    """In a word, where a value is not all read off meters."""
+    if row['value'] is None:
+        return ''
+    start, end = (datetime.datetime.fromisoformat(row[edge])
+                  for edge in ('start', 'end'))
+    seconds = row['reading_seconds']
+    if seconds is not None and seconds > (end - start).total_seconds():
+        return 'interpolated'
+    return 'estimated' if decimal.Decimal(row['estimated'] or 0) else ''
 
 
 def limit_line(limit: Mapping[str, Any]) -> str:

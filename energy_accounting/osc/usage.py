@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import decimal
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -32,6 +33,11 @@ COLUMNS = ('active_kwh', 'idle_kwh', 'memory_kwh', 'host_kwh',
 # What fits a terminal; the rest with --long, -c or another format.
 _SHORT = ('active_kwh', 'idle_kwh', 'memory_kwh', 'host_kwh', 'it_kwh',
           'facility_kwh', 'co2_location_kg', 'peak_kw', 'coverage')
+# So many rows are asked for first: their energy is soon added up, and there
+# is something to read.
+_FIRST_ROWS = 50
+_LATER = ('Some of it was booked later, from the counters, or is estimated: '
+          'see quality\nwith --long.')
 # Left out of the short table where no row has a value.
 _WHEN_KNOWN = ('memory_kwh', 'facility_kwh', 'co2_location_kg')
 
@@ -82,11 +88,10 @@ class ListUsage(base.Lister):
         chosen = common.period(parsed_args)
         scope = common.scope_query(manager, parsed_args)
         groups = _groups(parsed_args, scope)
-        pages = common.api(self).usage(
+        pages = self._pages(parsed_args, {
             **common.period_query(chosen, parsed_args), **scope,
-            group_by=groups, resolution=parsed_args.resolution,
-            sort=parsed_args.sort, limit=parsed_args.limit,
-            marker=parsed_args.marker)
+            'group_by': groups, 'resolution': parsed_args.resolution,
+            'sort': parsed_args.sort})
         first = next(pages)
         common.say(self, parsed_args, common.heading(
             chosen, parsed_args, first.envelope.get('complete_until')))
@@ -96,12 +101,28 @@ class ListUsage(base.Lister):
         if parsed_args.formatter == 'table':
             # Which columns it has depends on every row.
             rows = tuple(rows)
+            if any(map(_unread, rows)):
+                common.say(self, parsed_args, _LATER)
             names = _columns(rows, groups, parsed_args)
         else:
             names = _every_column(first.rows, groups)
         return names, (columns.cells(names, row, parsed_args.formatter,
                                      common.zone(parsed_args))
                        for row in rows)
+
+    def _pages(self, parsed_args: argparse.Namespace,
+               query: dict[str, Any]) -> Iterator[client.Page[Any]]:
+        """The pages, a short one first where that is there sooner."""
+        api, marker = common.api(self), parsed_args.marker
+        if (parsed_args.limit is None and parsed_args.sort is None
+                and parsed_args.resolution == 'total'
+                and parsed_args.formatter in ('csv', 'value')):
+            page = next(api.usage(**query, limit=_FIRST_ROWS, marker=marker))
+            yield page
+            marker = page.marker
+            if marker is None:
+                return
+        yield from api.usage(**query, limit=parsed_args.limit, marker=marker)
 
     def _told(self, first: client.Page[Any],
               pages: Iterator[client.Page[Any]],
@@ -160,6 +181,13 @@ class ShowUsage(base.ShowOne):
         names = (*_every_column(rows, groups), 'complete_until')
         return names, columns.cells(names, row, parsed_args.formatter,
                                     common.zone(parsed_args))
+
+
+def _unread(row: client.Row) -> bool:
+    """Whether some of a row's energy was not measured in time."""
+    quality = row.get('quality') or {}
+    return any(decimal.Decimal(quality.get(name) or 0)
+               for name in ('backfilled', 'estimated'))
 
 
 def _groups(parsed_args: argparse.Namespace,

@@ -34,6 +34,20 @@ class KpiTest(test_commands.CommandTest):
         self.gone = {**GONE, 'name': 'CUE', 'method': 'market'}
         self.assertIn('| CUE, market |', self.show())
 
+    def test_what_nobody_measured_looks_as_if_it_were_read(self):
+        for changed, word in (
+                ({'reading_seconds': 366 * 86400}, 'interpolated'),
+                ({'reading_seconds': 365 * 86400}, ''),
+                ({'estimated': '0.0001'}, 'estimated'),
+                ({'estimated': None, 'reading_seconds': None}, ''),
+                ({'value': None, 'reading_seconds': 366 * 86400}, '')):
+            self.gone = {**GONE, 'value': '0.5', **changed}
+            shown = self.show()
+            self.assertIn(f'| {(changed.get("value", "0.5") or "-")} {word}'
+                          .rstrip() + ' ', shown)
+            self.assertEqual(bool(word), 'interpolated:' in shown)
+            self.assertNotIn('interpolated', self.show('-f', 'csv'))
+
     def answer(self, request):
         if request.path == '/v1/sites/fra':
             return web.Answer({'site': {'name': 'fra', 'region': None,

@@ -6,8 +6,11 @@ from __future__ import annotations
 import datetime
 import decimal
 import io
+from collections.abc import Iterator
 from typing import Any
 from unittest import mock
+
+from keystoneauth1 import exceptions
 
 from energy_accounting import units
 from energy_accounting.osc import common, drawing, report, times
@@ -169,7 +172,6 @@ class ReportTest(test_commands.CommandTest):
 
             @property
             def compute(self) -> Any:
-                from keystoneauth1 import exceptions
                 raise exceptions.ConnectFailure('no')
 
             sdk_connection = property(lambda self: self.compute)
@@ -177,6 +179,24 @@ class ReportTest(test_commands.CommandTest):
         self.assertEqual({}, common.server_names(Away()))
         self.assertEqual({}, common.server_names(Away(), 'another'))
         self.assertEqual({}, common.project_names(Away()))
+
+    def test_a_nova_that_says_nothing_keeps_the_report_waiting(self) -> None:
+        for given, wanted in ((None, 5), (60, 5), (2, 2)):
+            waited = []
+            session = mock.Mock(timeout=given)
+
+            def servers(session: Any = session, waited: Any = waited,
+                        **_whose: Any) -> Iterator[Any]:
+                yield mock.Mock(id='i1')
+                waited.append(session.timeout)
+                raise exceptions.ConnectTimeout('no')
+
+            manager = mock.Mock(compute=mock.Mock(
+                session=session, servers=servers))
+            # What it said before is not forgotten.
+            self.assertEqual(['i1'], list(common.server_names(manager)))
+            self.assertEqual([wanted], waited)
+            self.assertEqual(given, session.timeout)
 
 
 class BeforeTest(test_commands.unittest.TestCase):

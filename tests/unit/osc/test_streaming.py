@@ -42,6 +42,37 @@ class StreamingTest(test_commands.CommandTest):
             self.assertNotIn('last', seen[0])
             self.assertIn('last', out)
 
+    def test_the_first_line_waits_for_a_thousand_servers(self) -> None:
+        def answer(request: web.Request) -> web.Answer:
+            return test_commands.usage(
+                ROW, marker=None if 'marker' in request.query else 'm')
+
+        self.answer = answer  # type: ignore[method-assign]
+        for words, limits in (
+                (('-f', 'csv'), ['50', None]),
+                # All of a table must be there first.
+                (('-f', 'table'), [None, None]),
+                # Every sum is needed for the first row.
+                (('-f', 'csv', '--sort', 'it_kwh'), [None, None]),
+                (('-f', 'csv', '--resolution', 'day'), [None, None]),
+                (('-f', 'csv', '--limit', '2'), ['2', '2']),
+                (('-f', 'csv', '--marker', 'm'), ['50'])):
+            del self.api.requests[:]
+            self.energy('usage', 'list', *DAY, *words)
+            self.assertEqual(limits, [request.query.get('limit') for request
+                                      in self.api.requests])
+
+    def test_a_table_hides_that_some_of_it_was_booked_later(self) -> None:
+        for changed, said in (({}, False), ({'backfilled': '0.2'}, True),
+                              ({'estimated': '0.1'}, True)):
+            self.answer = lambda request, changed=changed: (  # type: ignore
+                test_commands.usage({**ROW, 'quality': {
+                    **ROW['quality'], **changed}}))
+            for form in ('table', 'csv'):
+                self.assertEqual(
+                    said and form == 'table', 'booked later' in self.energy(
+                        'usage', 'list', *DAY, '-f', form))
+
     def test_a_pipe_keeps_the_rows_of_a_page_back(self) -> None:
         of = mock.Mock()
         of.app.stderr = io.StringIO()
