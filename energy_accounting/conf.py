@@ -325,12 +325,28 @@ charged is in the currency of its tariff.
 """),
 ]
 
+cloudkitty_opts = [
+    cfg.BoolOpt('overwrites', default=True, help="""
+Whether CloudKitty's storage puts a point in the place of the one that has the
+same time and the same groupby values, as InfluxDB does. With false nothing is
+ever sent in the place of what is there: where a statement was corrected, its
+export says so and fails. Set it for OpenSearch and Elasticsearch, which would
+count both.
+"""),
+]
+
 _CREDENTIALS = {
+    'cloudkitty': 'Credentials for CloudKitty (exports to it): of a user '
+                  'who may add dataframes, an administrator unless its '
+                  'policy says otherwise',
     'service_auth': 'Credentials for Keystone (names of projects, domains '
                     'and users); collector only',
     'nova': 'Credentials for Nova (owners of guests without metadata); '
             'collector only',
 }
+
+_ADAPTERS = ('cloudkitty', 'nova')
+"""Of these, those that may be told where the service is."""
 
 _GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     None: default_opts,
@@ -343,6 +359,7 @@ _GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     'platform': platform_opts,
     'api': api_opts,
     'audit': audit_opts,
+    'cloudkitty': cloudkitty_opts,
     'exports': exports_opts,
     'factors': factors_opts,
     'redfish': redfish_opts,
@@ -358,12 +375,14 @@ def _keystoneauth_opts(group: str) -> list[cfg.Opt]:
         ksa_loading.get_auth_plugin_conf_options('v3password'),
         ksa_loading.get_session_conf_options(),
         ksa_loading.get_adapter_conf_options()
-        if group == 'nova' else []))
+        if group in _ADAPTERS else [],
+        _GROUPS.get(group, [])))
 
 
 def list_opts() -> list[tuple[str | None, Sequence[cfg.Opt]]]:
     """Every option by group, for oslo-config-generator."""
-    return [*_GROUPS.items(),
+    return [*((name, options) for name, options in _GROUPS.items()
+              if name not in _CREDENTIALS),
             *((name, _keystoneauth_opts(name)) for name in _CREDENTIALS)]
 
 
@@ -383,7 +402,8 @@ def register(conf: cfg.ConfigOpts, *, credentials: bool = True) -> None:
         conf.register_group(cfg.OptGroup(name, title=title))
         ksa_loading.register_auth_conf_options(conf, name)
         ksa_loading.register_session_conf_options(conf, name)
-    ksa_loading.register_adapter_conf_options(conf, 'nova')
+    for name in _ADAPTERS:
+        ksa_loading.register_adapter_conf_options(conf, name)
 
 
 def load(argv: Sequence[str], *, version: str,

@@ -3,7 +3,7 @@
 
 What was confirmed is never sent again.  A process that is killed leaves the
 export held for a while; whoever continues then begins where it was: a file is
-made anew, which is the same file.
+made anew, which is the same file, and a service is asked what it has.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Sender:
     """Whoever sends: what it needs, and who it is.
 
     :ivar directory: where files go; None: nobody said.
+    :ivar conf: says where services are; None: files alone are sent.
     """
 
     database: engine.Database
@@ -45,6 +46,7 @@ class Sender:
     actor: audit.Actor
     clock_ns: Callable[[], int]
     sleep: Callable[[float], object] = time.sleep
+    conf: cfg.ConfigOpts | None = None
 
 
 def from_conf(conf: cfg.ConfigOpts, database: engine.Database,
@@ -60,7 +62,7 @@ def from_conf(conf: cfg.ConfigOpts, database: engine.Database,
         database,
         targets.Settings(options.provider_name, options.currency),
         None if not where else pathlib.Path(where).absolute(), actor,
-        clock_ns)
+        clock_ns, conf=conf)
 
 
 def plan(sender: Sender, name: str, source: sources.Source,
@@ -71,11 +73,14 @@ def plan(sender: Sender, name: str, source: sources.Source,
     """
     target = targets.load(name)
     options = targets.chosen(target, given)
-    if sender.directory is None:
+    if isinstance(target, targets.Service):
+        destination = _remote(sender, target).address
+    elif sender.directory is None:
         raise errors.ConfigurationError(
             '[exports] directory is not set: name the directory that files '
             'are to be put into')
-    destination = str(sender.directory)
+    else:
+        destination = str(sender.directory)
     said = (name, options, dataclasses.asdict(sender.settings), destination,
             source.period.name, source.period.time_zone, source.project_id,
             source.digest)
@@ -95,6 +100,13 @@ def plan(sender: Sender, name: str, source: sources.Source,
             raise errors.Unavailable(
                 'another process plans the same: try again') from None
         return there
+
+
+def _remote(sender: Sender, target: targets.Service) -> targets.Remote:
+    if sender.conf is None:
+        raise errors.ConfigurationError(
+            'this process was given no configuration of services')
+    return target.open(sender.conf)
 
 
 def send(sender: Sender, planned: outbox.Export,
@@ -172,6 +184,24 @@ class _Job:
                 f'export {self.export.export}: statements were closed again '
                 'since it was planned; create a new one, which has all of '
                 'them')
+        if isinstance(target, targets.Service):
+            self._serve(_remote(self._sender, target))
+        else:
+            self._publish(target)
+
+    def _serve(self, remote: targets.Remote) -> None:
+        if remote.address != self.export.destination:
+            raise errors.ConfigurationError(
+                f'export {self.export.export} is for '
+                f'{self.export.destination}, and the configuration leads to '
+                f'{remote.address}; create a new one for that')
+        self._done = 0
+        remote.send(self._source, self.advance)
+        self.mark(outbox.SENT, done=self.export.total)
+        remote.check(self._source, lambda lines: self.advance(0))
+        self.mark(outbox.CONFIRMED, done=self.export.total)
+
+    def _publish(self, target: targets.File) -> None:
         directory = pathlib.Path(self.export.destination)
         stem, said = name_of(self.export), self._said()
         files = publishing.whole(directory, stem, said)

@@ -2,14 +2,16 @@
 """What a plug-in of exports is, and which there are.
 
 A plug-in is one object, named by an entry point: it says which options it
-has, and writes a file.
+has, and writes a file or brings a service to what statements say.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import IO
+from typing import IO, Protocol
+
+from oslo_config import cfg
 
 from energy_accounting import errors, plugins
 from energy_accounting.exports import sources
@@ -54,14 +56,51 @@ class File:
                      Callable[[int], object]], int]
 
 
-def load(name: str) -> File:
+class Remote(Protocol):
+    """A service, as the configuration leads to it.
+
+    What of it fails is raised as one of :mod:`energy_accounting.errors`.
+
+    :ivar address: which one it is; an export goes to it alone.
+    """
+
+    address: str
+
+    def send(self, source: sources.Source,
+             progress: Callable[[int], object]) -> None:
+        """Give it what it has not; it may have been killed at this before.
+
+        :param progress: told of lines that are done, at least every half
+            minute, be it 0.
+        """
+
+    def check(self, source: sources.Source,
+              progress: Callable[[int], object]) -> None:
+        """Look at what it has.
+
+        :raises errors.Conflict: it is not what the statements say.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class Service:
+    """A plug-in that sends to a service.
+
+    :ivar open: raises errors.ConfigurationError.
+    """
+
+    options: Mapping[str, Option]
+    open: Callable[[cfg.ConfigOpts], Remote]
+
+
+def load(name: str) -> File | Service:
     """The plug-in of that name.
 
     :raises errors.InvalidRequest: there is none; names those there are.
     :raises errors.MissingExtra: it needs what is not installed.
     """
     try:
-        found: File = plugins.load(NAMESPACE, name, 'target')
+        found: File | Service = plugins.load(NAMESPACE, name, 'target')
     except errors.MissingExtra:
         raise
     except errors.ConfigurationError as error:
@@ -69,7 +108,7 @@ def load(name: str) -> File:
     return found
 
 
-def chosen(target: File, given: Mapping[str, str]) -> dict[str, str]:
+def chosen(target: File | Service, given: Mapping[str, str]) -> dict[str, str]:
     """All options of a target, as given or by default.
 
     :raises errors.InvalidRequest: names the option and the remedy.

