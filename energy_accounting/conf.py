@@ -319,6 +319,11 @@ the API plans no file, and an export must name one on the command line.
     cfg.StrOpt('provider_name', default='OpenStack', help="""
 What the cloud is called on bills: FOCUS wants a provider and an issuer.
 """),
+    cfg.StrOpt('register_file', help="""
+TOML file with what no meter says of the sites, for the export "register": a
+table for each site with its owner, area, nominal load and so on.  Read when an
+export is made, by the API and by energy-accounting-manage.
+"""),
     cfg.StrOpt('currency', default='EUR', help="""
 Code of ISO 4217 in which FOCUS says 0.00 where nothing is charged.  What is
 charged is in the currency of its tariff.

@@ -15,7 +15,7 @@ from typing import Any
 from oslo_config import cfg
 
 from energy_accounting import errors
-from energy_accounting.exports import sending, sources
+from energy_accounting.exports import sending
 from energy_accounting.ledger import audit, engine
 from energy_accounting.ledger import exports as outbox
 from energy_accounting.statements import periods
@@ -39,7 +39,8 @@ def add(groups: Any, command: Callable[..., argparse.ArgumentParser],
         'export closed statements; the same again sends nothing, and '
         'continues what was interrupted')
     parser.add_argument('--target', required=True, metavar='NAME',
-                        help='what to export as: csv, jsonl, focus, …')
+                        help='what to export as: carbon, csv, focus, jsonl, '
+                             'register, …')
     parser.add_argument(
         '--option', action='append', default=[], metavar='NAME=VALUE',
         dest='options', help='an option of the target, such as version=1.3; '
@@ -99,8 +100,8 @@ def _create(conf: cfg.ConfigOpts) -> None:
     wanted = [None] if given.everybody else [
         '' if one == _NOBODY else one for one in given.projects]
     _send(sender, [
-        sending.plan(sender, given.target, sources.find(
-            sender.database, period, project_id), options)
+        sending.plan(sender, given.target, sending.source_of(
+            sender, given.target, period, project_id), options)
         for project_id in wanted], progress=given.progress)
 
 

@@ -57,8 +57,8 @@ _LIST = forms.response({
     'exports': {'type': 'array', 'items': forms.record(_ROW)},
     'links': forms.LINKS, 'count': forms.COUNT}, optional=('count',))
 _PLAN = forms.body({
-    'target': _TEXT('name of a target: csv, focus, jsonl or another that is '
-                    'installed'),
+    'target': _TEXT('name of a target: carbon, csv, focus, jsonl, register '
+                    'or another that is installed'),
     'options': {
         'type': 'object', 'maxProperties': 32, 'additionalProperties': {
             'type': 'string', 'maxLength': 255, 'description': 'a text'},

@@ -60,12 +60,22 @@ def from_conf(conf: cfg.ConfigOpts, database: engine.Database,
     where = directory or options.directory
     return Sender(
         database,
-        targets.Settings(options.provider_name, options.currency),
+        targets.Settings(options.provider_name, options.currency,
+                         options.register_file),
         None if not where else pathlib.Path(where).absolute(), actor,
         clock_ns, conf=conf)
 
 
-def plan(sender: Sender, name: str, source: sources.Source,
+def source_of(sender: Sender, name: str, period: periods.Period,
+              project_id: str | None) -> sources.Exported:
+    """What there is for a target to export."""
+    target = targets.load(name)
+    return target.find(targets.Asked(
+        sender.database, period, project_id, sender.settings,
+        sender.clock_ns()))
+
+
+def plan(sender: Sender, name: str, source: sources.Exported,
          given: Mapping[str, str]) -> outbox.Export:
     """Put an export into the outbox, where it may be already.
 
@@ -81,7 +91,9 @@ def plan(sender: Sender, name: str, source: sources.Source,
             'are to be put into')
     else:
         destination = str(sender.directory)
-    said = (name, options, dataclasses.asdict(sender.settings), destination,
+    settings = {'provider': sender.settings.provider,
+                'currency': sender.settings.currency}
+    said = (name, options, settings, destination,
             source.period.name, source.period.time_zone, source.project_id,
             source.digest)
     values: dict[str, Any] = {
@@ -173,17 +185,18 @@ class _Job:
         self.export = held
         self._done = held.done
         self._told_ns = sender.clock_ns()
-        self._source = sources.find(
-            sender.database, periods.period(held.period, held.time_zone),
-            held.project_id)
 
     def run(self) -> None:
-        target = targets.load(self.export.target)
-        if self._source.digest != self.export.digest:
+        one = self.export
+        target = targets.load(one.target)
+        self._source: Any = source_of(
+            self._sender, one.target,
+            periods.period(one.period, one.time_zone), one.project_id)
+        if self._source.digest != one.digest:
             raise errors.Conflict(
-                f'export {self.export.export}: statements were closed again '
-                'since it was planned; create a new one, which has all of '
-                'them')
+                f'export {self.export.export}: what goes in has changed '
+                'since it was planned (statements were closed again); '
+                'create a new one, which has all of it')
         if isinstance(target, targets.Service):
             self._serve(_remote(self._sender, target))
         else:

@@ -14,7 +14,7 @@ import hashlib
 import itertools
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
 
@@ -70,6 +70,30 @@ class Entry(NamedTuple):
         day = units.moment(one.created_ns).astimezone(own.where).date()
         return periods.period(day.isoformat()[:len(one.period)],
                               one.time_zone)
+
+
+class Exported(Protocol):
+    """What goes into an export, of a period.
+
+    :ivar revisions: of the statements that are in it, if it is of any.
+    :ivar digest: of what goes in.
+    :ivar total: how many lines there are to read.
+    """
+
+    @property
+    def period(self) -> periods.Period: ...
+
+    @property
+    def project_id(self) -> str | None: ...
+
+    @property
+    def revisions(self) -> Sequence[outbox.Closed]: ...
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def total(self) -> int: ...
 
 
 @dataclasses.dataclass(frozen=True)

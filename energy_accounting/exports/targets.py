@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from oslo_config import cfg
 
 from energy_accounting import errors, plugins
 from energy_accounting.exports import sources
+from energy_accounting.ledger import engine
+from energy_accounting.statements import periods
 
 NAMESPACE = 'energy_accounting.exports'
 
@@ -36,24 +38,48 @@ class Settings:
     """What holds for all exports of a cloud.
 
     :ivar provider: whoever runs it, as it is called on bills.
+    :ivar register_file: what the operator says of its sites.
     """
 
     provider: str
     currency: str
+    register_file: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What is to be exported.
+
+    :ivar project_id: None: of all projects; '': what belongs to none.
+    :ivar now_ns: the time of day.
+    """
+
+    database: engine.Database
+    period: periods.Period
+    project_id: str | None
+    settings: Settings
+    now_ns: int
+
+
+def statements(asked: Asked) -> sources.Source:
+    """What most plug-ins export: closed statements."""
+    return sources.find(asked.database, asked.period, asked.project_id)
 
 
 @dataclasses.dataclass(frozen=True)
 class File:
     """A plug-in that makes a file.
 
-    :ivar write: (file, source, options, settings) -> rows.
+    :ivar write: (file, what was found, options, settings, progress) -> rows.
     :ivar suffix: of the file's name, by its options.
+    :ivar find: what goes in: the same, as long as its digest is.
     """
 
     options: Mapping[str, Option]
     suffix: Callable[[Mapping[str, str]], str]
-    write: Callable[[IO[bytes], sources.Source, Mapping[str, str], Settings,
+    write: Callable[[IO[bytes], Any, Mapping[str, str], Settings,
                      Callable[[int], object]], int]
+    find: Callable[[Asked], sources.Exported] = statements
 
 
 class Remote(Protocol):
@@ -91,6 +117,7 @@ class Service:
 
     options: Mapping[str, Option]
     open: Callable[[cfg.ConfigOpts], Remote]
+    find: Callable[[Asked], sources.Source] = statements
 
 
 def load(name: str) -> File | Service:

@@ -57,8 +57,8 @@ class CreateExport(base.ShowOne):
         parser = super().get_parser(prog_name)
         parser.add_argument(
             'target', metavar='<target>',
-            help='What to export as: csv, focus, jsonl or another that the '
-                 'service has')
+            help='What to export as: carbon, csv, focus, jsonl, register or '
+                 'another that the service has')
         parser.add_argument(
             '--option', metavar='<name=value>', action='append',
             dest='options', default=[],

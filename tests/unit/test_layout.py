@@ -52,8 +52,8 @@ ALLOWED = {
     'report': FACTS | {'facility', 'ledger', 'wire'},
     'statements': BOTTOM | {'facility', 'ledger', 'report', 'tariffs',
                             'wire'},
-    'exports': BOTTOM | {'ledger', 'plugins', 'report', 'statements',
-                         'tariffs', 'wire'},
+    'exports': BOTTOM | {'facility', 'ledger', 'plugins', 'report',
+                         'statements', 'tariffs', 'wire'},
     # Faces.
     'api': BOTTOM | {'exports', 'facility', 'ledger', 'report', 'statements',
                      'tariffs', 'wire'},

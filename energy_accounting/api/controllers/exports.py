@@ -31,7 +31,7 @@ from energy_accounting.api.export_schemas import (
     FILE,
     NOBODY,
 )
-from energy_accounting.exports import answers, fetching, sending, sources
+from energy_accounting.exports import answers, fetching, sending
 from energy_accounting.ledger import exports as store
 
 
@@ -93,12 +93,12 @@ class Exports(Resource):
                 'name a project, or set all_projects to true')
         sender = dataclasses.replace(
             service.sender, actor=contexts.actor(request.environ))
-        source = sources.find(
-            service.database, statement_parameters.period(body),
-            None if everybody else _project_id(body))
+        target = body['target']
         try:
-            planned = sending.plan(sender, body['target'], source,
-                                   body.get('options', {}))
+            planned = sending.plan(sender, target, sending.source_of(
+                sender, target, statement_parameters.period(body),
+                None if everybody else _project_id(body)),
+                body.get('options', {}))
         except errors.ConfigurationError as error:
             # No failure of the service: somebody can do something.
             raise errors.Conflict(f'{error}') from error

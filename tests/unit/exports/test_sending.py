@@ -165,6 +165,16 @@ class FilesTest(base.BaseTestCase):
         self.assertEqual(outbox.CONFIRMED, made.export(
             self.sender, 'csv', 'p1').state)
 
+    def test_what_cannot_be_sent_any_more_is_held(self) -> None:
+        planned = sending.plan(self.sender, 'csv',
+                               made.source(self.database), {})
+        closed.close(self.database, 'p3', now_ns=closed.NOW_NS - 10 ** 15)
+        self.assertRaisesRegex(errors.Conflict, 'provisional', sending.send,
+                               self.sender, planned)
+        one = self.database.read(outbox.find, planned.export)
+        self.assertEqual((outbox.FAILED, None), (one.state, one.holder))
+        self.assertIn('provisional', one.error)
+
     def test_nothing_closed_is_an_empty_file(self) -> None:
         self.assertRaisesRegex(errors.NotFound, 'close it first',
                                made.export, self.sender, 'csv', 'nobody')
