@@ -51,7 +51,7 @@ def installed(name: str) -> pathlib.Path:
             subprocess.run([sys.executable, '-m', 'venv', '--clear', where],
                            check=True)
             subprocess.run([where / 'bin/pip', 'install', '-q',
-                            *REQUIREMENTS[name]], check=True)
+                            '--no-compile', *REQUIREMENTS[name]], check=True)
             ready.write_text(wanted)
     return where / 'bin'
 

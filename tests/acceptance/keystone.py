@@ -130,6 +130,12 @@ enforce_new_defaults = true
                 'OS_PROJECT_DOMAIN_NAME': DOMAIN,
                 'OS_IDENTITY_API_VERSION': '3'}
 
+    def session(self, user: str, project: str) -> session.Session:
+        """The same user in this process, for what is asked often."""
+        return session.Session(auth=v3.Password(
+            self.url, username=user, password=PASSWORD, project_name=project,
+            user_domain_name=DOMAIN, project_domain_name=DOMAIN))
+
     def settings(self, user: str) -> str:
         """The options with which a service signs in."""
         return (f'auth_type = password\nauth_url = {self.url}\n'
@@ -189,10 +195,7 @@ class Cloud:
 
 def admin(keystone: Keystone) -> Cloud:
     """Keystone as its administrator, with the roles that it began with."""
-    auth = v3.Password(keystone.url, username='admin', password=PASSWORD,
-                       project_name='admin', user_domain_name=DOMAIN,
-                       project_domain_name=DOMAIN)
-    identity = adapter.Adapter(session.Session(auth=auth),
+    identity = adapter.Adapter(keystone.session('admin', 'admin'),
                                endpoint_override=keystone.url)
     cloud = Cloud(identity, {}, {}, {})
     for role in cloud.call('GET', 'roles')['roles']:

@@ -4,6 +4,8 @@
 Schemathesis reads the document and asks, over HTTP, what it allows and what
 it does not: values at the edges, wrong types, missing and unknown fields,
 undeclared methods, calls in a row.  The same seed brings the same requests.
+It is imported where it is used: that takes seconds, which each process would
+spend that collects tests.
 """
 
 from __future__ import annotations
@@ -14,10 +16,6 @@ from collections.abc import Iterator
 from typing import Any
 from wsgiref import simple_server
 
-import schemathesis
-from schemathesis import config, engine
-from schemathesis.engine import events
-
 from energy_accounting.api import openapi, schemas
 from tests.unit.api import cloud
 
@@ -26,7 +24,7 @@ from tests.unit.api import cloud
 SETTINGS = {
     'seed': 1, 'workers': 1,
     'auth': {'openapi': {'token': {'api_key': 'admin-p1'}}},
-    'generation': {'deterministic': True, 'max-examples': 10,
+    'generation': {'deterministic': True, 'max-examples': 5,
                    'database': 'none'},
     'checks': {'positive_data_acceptance': {'enabled': False}},
 }
@@ -61,6 +59,9 @@ class SchemathesisTest(cloud.ApiCase):
 
     def run_all(self, document: dict[str, Any]) -> Iterator[Any]:
         """What happens while every operation is tried."""
+        import schemathesis
+        from schemathesis import config, engine
+
         schema = schemathesis.openapi.from_dict(
             document, config=config.SchemathesisConfig.from_dict(
                 {**SETTINGS, 'base-url': serve(self)}))
@@ -69,6 +70,8 @@ class SchemathesisTest(cloud.ApiCase):
     def problems(self, document: dict[str, Any],
                  ) -> tuple[set[str], dict[str, int]]:
         """What was wrong, and how many requests each operation had."""
+        from schemathesis.engine import events
+
         found: set[str] = set()
         tried: dict[str, int] = {}
         for event in self.run_all(document):

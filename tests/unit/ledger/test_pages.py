@@ -99,9 +99,9 @@ class PageTest(reading.LedgerCase):
             after = None
             while True:
                 page = usage.read(connection, dataclasses.replace(
-                    query, limit=11, after=after))
+                    query, limit=31, after=after))
                 found += page
-                if len(page) < 11:
+                if len(page) < 31:
                     break
                 after = page[-1].position
             self.assertEqual(len(whole), usage.count(connection, query))

@@ -188,7 +188,7 @@ class RetiredTest(reading.LedgerCase):
         before = self.balances()
         energy = self.energy_of_all()
         stops = 0
-        with mock.patch.object(retired, '_ROWS', 20):
+        with mock.patch.object(retired, '_ROWS', 60):
             for commits in range(1, 100):
                 database = Stopping(url, commits)
                 self.addCleanup(database.close)
