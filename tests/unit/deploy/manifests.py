@@ -28,7 +28,7 @@ HOLDERS = {
     'collector': {'energy-accounting-mq-collector',
                   'energy-accounting-db-collector', CLOUD},
     'api': {'energy-accounting-db-api', 'energy-accounting-db-schema', CLOUD,
-            'energy-accounting-api-tls'},
+            'energy-accounting-api-tls', 'energy-accounting-metrics'},
     'job': {'energy-accounting-db-collector', CLOUD},
     'credential': set(),
 }
@@ -184,10 +184,7 @@ def _of_container(kind: str, component: str, spec: dict[str, Any],
     if not ({'cpu', 'memory'} <= resources.get('requests', {}).keys()
             and 'memory' in resources.get('limits', {})):
         yield 'no resources'
-    for mount in container.get('volumeMounts', []):
-        if (paths.get(mount['name']) in ('/sys', '/etc/machine-id')
-                and mount.get('readOnly') is not True):
-            yield f'may write {mount["mountPath"]}'
+    yield from _of_mounts(component, container, paths)
     if kind in ('Deployment', 'DaemonSet') and container in spec[
             'containers'] and 'readinessProbe' not in container:
         yield 'no readiness probe'
@@ -197,6 +194,18 @@ def _of_container(kind: str, component: str, spec: dict[str, Any],
     for variable in container.get('env', []):
         if 'PASSWORD' in variable['name'] and 'value' in variable:
             yield f'{variable["name"]} is written down'
+
+
+def _of_mounts(component: str, container: dict[str, Any],
+               paths: dict[str, str]) -> Iterator[str]:
+    mounts = container.get('volumeMounts', [])
+    for mount in mounts:
+        if (paths.get(mount['name']) in ('/sys', '/etc/machine-id')
+                and mount.get('readOnly') is not True):
+            yield f'may write {mount["mountPath"]}'
+    if component != 'credential' and '/tmp' not in {
+            mount['mountPath'] for mount in mounts}:
+        yield 'no room for temporary files'
 
 
 def _of_cluster(documents: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -214,6 +223,8 @@ def _of_cluster(documents: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield 'no policy that closes every pod of ours'
     for component, ports in (('notifier', {53, 5671}),
                              ('api', {53, 3306, 5000, 8774}),
+                             ('job', {53, 443, 3306}),
+                             ('credential', {53, 443, 6443}),
                              ('collector', {53, 3306, 5000, 5671, 8774})):
         if egress(policies, component) != ports:
             yield (f'{component} reaches '

@@ -26,6 +26,7 @@ from keystoneauth1 import loading as ksa_loading
 from oslo_config import cfg, generator
 
 from energy_accounting import conf as configuration
+from energy_accounting import manage
 from tests.unit.deploy import manifests
 
 RENDER = manifests.load_render()
@@ -142,6 +143,9 @@ class LeastPrivilege(testtools.TestCase):
             'privileged': lambda d: context(d).update(privileged=True),
             'may grow': lambda d: context(d).pop('allowPrivilegeEscalation'),
             'write its': lambda d: context(d).pop('readOnlyRootFilesystem'),
+            'temporary': lambda d: [
+                mount.update(mountPath='/x')
+                for mount in container(d)['volumeMounts']],
             'keeps': lambda d: context(d)['capabilities'].pop('drop'),
             'adds': lambda d: context(d)['capabilities']['add'].append(
                 'SYS_PTRACE'),
@@ -269,6 +273,64 @@ class Configuration(testtools.TestCase):
                 program = container['command'][0]
                 if program.startswith('energy-accounting'):
                     self.assertIn(program, scripts, name)
+
+    def test_a_job_is_told_what_it_does_not_know(self):
+        jobs = {name.removeprefix('energy-accounting-'):
+                template['spec']['containers'][0]['command'][1:]
+                for kind, name, template in manifests.pods(self.documents)
+                if kind == 'CronJob'}
+        units = {path.stem.removeprefix('energy-accounting-'): re.search(
+            r'(?m)^ExecStart=\S+energy-accounting-manage (.+)',
+            path.read_text()) for path in
+            (ROOT / 'deploy' / 'systemd').glob('*.service')}
+        for name, found in units.items():
+            if found:
+                # The same on plain hosts, but for the time zone.
+                self.assertEqual(
+                    [word for word in jobs[name] if '/' not in word],
+                    [word for word in found[1].split() if '$' not in word])
+            elif name in jobs:
+                self.fail(name)
+        for name in ('purge', 'factors', 'close'):
+            conf = cfg.ConfigOpts()
+            configuration.register(conf)
+            conf.register_cli_opt(cfg.SubCommandOpt(
+                'command', handler=manage._add_commands))
+            conf(jobs[name], project='energy-accounting',
+                 default_config_files=[])
+
+    def test_months_of_two_zones_are_mixed(self):
+        for target in ('example', 'gateway'):
+            job = manifests.named(manifests.rendered(target), 'CronJob',
+                                  'close')
+            command = job['spec']['jobTemplate']['spec']['template']['spec'][
+                'containers'][0]['command']
+            self.assertEqual(
+                job['spec']['timeZone'],
+                command[command.index('--timezone') + 1], target)
+
+    def test_prometheus_has_a_token_that_the_api_does_not_know(self):
+        documents = manifests.rendered('gateway')
+        [monitor] = [one for one in documents
+                     if one['kind'] == 'ServiceMonitor']
+        wanted = monitor['spec']['endpoints'][0]['authorization'][
+            'credentials']
+        spec = manifests.named(documents, 'Deployment', 'api')['spec'][
+            'template']['spec']
+        [api] = spec['containers']
+        file = pathlib.PurePath(next(
+            variable['value'] for variable in api['env']
+            if variable['name'] == 'OS_API__METRICS_TOKEN_FILE'))
+        self.assertIn('metrics_token_file', known_options()['api'])
+        [volume] = [mount['name'] for mount in api['volumeMounts']
+                    if mount['mountPath'] == str(file.parent)]
+        [secret] = [one['secret'] for one in spec['volumes']
+                    if one['name'] == volume]
+        self.assertEqual(wanted['name'], secret['secretName'])
+        self.assertEqual([{'key': wanted['key'], 'path': file.name}],
+                         secret['items'])
+        # The API refuses one that others may read.
+        self.assertEqual(0, secret['defaultMode'] & 0o007)
 
 
 def known_options() -> dict[str, set[str]]:
