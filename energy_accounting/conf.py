@@ -178,6 +178,11 @@ A file that holds the bearer token that opens /metrics to a monitoring system,
 and nothing else; not readable by others. Without it only tokens of Keystone
 do. Read when the service starts.
 """),
+    cfg.BoolOpt('tenant_metrics', default=False, help="""
+Whether /metrics also has the energy and CO2 of each project since 00:00 UTC,
+under the names of SCS-0414. Whoever reads /metrics then reads what projects
+use.
+"""),
     cfg.StrOpt('server_models_file', help="""
 CSV file with the models of the sites' servers, for the key figure ITEEsv:
 columns site, model, count, smpe (maximum performance of one, in the unit of

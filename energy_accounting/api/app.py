@@ -91,7 +91,8 @@ def make_app(conf: cfg.ConfigOpts, database: Any, *, auth: bool = True,
                           lambda: units.wall_ns(clock())),
                       conf.collector.user_ids,
                       server_models.load(conf.api.server_models_file)
-                      if conf.api.server_models_file else {})
+                      if conf.api.server_models_file else {},
+                      conf.api.tenant_metrics)
 
     # From the inside out.  Pecan guesses nothing: a host's name may end in
     # .json, and the request is an argument, not a global.

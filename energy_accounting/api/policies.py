@@ -43,6 +43,7 @@ CONTRACTS = 'energy:contracts:get'
 CONTRACTS_CREATE = 'energy:contracts:create'
 CONTRACTS_DELETE = 'energy:contracts:delete'
 METRICS = 'energy:metrics:get'
+HEALTH = 'energy:health:get'
 STATEMENTS = 'energy:statements:get'
 STATEMENTS_ALL_PROJECTS = 'energy:statements:get:all_projects'
 STATEMENTS_CREATE = 'energy:statements:create'
@@ -138,6 +139,11 @@ def list_rules() -> list[policy.RuleDefault]:
             METRICS, 'rule:admin_api',
             'Read what a monitoring system scrapes.',
             [{'path': '/metrics', 'method': 'GET'}],
+            scope_types=['project']),
+        policy.DocumentedRuleDefault(
+            HEALTH, 'rule:admin_api',
+            'Read the state of the database and which hosts are late.',
+            [{'path': '/v1/health', 'method': 'GET'}],
             scope_types=['project']),
         *_facility_rules(), *_factor_rules(), *_billing_rules(),
     ]

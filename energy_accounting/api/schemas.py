@@ -345,6 +345,22 @@ VERSION_SHOWN = _response({'version': VERSION})
 HEALTH = _response({'healthy': {'type': 'boolean'},
                     'reasons': {'type': 'array', 'items': _NAME}})
 
+HEALTH_SHOWN = _response({'health': _object({
+    'database': _object({'kind': {'enum': ['mysql', 'postgresql', 'sqlite']},
+                         'revision': _null(_NAME)}),
+    'hosts': _object(dict.fromkeys(
+        (models.ENROLLED, models.PENDING, models.RETIRED), _COUNT)),
+    'complete_until': _null(_TIME),
+    'lag_seconds': {**_null(_COUNT), 'description':
+                    'how long ago that was; null: a host has sent nothing'},
+    'quarantine_held': {**_COUNT, 'description':
+                        'records that nobody has decided about'},
+    'late': {'type': 'array', 'description': 'the longest silence first',
+             'items': _object({
+                 'host': _NAME, 'site': _NAME,
+                 'last_window_end': _null(_TIME),
+                 'lag_seconds': _null(_COUNT)})}})})
+
 ERROR = _response({'errors': {
     'type': 'array', 'minItems': 1, 'items': _object({
         'status': {'type': 'integer', 'minimum': 400, 'maximum': 599},
@@ -400,6 +416,8 @@ ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
         'Version 1 of this API', NO_QUERY, VERSION_SHOWN, token=False),
     ('GET', '/healthcheck'): Endpoint(
         'Whether this process can serve', NO_QUERY, HEALTH, token=False),
+    ('GET', '/v1/health'): Endpoint(
+        'The state of the service in detail', NO_QUERY, HEALTH_SHOWN),
     ('GET', '/v1/usage'): Endpoint(
         'Energy by period and group', USAGE_QUERY, USAGE),
     ('GET', '/v1/balance'): Endpoint(

@@ -45,6 +45,10 @@ class Client(transport.Transport):
         """Whether the process that answers can serve, and why not."""
         return self._get('/healthcheck', {}, also=(503,))
 
+    def health_details(self) -> answers.HealthDetails:
+        """The state of the database, and which hosts are late."""
+        return self._get('/v1/health', {})['health']
+
     def metrics(self) -> str:
         """What a monitoring system scrapes, as Prometheus text."""
         return str(self._send('GET', '/metrics', accept='text/plain').text)

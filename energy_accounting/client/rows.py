@@ -30,6 +30,39 @@ class Health(TypedDict):
     reasons: list[str]
 
 
+class Schema(TypedDict):
+    """The database that the service works on."""
+
+    kind: str
+    revision: str | None
+
+
+class HostCounts(TypedDict):
+    enrolled: int
+    pending: int
+    retired: int
+
+
+class LateHost(TypedDict):
+    """A host that owes windows."""
+
+    host: str
+    site: str
+    last_window_end: str | None
+    lag_seconds: int | None
+
+
+class HealthDetails(TypedDict):
+    """What an administrator is told of the service."""
+
+    database: Schema
+    hosts: HostCounts
+    complete_until: str | None
+    lag_seconds: int | None
+    quarantine_held: int
+    late: list[LateHost]
+
+
 # --- usage and balance ------------------------------------------------------
 
 class Quality(TypedDict):

@@ -28,6 +28,14 @@ class Name(NamedTuple):
     domain_id: str | None = None
 
 
+def project_names(connection: sa.Connection) -> dict[str, str]:
+    """What each project is called now, by id."""
+    names = models.names.c
+    return {row.uuid: row.name for row in connection.execute(
+        sa.select(names.uuid, names.name)
+        .where(names.kind == PROJECT, names.valid_to_ns.is_(None)))}
+
+
 def update_names(connection: sa.Connection, kind: str,
                  found: Mapping[str, Name], now_ns: int, *,
                  complete: bool = True) -> int:

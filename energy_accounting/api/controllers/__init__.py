@@ -37,6 +37,7 @@ class Service:
     :ivar user_ids: whether user ids of records are kept.
     :ivar server_models: by site.
     :ivar sender: plans exports; who asks takes its place.
+    :ivar tenant_metrics: whether projects are scraped, too.
     """
 
     database: Any
@@ -47,6 +48,7 @@ class Service:
     user_ids: bool = False
     server_models: Mapping[str, equipment.Models] = dataclasses.field(
         default_factory=dict)
+    tenant_metrics: bool = False
 
 
 class Resource:

@@ -3,19 +3,32 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pecan
 import prometheus_client
+import sqlalchemy as sa
 import webob
 from prometheus_client import core, registry
 
 from energy_accounting import units
-from energy_accounting.api import policies
-from energy_accounting.api.controllers import Resource
-from energy_accounting.ledger import engine, gauges
+from energy_accounting.api import parameters, policies
+from energy_accounting.api.controllers import Resource, Service
+from energy_accounting.api.controllers import usage as usage_controller
+from energy_accounting.ledger import (
+    engine,
+    gauges,
+    identities,
+    queries,
+    usage,
+)
 from energy_accounting.report import metrics as report
+from energy_accounting.report import usage as report_usage
 
+# Projects of a cloud.
+_MOST = 100_000
 _KINDS = {report.GAUGE: core.GaugeMetricFamily,
           report.COUNTER: core.CounterMetricFamily}
 
@@ -31,11 +44,35 @@ class Metrics(Resource):
         with service.database.reader() as connection:
             engine.snapshot(connection)
             found = gauges.read(connection, now_ns)
+            rows, names = _tenants(service, connection)
         response.content_type = 'text/plain'
         response.charset = 'UTF-8'
         response.body = prometheus_client.generate_latest(
-            _Families(report.families(found, now_ns)))
+            _Families((*report.families(found, now_ns),
+                       *report.tenants(rows, names))
+                      if service.tenant_metrics
+                      else report.families(found, now_ns)))
         return response
+
+
+def _tenants(service: Service, connection: sa.Connection,
+             ) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Rows of projects since midnight, and names; none unless switched on.
+
+    A day, so that what is read for a scrape is bounded.
+    """
+    if not service.tenant_metrics:
+        return [], {}
+    now = service.clock()
+    midnight = now.astimezone(datetime.UTC).replace(
+        hour=0, minute=0, second=0, microsecond=0)
+    asked = parameters.usage({'start': units.iso(midnight)}, now, _MOST,
+                             connection.dialect.name)
+    found = usage.read(connection, asked)
+    return report_usage.body(
+        asked, queries.GROUPS, found,
+        usage_controller.totals_of(connection, asked, found),
+        None)['usage'], identities.project_names(connection)
 
 
 class _Families(registry.CollectorRegistry):

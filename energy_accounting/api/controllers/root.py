@@ -16,6 +16,7 @@ from energy_accounting.api.controllers import (
     balance,
     exports,
     factors,
+    health,
     hosts,
     meters,
     metrics,
@@ -34,6 +35,7 @@ class V1(Resource):
         self.children = {
             'usage': usage.Usage(service),
             'balance': balance.Balance(service),
+            'health': health.Health(service),
             'hosts': hosts.Hosts(service),
             'quarantine': quarantine.Quarantine(service),
             'audit': audit.Audit(service),

@@ -43,7 +43,7 @@ class Usage(Resource):
             found = usage.read(connection, dataclasses.replace(
                 asked, limit=asked.limit + 1))
             page, more = found[:asked.limit], found[asked.limit:]
-            totals = _totals(connection, asked, page)
+            totals = totals_of(connection, asked, page)
             complete_ns = hosts.complete_until(connection)
             count = links.counted(
                 given, lambda: usage.count(connection, asked))
@@ -54,9 +54,9 @@ class Usage(Resource):
                 'links': links.following(request, given, marker), **count}
 
 
-def _totals(connection: sa.Connection, asked: queries.UsageQuery,
-            page: Sequence[queries.LedgerSum],
-            ) -> dict[tuple[int, ...], facility.Total]:
+def totals_of(connection: sa.Connection, asked: queries.UsageQuery,
+              page: Sequence[queries.LedgerSum],
+              ) -> dict[tuple[int, ...], facility.Total]:
     """What the sites made of a page's energy; {} where no site says it."""
     if not supplies.anything(connection):
         return {}

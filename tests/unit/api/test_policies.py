@@ -39,6 +39,7 @@ TABLE = {
     policies.CONTRACTS_CREATE: ADMINS,
     policies.CONTRACTS_DELETE: ADMINS,
     policies.METRICS: ADMINS,
+    policies.HEALTH: ADMINS,
     policies.STATEMENTS: {*ADMINS, 'reader-p1', 'member-p1', 'manager-p1',
                           'billing-p2'},
     policies.STATEMENTS_ALL_PROJECTS: BILLING,

@@ -10,7 +10,8 @@ from typing import Any
 import webob
 
 from energy_accounting import collector, signing, units
-from energy_accounting.ledger import audit
+from energy_accounting.api import app
+from energy_accounting.ledger import audit, identities
 from tests.unit import records
 from tests.unit.api import cloud
 
@@ -49,6 +50,12 @@ class RegisterCase(cloud.ApiCase):
         """What was kept, the newest first."""
         return [(one['kind'], one['subject'], one['was'], one['became'])
                 for one in self.get('/v1/audit', ADMIN, **filters)['audit']]
+
+    def lines(self) -> dict[str, str]:
+        answer = self.ask('/metrics', ADMIN)
+        self.assertEqual(200, answer.status_int)
+        return dict(line.rsplit(' ', 1) for line in answer.text.splitlines()
+                    if not line.startswith('#'))
 
     def sent(self, name: str, signer: signing.Signer) -> str:
         """A window of a host that nobody has enrolled arrives."""
@@ -467,12 +474,6 @@ class AuditTest(RegisterCase):
 
 class MetricsTest(RegisterCase):
 
-    def lines(self) -> dict[str, str]:
-        answer = self.ask('/metrics', ADMIN)
-        self.assertEqual(200, answer.status_int)
-        return dict(line.rsplit(' ', 1) for line in answer.text.splitlines()
-                    if not line.startswith('#'))
-
     def test_what_is_scraped_is_not_what_the_ledger_holds(self) -> None:
         self.now += datetime.timedelta(seconds=90)
         self.post({'name': 'compute-9'})
@@ -520,6 +521,70 @@ class MetricsTest(RegisterCase):
                       names)
 
 
+class TenantsTest(RegisterCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.conf.set_override('tenant_metrics', True, 'api')
+        self.app = app.make_app(self.conf, self.database,
+                                clock=lambda: self.now)
+        with self.database.writer() as connection:
+            identities.update_names(
+                connection, identities.PROJECT,
+                {'p1': identities.Name('web shop', 'd1')}, 1)
+
+    def test_a_project_is_scraped_otherwise_than_reported(self) -> None:
+        lines = self.lines()
+        rows = self.ask('/v1/usage', ADMIN, all_projects='true',
+                        start='2026-11-01T00:00:00Z').json['usage']
+        energy = {labels: value for labels, value in lines.items()
+                  if labels.startswith('sustainability_tenant_energy_kwh')}
+        self.assertEqual({'p1', 'p2', 'p3'}, {
+            row['project_id'] for row in rows if row['project_id']})
+        self.assertEqual(3, len(energy))
+        for row in rows:
+            if row['project_id'] is None:
+                continue
+            name = 'web shop' if row['project_id'] == 'p1' else ''
+            self.assertEqual(float(row['it_kwh']), float(energy[
+                'sustainability_tenant_energy_kwh{project_id='
+                f'"{row["project_id"]}",project_name="{name}"}}']))
+        # No factors are known: there is no such line, not a 0.
+        self.assertNotIn('gwp_kg{', str(lines))
+
+    def test_yesterday_is_counted_for_today(self) -> None:
+        self.now += datetime.timedelta(days=1)
+        self.assertNotIn('tenant_energy_kwh{', str(self.lines()))
+
+
+class HealthTest(RegisterCase):
+
+    def test_an_administrator_does_not_see_who_is_late(self) -> None:
+        self.now += datetime.timedelta(seconds=90)
+        self.post({'name': 'compute-9'})
+        health = self.ask('/v1/health', ADMIN).json['health']
+        self.assertEqual('sqlite', health['database']['kind'])
+        self.assertRegex(health['database']['revision'], r'^\d{4}$')
+        self.assertEqual({'enrolled': 3, 'pending': 0, 'retired': 0},
+                         health['hosts'])
+        self.assertEqual(1, health['quarantine_held'])
+        self.assertIsNone(health['lag_seconds'])
+        self.assertEqual([('compute-2', 'berlin', 210)], [
+            (one['host'], one['site'], one['lag_seconds'])
+            for one in health['late']])
+
+    def test_the_lag_is_not_that_of_the_slowest(self) -> None:
+        self.now += datetime.timedelta(seconds=90)
+        health = self.ask('/v1/health', ADMIN).json['health']
+        self.assertEqual(210, health['lag_seconds'])
+
+    def test_a_stranger_learns_more_than_whether_it_runs(self) -> None:
+        self.assertEqual(
+            {'healthy', 'reasons'},
+            set(self.ask('/healthcheck').json))
+        self.assertEqual(401, self.ask('/v1/health').status_int)
+
+
 class RefusalsTest(RegisterCase):
 
     CALLS = (('POST', HOSTS, {'name': 'x'}),
@@ -527,7 +592,8 @@ class RefusalsTest(RegisterCase):
              ('POST', f'{HOSTS}/compute-1/downtimes', DowntimeTest.PLAN),
              ('DELETE', f'{HOSTS}/compute-1/downtimes/1', None),
              ('GET', f'{HOSTS}/compute-1/downtimes', None),
-             ('GET', '/v1/audit', None), ('GET', '/metrics', None))
+             ('GET', '/v1/audit', None), ('GET', '/metrics', None),
+             ('GET', '/v1/health', None))
 
     def test_somebody_else_may(self) -> None:
         for token in cloud.PERSONAS:
