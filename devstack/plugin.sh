@@ -67,6 +67,8 @@ function configure_energy_accounting {
             keystone_authtoken energy-accounting
         iniset "$ENERGY_ACCOUNTING_API_CONF" oslo_middleware \
             enable_proxy_headers_parsing true
+        # DevStack adds to the file that is there.
+        sudo rm -f "$(apache_site_config_for energy-api)"
         write_uwsgi_config "$ENERGY_ACCOUNTING_UWSGI_CONF" \
             "$ENERGY_ACCOUNTING_UWSGI" /energy "" energy-api
         iniset "$ENERGY_ACCOUNTING_UWSGI_CONF" uwsgi env \
@@ -82,7 +84,6 @@ function configure_energy_accounting_notifier {
     local conf=$ENERGY_ACCOUNTING_NOTIFIER_CONF meter
     energy_accounting_common "$conf"
     energy_accounting_bus "$conf"
-    iniset "$conf" DEFAULT state_path "$ENERGY_ACCOUNTING_STATE_PATH"
     meter=$(energy_accounting_meter) || return 1
     if [[ $meter == simulated ]]; then
         echo "energy-accounting: this machine has no RAPL counters;" \
@@ -128,15 +129,16 @@ function create_energy_accounting_accounts {
     fi
 }
 
+# The panels, and the policies that they read.
 function install_energy_accounting_panel {
     if ! is_service_enabled horizon; then
         return 0
     fi
-    local enabled=$HORIZON_DIR/openstack_dashboard/local/enabled file
-    for file in "$ENERGY_ACCOUNTING_DIR"/energy_accounting/dashboard/enabled/_[0-9]*.py; do
-        [[ -e $file ]] && cp "$file" "$enabled/"
+    local file
+    for file in $(energy_accounting_panel_files); do
+        cp "$ENERGY_ACCOUNTING_DIR/energy_accounting/dashboard/$file" \
+            "$HORIZON_DIR/openstack_dashboard/local/$file"
     done
-    return 0
 }
 
 function start_energy_accounting {
@@ -182,8 +184,8 @@ function cleanup_energy_accounting {
         "$ENERGY_ACCOUNTING_STATE_PATH"
     if [[ -d ${HORIZON_DIR:-} ]]; then
         local file
-        for file in "$ENERGY_ACCOUNTING_DIR"/energy_accounting/dashboard/enabled/_[0-9]*.py; do
-            rm -f "$HORIZON_DIR/openstack_dashboard/local/enabled/${file##*/}"
+        for file in $(energy_accounting_panel_files); do
+            rm -f "$HORIZON_DIR/openstack_dashboard/local/$file"
         done
     fi
 }
@@ -212,6 +214,14 @@ function energy_accounting_uwsgi {
     echo "$uwsgi"
 }
 
+# What Horizon executes, as its own directories of it are called.
+function energy_accounting_panel_files {
+    (
+        cd "$ENERGY_ACCOUNTING_DIR/energy_accounting/dashboard" || exit
+        find enabled local_settings.d -name '_[0-9]*.py'
+    )
+}
+
 # powercap or simulated.
 function energy_accounting_meter {
     local counters=("$ENERGY_ACCOUNTING_SYSFS"/class/powercap/*/energy_uj)
@@ -234,6 +244,8 @@ function energy_accounting_common {
     local conf=$1
     install -m 0640 /dev/null "$conf"
     iniset "$conf" DEFAULT debug "$ENABLE_DEBUG_LOG_LEVEL"
+    # As Nova's default has it; inside a container ours has none.
+    iniset "$conf" DEFAULT host "$(hostname)"
     iniset "$conf" DEFAULT state_path "$ENERGY_ACCOUNTING_STATE_PATH"
     setup_logging "$conf"
 }

@@ -22,7 +22,8 @@ ENERGY_ACCOUNTING_CONF_DIR=$root/etc
 ENERGY_ACCOUNTING_SYSTEMD_DIR=$root/systemd
 ENERGY_ACCOUNTING_SYSFS=$root/sys
 }
-mkdir -p "$root"/horizon/openstack_dashboard/local/enabled "$root"/bin
+mkdir -p "$root"/horizon/openstack_dashboard/local/{enabled,local_settings.d} \
+    "$root"/bin
 printf '#!/bin/sh\necho manage "$@" >> %s/calls\n' "$root" \
     > "$root/bin/energy-accounting-manage"
 chmod +x "$root/bin/energy-accounting-manage"
@@ -67,7 +68,7 @@ write_uwsgi_config() {
     called write_uwsgi_config "$@"
     rm -f "$1"
     iniset "$1" uwsgi module "$2"
-    echo "ProxyPass $3" > "$(apache_site_config_for "$5")"
+    echo "ProxyPass $3" >> "$(apache_site_config_for "$5")"
 }
 remove_uwsgi_config() { rm -f "$1"; }
 

@@ -101,7 +101,10 @@ class DevStack(testtools.TestCase):
         self.run_it(*STACK)
         first = {path: path.read_text() for path in
                  (self.root / 'etc').iterdir()}
+        site = (self.root / 'apache-energy-api.conf').read_text()
         self.run_it(*STACK)
+        self.assertEqual(site, (self.root / 'apache-energy-api.conf')
+                         .read_text())
         self.assertEqual(first, {path: path.read_text() for path in
                                  (self.root / 'etc').iterdir()})
 
