@@ -179,6 +179,7 @@ function stop_energy_accounting {
 function cleanup_energy_accounting {
     remove_uwsgi_config "$ENERGY_ACCOUNTING_UWSGI_CONF" energy-api
     sudo rm -f "$(apache_site_config_for energy-api)" \
+        /var/run/uwsgi/energy-api.socket \
         "$ENERGY_ACCOUNTING_SYSTEMD_DIR"/devstack@energy-{api,collector,notifier,powercap}.service
     sudo rm -rf "$ENERGY_ACCOUNTING_DROPIN" "$ENERGY_ACCOUNTING_CONF_DIR" \
         "$ENERGY_ACCOUNTING_STATE_PATH"
