@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterator, Mapping
-from typing import IO, Any
+from collections.abc import Mapping
+from typing import Any
 
 import pecan
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ import webob
 from energy_accounting import errors, units
 from energy_accounting.api import context as contexts
 from energy_accounting.api import (
+    downloads,
     links,
     parameters,
     policies,
@@ -43,7 +44,6 @@ from energy_accounting.statements import (
 )
 
 _IN_MEMORY = 1 << 20
-_PIECE = 1 << 16
 
 
 class OfStatement(Resource):
@@ -160,30 +160,21 @@ class Document(OfStatement):
             one = self.visible(request, number, connection, given)
             for piece in documents.render(connection, one, form, language):
                 file.write(piece)
-        response.content_type = FORMATS[form]
-        if form != 'pdf':
-            response.charset = 'UTF-8'
-        if form in ('html', 'pdf'):
-            response.content_language = language
-            response.vary = ['Accept-Language']
-        response.content_disposition = (
-            f'attachment; filename="{documents.file_name(one, form)}"')
-        if form == 'json':
-            response.etag = one.digest
-        # What a name smuggles in must not run in anybody's session.
-        response.headers['Content-Security-Policy'] = (
-            "default-src 'none'; style-src 'unsafe-inline'; sandbox")
-        response.headers['X-Content-Type-Options'] = 'nosniff'
-        response.content_length = file.tell()
+        size = file.tell()
         file.seek(0)
-        response.app_iter = _pieces(file)
-        return response
-
-
-def _pieces(file: IO[bytes]) -> Iterator[bytes]:
-    with file:
-        while piece := file.read(_PIECE):
-            yield piece
+        answer = downloads.Download(
+            file, size, documents.file_name(one, form),
+            content_type=FORMATS[form],
+            charset=None if form == 'pdf' else 'UTF-8')
+        if form in ('html', 'pdf'):
+            answer.content_language = language
+            answer.vary = ['Accept-Language']
+        if form == 'json':
+            answer.etag = one.digest
+        # What a name smuggles in must not run in anybody's session.
+        answer.headers['Content-Security-Policy'] = (
+            "default-src 'none'; style-src 'unsafe-inline'; sandbox")
+        return answer
 
 
 class Statements(OfStatement):

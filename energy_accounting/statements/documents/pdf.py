@@ -12,14 +12,14 @@ def of_html(text: str, made: str) -> bytes:
     """A PDF (A4) of a page that fetches nothing.
 
     :param made: when the statement was closed, as an ISO time.
-    :raises errors.Unavailable: WeasyPrint, or what it needs of the system,
-        is not installed.
+    :raises errors.InvalidRequest: WeasyPrint, or what it needs of the
+        system, is not installed: another form can be had.
     """
     try:
         import weasyprint
     except (ImportError, OSError) as error:
         # OSError: Pango is not there.
-        raise errors.Unavailable(
+        raise errors.InvalidRequest(
             'format: this service makes no PDF; ask for html, or let its '
             'operator install energy-accounting[exports] and Pango'
         ) from error

@@ -7,7 +7,9 @@ import csv
 import datetime
 import hashlib
 import io
+import sys
 from typing import Any
+from unittest import mock
 
 import sqlalchemy as sa
 
@@ -166,9 +168,18 @@ class ReadTest(StatementsCase):
                           'reader-p1')
         self.assertEqual(one['digest'], hashlib.sha256(
             answer.body).hexdigest())
+        self.assertEqual(str(len(answer.body)),
+                         answer.headers['Content-Length'])
         self.assertEqual(f'"{one["digest"]}"', answer.headers['ETag'])
         self.assertIn('energy-p1-2026-11-r1.json"',
                       answer.headers['Content-Disposition'])
+
+    def test_a_pdf_that_cannot_be_made_is_the_services_secret(self) -> None:
+        path = f'{STATEMENTS}/{self.closed["p1"]["id"]}/document'
+        with mock.patch.dict(sys.modules, weasyprint=None):
+            answer = self.ask(path, 'reader-p1', format='pdf')
+        self.assertEqual(400, answer.status_int)
+        self.assertIn('makes no PDF; ask for html', answer.text)
 
     def test_csv_is_not_the_lines(self) -> None:
         path = f'{STATEMENTS}/{self.closed["p1"]["id"]}'

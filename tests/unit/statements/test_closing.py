@@ -7,9 +7,11 @@ import itertools
 import json
 
 import fixtures
+import sqlalchemy as sa
 from oslotest import base
 
 from energy_accounting import errors, units
+from energy_accounting.ledger import billing_models
 from energy_accounting.statements import closing, differences, periods, stored
 from tests.unit.ledger import filled
 from tests.unit.statements import made
@@ -46,6 +48,19 @@ class LinesTest(base.BaseTestCase):
         (*_, last) = made.lines(self.database, self.closed())
         self.assertEqual(100, last.end - last.start)
         self.assertEqual((bucket(25), bucket(26)), (last.start, last.end))
+
+    def test_lines_are_closed_that_are_not_all_there_is(self) -> None:
+        self.ledger.write()
+        tables = filled.models
+        with self.database.writer() as connection:
+            connection.execute(sa.update(tables.project_buckets).values(
+                active_uj=tables.project_buckets.c.active_uj + 1))
+        caught = self.assertRaises(errors.Conflict, made.close,
+                                   self.database)
+        self.assertIn('nothing is closed', str(caught))
+        with self.database.reader() as connection:
+            self.assertIsNone(connection.execute(
+                sa.select(billing_models.statements)).first())
 
     def test_totals_are_not_the_sum_of_the_lines(self) -> None:
         closed = self.closed()
