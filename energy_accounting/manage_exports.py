@@ -126,7 +126,11 @@ def _send_open(conf: cfg.ConfigOpts) -> int:
     failed = 0
     for one in found:
         try:
-            _send(sender, [one], progress=conf.command.progress)
+            _send(sender, [one], progress=conf.command.progress,
+                  how=sending.send)
+        except sending.Held:
+            # The next call finds what it has left, if it was killed.
+            print(_line(one, 'held by another process'))
         except errors.EnergyAccountingError as error:
             print(f'{one.export}: {error}', file=sys.stderr)
             failed = 1
@@ -134,12 +138,13 @@ def _send_open(conf: cfg.ConfigOpts) -> int:
 
 
 def _send(sender: sending.Sender, planned: Iterable[outbox.Export], *,
-          progress: bool) -> None:
+          progress: bool, how: Callable[..., outbox.Export] = sending.resume,
+          ) -> None:
     for one in planned:
         bar = _bar(one, progress)
         before = one.state
         try:
-            sent = sending.resume(
+            sent = how(
                 sender, one, bar.update if bar is not None
                 else lambda rows: None)
         finally:

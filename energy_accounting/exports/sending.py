@@ -32,6 +32,10 @@ _NAMESPACE = uuid.UUID('0b7a9a52-36b5-5f43-9d3e-5d1c0c6c2f7e')
 Progress = Callable[[int], object]
 
 
+class Held(errors.Conflict):
+    """Another process has the export, or had it a moment ago."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Sender:
     """Whoever sends: what it needs, and who it is.
@@ -126,7 +130,7 @@ def send(sender: Sender, planned: outbox.Export,
     """Send what is planned, or what of it is not sent; then look at it.
 
     :param progress: told how much more is done.
-    :raises errors.Conflict: another process is at it.
+    :raises Held: another process is at it.
     """
     if planned.state == outbox.CONFIRMED:
         return planned
@@ -135,7 +139,7 @@ def send(sender: Sender, planned: outbox.Export,
     held = sender.database.write(outbox.take, planned.export, holder, now_ns,
                                  now_ns + HELD_NS)
     if held is None:
-        raise errors.Conflict(
+        raise Held(
             f'export {planned.export}: another process is sending it, or '
             f'was killed less than {HELD_NS // units.NS_PER_S} s ago: try '
             'again then')
@@ -167,11 +171,8 @@ def resume(sender: Sender, planned: outbox.Export,
     while True:
         try:
             return send(sender, planned, progress)
-        except errors.Conflict:
-            found = sender.database.read_current(outbox.find,
-                                                 planned.export)
-            if (found is None or found.holder is None
-                    or sender.clock_ns() > until_ns):
+        except Held:
+            if sender.clock_ns() > until_ns:
                 raise
             sender.sleep(1)
 

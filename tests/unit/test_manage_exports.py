@@ -66,6 +66,15 @@ class ManageTest(base.BaseTestCase):
         self.assertEqual(0, status)
         self.assertIn(': unchanged', said)
 
+    def test_what_another_sends_is_waited_for_or_a_failure(self) -> None:
+        planned = self.plan('csv')
+        self.database.write(outbox.take, planned.export, 'another',
+                            made.LATER_NS, made.LATER_NS + 10)
+        status, said = self.run_line('send')
+        self.assertEqual(0, status)
+        self.assertIn('held by another process', said)
+        self.assertEqual([], os.listdir(self.directory))
+
     def test_what_was_given_up_is_tried_for_ever_or_never_again(
             self) -> None:
         self.directory.rmdir()

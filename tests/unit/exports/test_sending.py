@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import pathlib
+from typing import Any
 from unittest import mock
 
 from oslotest import base
@@ -106,6 +107,20 @@ class FilesTest(base.BaseTestCase):
                 self.assertEqual(whole, made.path(done).read_bytes())
                 self.assertEqual(2, len(list(directory.iterdir())),
                                  list(directory.iterdir()))
+
+    def test_who_waits_is_sent_away_when_the_other_ends(self) -> None:
+        planned = sending.plan(self.sender, 'csv',
+                               made.source(self.database), {})
+        take, tried = outbox.take, []
+
+        def once_too_early(*words: Any) -> outbox.Export | None:
+            tried.append(words)
+            # It was held; when anybody looks, it is not any more.
+            return take(*words) if len(tried) > 1 else None
+
+        with mock.patch.object(outbox, 'take', once_too_early):
+            self.assertEqual(outbox.CONFIRMED, sending.resume(
+                self.sender, planned).state)
 
     def test_a_file_is_in_its_place_before_it_is_whole(self) -> None:
         def write(*args: object) -> int:
