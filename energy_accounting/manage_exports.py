@@ -47,9 +47,9 @@ def add(groups: Any, command: Callable[..., argparse.ArgumentParser],
                              'may be repeated')
     period = parser.add_mutually_exclusive_group(required=True)
     period.add_argument('--month', metavar='YYYY-MM', dest='period',
-                        help='a closed month')
+                        help='a closed month, or last-month')
     period.add_argument('--year', metavar='YYYY', dest='period',
-                        help='a closed year')
+                        help='a closed year, or last-year')
     parser.add_argument(
         '--timezone', default='UTC', metavar='ZONE',
         help='time zone that it was closed in (default: UTC)')
@@ -94,7 +94,8 @@ def _sender(conf: cfg.ConfigOpts, directory: str | None,
 
 def _create(conf: cfg.ConfigOpts) -> None:
     given = conf.command
-    period = periods.period(given.period, given.timezone)
+    period = periods.period(periods.named(
+        given.period, given.timezone, time.time_ns()), given.timezone)
     options = _options(given.options)
     sender = _sender(conf, given.directory)
     wanted = [None] if given.everybody else [

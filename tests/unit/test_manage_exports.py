@@ -108,7 +108,8 @@ class ManageTest(base.BaseTestCase):
                 *MONTH, '--target', 'focus', *words)
         with tempfile.TemporaryDirectory() as where:
             status, _ = self.run_line(
-                'create', *MONTH, '--target', 'focus', '--project', 'p1',
+                'create', '--month', 'last-month', *MONTH[2:], '--target',
+                'focus', '--project', 'p1',
                 '--project', 'p2', '--directory', where)
             self.assertEqual((0, 4), (
                 status, len([*pathlib.Path(where).iterdir()])))

@@ -18,7 +18,7 @@ DEPLOY = ROOT / 'deploy'
 UNITS = DEPLOY / 'systemd'
 # The exposure that systemd 252 finds, of 10, and no more.
 BOUNDS = {'notifier': 1.9, 'collector': 1.2, 'api': 1.2, 'purge': 1.2,
-          'factors': 1.2, 'close': 1.2}
+          'factors': 1.2, 'close': 1.2, 'export': 1.2}
 
 
 def exposure(path: pathlib.Path) -> float:
