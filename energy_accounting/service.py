@@ -11,6 +11,7 @@ connections after the fork.  What is done stands in ``notifier`` and
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -128,7 +129,8 @@ def serve_collector(conf: cfg.ConfigOpts) -> None:
     """Run the collector's workers until SIGTERM."""
     manager = cotyledon.ServiceManager()
     oslo_config_glue.setup(manager, conf)
-    manager.register_hooks(on_dead_worker=_on_dead_worker)
+    manager.register_hooks(on_dead_worker=_on_dead_worker,
+                           on_terminate=_insist)
     manager.add(CollectorService, workers=conf.collector.workers,
                 args=(conf,))
     manager.run()
@@ -138,6 +140,30 @@ def _on_dead_worker(service_id: Any, worker_id: int, exit_code: int) -> None:
     if exit_code == REFUSED:
         # The worker has said why.  Others see their master go, and stop.
         os._exit(1)
+
+
+def _insist() -> None:
+    """See to it, beside what waits for the workers, that they end.
+
+    Cotyledon tells each once and then waits without end (the alarm of its
+    own is not heard meanwhile): for one that was told before it listened, as
+    when it has just been started again, or that does not run.
+    """
+    threading.Thread(target=_tell_again, name='insist', daemon=True).start()
+
+
+def _tell_again() -> None:
+    deadline = time.monotonic() + 2 * STOP_SECONDS
+    while True:
+        time.sleep(2)
+        for worker in multiprocessing.active_children():
+            if time.monotonic() < deadline:
+                worker.terminate()
+            else:
+                # What it had not answered comes again.
+                LOG.warning('worker %s does not end: it is killed',
+                            worker.pid)
+                worker.kill()
 
 
 def _refuse(error: errors.EnergyAccountingError) -> NoReturn:
