@@ -20,19 +20,28 @@ from energy_accounting import client
 LOG = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 10
+DOCUMENT_SECONDS = 60
+"""A document is made when it is asked for, and nobody has to look on."""
 # Names are for convenience: nobody waits long for them.
 _NAMES_SECONDS = 5
 _MOST_NAMES = 5000
 
 
-def energy(request: Any) -> client.Client:
+def timeout() -> float:
+    """How long an answer is waited for (s), if the settings say no other."""
+    return float(getattr(settings, 'ENERGY_ACCOUNTING_TIMEOUT',
+                         TIMEOUT_SECONDS))
+
+
+def energy(request: Any, seconds: float | None = None) -> client.Client:
     """The energy API.
 
+    :param seconds: the longest wait for a part of an answer.
     :raises horizon.exceptions.ServiceCatalogException: the catalogue has
         none for this region.
     """
     url = base.url_for(request, client.SERVICE_TYPE)
-    return client.Client(_session(request, url, TIMEOUT_SECONDS),
+    return client.Client(_session(request, url, seconds or timeout()),
                          endpoint_override=url)
 
 
@@ -71,7 +80,7 @@ def _names(request: Any, kind: str, key: str, path: str) -> dict[str, str]:
     return found
 
 
-def _session(request: Any, url: str, seconds: int) -> session.Session:
+def _session(request: Any, url: str, seconds: float) -> session.Session:
     verify: Any = not settings.OPENSTACK_SSL_NO_VERIFY
     if verify and settings.OPENSTACK_SSL_CACERT:
         verify = settings.OPENSTACK_SSL_CACERT

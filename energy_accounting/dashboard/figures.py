@@ -303,15 +303,19 @@ def measured(usage: Any, period: periods.Period) -> dict[str, Any]:
 DOCUMENTS = ('pdf', 'html', 'csv')
 
 
-def statements(rows: Sequence[Mapping[str, Any]],
-               where: datetime.tzinfo) -> list[dict[str, Any]]:
-    """Closed months and years."""
+def statements(rows: Sequence[Mapping[str, Any]], where: datetime.tzinfo,
+               names: Mapping[str, str] = {}) -> list[dict[str, Any]]:
+    """Closed months and years.
+
+    :param names: of projects, where the statement does not say it.
+    """
     signs = words.signs()
     return [{
         'id': row['id'], 'period': words.period_name(row['period']),
         'zone': row['timezone'], 'revision': row['revision'],
         'state': words.known(row['state'], words.STATEMENT_STATES),
-        'project': row['project_name'] or row['project_id'],
+        'project': row['project_name'] or names.get(
+            row['project_id'] or '') or row['project_id'],
         'energy': numbers.energy(row['it_kwh'], signs),
         'building': numbers.energy(row['facility_kwh'], signs),
         'co2': numbers.mass(row['co2_location_kg'], signs),

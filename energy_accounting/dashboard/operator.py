@@ -19,6 +19,7 @@ from energy_accounting.dashboard.drawing import bars, course, flow
 from energy_accounting.dashboard.numbers import Decimal, parse
 
 STATES = words.HELD_STATES
+EXPORT_STATES = words.EXPORT_STATES
 
 _WIDTH, _HEIGHT, _LABELS = 1000, 360, 190
 _COURSES = (('PUE', 'active'), ('CUE', 'co2'), ('WUE', 'memory'),
@@ -281,6 +282,8 @@ def site(chosen: Mapping[str, Any],
         'grid_zone': chosen['grid_zone'],
         'site_period': words.span(start, end, where),
         'figures': [_figure(row, signs) for row in figures.year['kpis']],
+        'missing': [words.month(month.astimezone(where))
+                    for month, answer in figures.months if answer is None],
         'courses': list(filter(None, (
             _course(name, kind, figures.months, where)
             for name, kind in _COURSES)))}
@@ -299,19 +302,33 @@ def _figure(row: Mapping[str, Any], signs: numbers.Signs) -> dict[str, Any]:
             signs.fixed(value, 3), '', signs.exact(value)),
         'unit': '' if row['unit'] == '1' else row['unit'],
         'coverage': signs.percent(parse(row['coverage']), 1),
+        'guessed': _guessed(row),
         'standard': row['standard'], 'why': row['why'],
         'notes': row['notes']}
 
 
+def _guessed(row: Mapping[str, Any]) -> str:
+    """In a word, where a value is not all read off meters."""
+    if row['value'] is None:
+        return ''
+    start, end = (datetime.datetime.fromisoformat(row[edge])
+                  for edge in ('start', 'end'))
+    seconds = row['reading_seconds']
+    if seconds is not None and seconds > (end - start).total_seconds():
+        return _('interpolated')
+    return _('estimated') if parse(row['estimated']) else ''
+
+
 def _course(name: str, kind: str,
-            months: Sequence[tuple[datetime.datetime, Mapping[str, Any]]],
+            months: Sequence[tuple[datetime.datetime,
+                                   Mapping[str, Any] | None]],
             where: datetime.tzinfo) -> dict[str, Any] | None:
     """A figure of each month; None where it never had a value."""
     signs = words.signs()
     found = [(start, next(
-        (row for row in answer['kpis'] if row['figure'] == name
-         and row['value'] is not None and not row['section']), None))
-        for start, answer in months]
+        (row for row in (answer or {'kpis': ()})['kpis']
+         if row['figure'] == name and row['value'] is not None
+         and not row['section']), None)) for start, answer in months]
     values = [None if row is None else parse(row['value'])
               for _start, row in found]
     if not any(value is not None for value in values):
@@ -352,3 +369,26 @@ def quarantine(rows: Iterable[Mapping[str, Any]],
         'energy': numbers.energy(row['energy_kwh'], signs),
         'code': words.known(row['code'], words.CODES),
         'reason': row['reason']} for row in rows]
+
+
+# --- exports ----------------------------------------------------------------
+
+def exports(rows: Iterable[Mapping[str, Any]], names: Mapping[str, str],
+            where: datetime.tzinfo) -> list[dict[str, Any]]:
+    """What left for billing systems, or failed to."""
+    signs = words.signs()
+    return [{
+        'id': row['id'], 'target': row['target'],
+        'options': ', '.join(f'{name}={value}' for name, value
+                             in sorted(row['options'].items())),
+        'period': words.period_name(row['period']),
+        'zone': row['timezone'], 'whole': row['all_projects'],
+        'project': names.get(row['project_id'] or '') or row['project_id'],
+        'known': row['project_id'] in names,
+        'state': words.known(row['state'], words.EXPORT_STATES),
+        'failed': row['state'] == 'failed', 'error': row['error'],
+        'lines': _('%(done)s of %(total)s') % {
+            'done': signs.exact(Decimal(row['done'])),
+            'total': signs.exact(Decimal(row['total']))},
+        'destination': row['destination'],
+        'changed': words.moment(row['changed_at'], where)} for row in rows]

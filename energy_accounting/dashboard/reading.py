@@ -8,10 +8,12 @@ for "not known".
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import dataclasses
 import datetime
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from energy_accounting import client, units
@@ -23,6 +25,8 @@ MOST_TRENDS = 40
 """Up to so many servers get a line of their own course."""
 MOST_ROWS = 500
 """Rows of hosts or records that a page shows."""
+MOST_EXPORTS = 20_000
+"""Rows of exports that are read to find the newest."""
 _NONE = 'none'
 _DEFAULT_SITE = 'default'
 _MONTHS = 12
@@ -135,33 +139,83 @@ def site_of_choice(sites: Sequence[Row]) -> Row:
                 sites[0])
 
 
+def patience(make: Callable[[float], client.Client], seconds: float,
+             clock: Callable[[], float]) -> Callable[[], client.Client | None]:
+    """For a page of many questions: who answers them, while there is time.
+
+    All of them together are waited for as long as a single one is.
+
+    :param make: the API, given how long it is waited for.
+    :param clock: seconds, from some moment on.
+    :returns: gives the API; None when the time is over.
+    """
+    end = clock() + seconds
+
+    def ask() -> client.Client | None:
+        left = end - clock()
+        return make(left) if left > 0 else None
+
+    return ask
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class KeyFigures:
     """Of a site: of twelve months, and of each of them.
 
     :ivar months: the first moment of a month and its figures, the oldest
-        first.
+        first; None of those that were not answered in time.
     """
 
     year: Row
-    months: tuple[tuple[datetime.datetime, Row], ...]
+    months: tuple[tuple[datetime.datetime, Row | None], ...]
 
 
-def key_figures(api: client.Client, site: Row,
+def key_figures(ask: Callable[[], client.Client | None], site: Row,
                 now: datetime.datetime) -> KeyFigures:
     """The last twelve whole months of a site, in its own zone.
 
+    The newest months first: they are missed most if time is up.
+
+    :param ask: see :func:`patience`.
     :raises client.Error: when the API does not answer as asked.
     """
+    api = ask()
+    if api is None:
+        raise client.TimedOut('there was no time left to ask')
+    year = api.kpis(site['name'])
     where = units.zone(site['time_zone'])
     edges = [units.period_start(now, 'month', where)]
     while len(edges) <= _MONTHS:
         edges.insert(0, units.period_start(
             edges[0] - datetime.timedelta(days=1), 'month', where))
-    return KeyFigures(api.kpis(site['name']), tuple(
-        (start, api.kpis(site['name'], start=units.iso(start),
-                         end=units.iso(end)))
-        for start, end in itertools.pairwise(edges)))
+    months: list[tuple[datetime.datetime, Row | None]] = []
+    for start, end in reversed(list(itertools.pairwise(edges))):
+        api = ask()
+        found = None
+        if api is not None:
+            with contextlib.suppress(client.TimedOut):
+                found = api.kpis(site['name'], start=units.iso(start),
+                                 end=units.iso(end))
+        months.insert(0, (start, found))
+    return KeyFigures(year, tuple(months))
+
+
+def exports(api: client.Client,
+            state: str | None) -> tuple[list[Row], bool] | None:
+    """Exports, the newest first, and whether there are older ones.
+
+    :param state: None: whatever it is.
+    :returns: None where the user may not read them.
+    :raises client.Error: when the API does not answer as asked.
+    """
+    try:
+        # The API has the oldest first.
+        newest: collections.deque[Row] = collections.deque(
+            api.exports(state=state).rows(MOST_EXPORTS), MOST_ROWS + 1)
+    except client.Forbidden:
+        return None
+    found = list(newest)[::-1]
+    return found[:MOST_ROWS], len(found) > MOST_ROWS
 
 
 def _sum(api: client.Client, query: Mapping[str, str],

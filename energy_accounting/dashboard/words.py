@@ -55,6 +55,8 @@ REASONS = {
     'free_memory': gettext_lazy('memory that nobody reserved'),
     'ended': gettext_lazy('of servers that ended before they were read'),
     'host': gettext_lazy('of hosts without servers'),
+    'platform': gettext_lazy('beyond processors and memory, while these '
+                             'counted nothing'),
     'no_activity': gettext_lazy('nobody was active'),
     'too_many': gettext_lazy('of more servers than a record holds'),
     'unreadable': gettext_lazy('of servers that could not be read')}
@@ -87,6 +89,11 @@ HELD_STATES = {
 STATEMENT_STATES = {
     'provisional': gettext_lazy('provisional'),
     'final': gettext_lazy('final')}
+EXPORT_STATES = {
+    'planned': gettext_lazy('planned'),
+    'sent': gettext_lazy('sent'),
+    'confirmed': gettext_lazy('confirmed'),
+    'failed': gettext_lazy('failed')}
 HOST_STATES = {
     'enrolled': gettext_lazy('enrolled'),
     'retired': gettext_lazy('retired'),
@@ -202,6 +209,9 @@ def tick(start: datetime.datetime, resolution: str, where: datetime.tzinfo,
 
 def failure(error: client.Error) -> str:
     """Why there is nothing to see."""
+    if isinstance(error, client.TimedOut):
+        return _('The energy service did not answer in time. Try again, or '
+                 'choose a shorter time.')
     if isinstance(error, client.Unavailable):
         return _('The energy service cannot be reached at the moment. What '
                  'was used meanwhile is still measured and not lost; this '

@@ -8,12 +8,13 @@ npm once, in one version.  Nothing of the project is known here.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pathlib
 import shutil
 import subprocess
 import unittest
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from playwright import sync_api
@@ -41,15 +42,6 @@ root => {
               .filter(text => text);
 }
 """
-
-_DARK = """
-body, #main_content, #content_body, .ea .table, .ea .table > * > tr,
-.ea .table > * > tr > *, .ea .form-control, .ea .btn, .ea .nav > li > a
-{ background-color: #222 !important; color: #ddd !important; }
-.ea .alert { background-color: #2c3338 !important; color: #eee !important; }
-.ea .alert * { color: inherit !important; }
-"""
-
 
 def required(test: unittest.TestCase) -> str:
     """Where Chromium is.
@@ -141,14 +133,30 @@ class Page:
     def go(self, path: str) -> None:
         self.tab.goto(self._browser.url + path)
 
+    def restyle(self, styles: Mapping[str, pathlib.Path]) -> None:
+        """Take these style sheets from now on, each in place of a name."""
+        self.tab.unroute_all()
+        for name, path in styles.items():
+            self.tab.route(f'**/{name}', functools.partial(_styled, path))
+
+    def ground(self) -> int:
+        """How bright the page is behind its content, from 0 to 255."""
+        return int(self.tab.evaluate("""() => {
+            const found = getComputedStyle(document.body).backgroundColor
+              .match(/[0-9]+/g).map(Number);
+            return found.reduce((one, other) => one + other) / found.length;
+        }"""))
+
+    def download(self, where: str) -> bytes:
+        """The file that a link leads to."""
+        with self.tab.expect_download() as started:
+            self.tab.click(where)
+        return pathlib.Path(started.value.path()).read_bytes()
+
     def show(self, width: int, media: str = 'screen') -> None:
         """Look at it in a window of this width, or on paper."""
         self.tab.set_viewport_size({'width': width, 'height': 900})
         self.tab.emulate_media(media=media)
-
-    def darken(self) -> None:
-        """The grounds and letters of a dark theme; Horizon brings none."""
-        self.tab.add_style_tag(content=_DARK)
 
     def picture(self, path: pathlib.Path) -> None:
         self.tab.screenshot(path=path, full_page=True)
@@ -190,6 +198,10 @@ class Page:
 
     def close(self) -> None:
         self._context.close()
+
+
+def _styled(path: pathlib.Path, route: Any) -> None:
+    route.fulfill(path=path, content_type='text/css')
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import threading
@@ -43,7 +44,26 @@ OPENSTACK_HOST = '{address}'
 OPENSTACK_KEYSTONE_URL = '{keystone}'
 OPENSTACK_KEYSTONE_DEFAULT_DOMAIN = '{domain}'
 TIME_ZONE = '{zone}'
+ENERGY_ACCOUNTING_TIMEOUT = 60  # other tests take the processors
+import os
+DEFAULT_THEME = os.environ.get('EA_TEST_THEME', 'default')
+AVAILABLE_THEMES = [(name, name, 'themes/' + name)
+                    for name in ('default', '{dark}')]
+SELECTABLE_THEMES = [one for one in AVAILABLE_THEMES
+                     if one[0] == DEFAULT_THEME]
 """
+DARK = 'dark'
+# Horizon brings no dark theme, but what its documentation makes one of.
+_DARK_STYLES = {
+    '_variables.scss': """
+$web-font-path: 'data:text/css,';
+@import "/horizon/lib/bootswatch/darkly/variables";
+@import "/themes/default/variables";
+""",
+    '_styles.scss': """
+@import "/horizon/lib/bootstrap_scss/scss/bootstrap/mixins/vendor-prefixes";
+@import "/horizon/lib/bootswatch/darkly/bootswatch";
+"""}
 _SERVE = """
 import waitress
 from django.contrib.staticfiles.handlers import StaticFilesHandler
@@ -58,6 +78,8 @@ class Horizon(servers.Server):
 
     :param keystone: its URL.
     :param domain: the name of that of those who sign in.
+    :ivar dark: the style sheets of a dark theme, by the name of those that
+        they stand in for.
     """
 
     name = 'horizon'
@@ -76,12 +98,24 @@ class Horizon(servers.Server):
             'PYTHONPATH': f'{self.path}{os.pathsep}{PACKAGE.parent}',
             'DJANGO_SETTINGS_MODULE': 'openstack_dashboard.settings',
             'PYTHONWARNINGS': 'ignore', 'PYTHONDONTWRITEBYTECODE': '1'}
-        for words in ('collectstatic --noinput --link -v0',
-                      'compress --force -v0'):
-            self.run('env', *(f'{name}={value}' for name, value
-                              in self.environment_.items()),
-                     str(self.bin / 'python'), '-m', 'django',
-                     *words.split())
+        self._manage('collectstatic --noinput --link -v0')
+        # Made beforehand, the styles of several themes share their names.
+        dark, light = (self._styles(theme) for theme in (DARK, 'default'))
+        self.dark = {name: self.path / 'static/dashboard/css' / dark[key]
+                     for key, name in light.items() if name != dark[key]}
+
+    def _styles(self, theme: str) -> dict[str, str]:
+        """The names of the style sheets of a theme, each by its key."""
+        self._manage('compress --force -v0', EA_TEST_THEME=theme)
+        found = json.loads((self.path / 'static/dashboard/manifest.json')
+                           .read_text())
+        return {key: name for key, text in found.items()
+                for name in re.findall(r'css/(output\.\w+\.css)', text)}
+
+    def _manage(self, words: str, **more: str) -> None:
+        self.run('env', *(f'{name}={value}' for name, value
+                          in {**self.environment_, **more}.items()),
+                 str(self.bin / 'python'), '-m', 'django', *words.split())
 
     def _tree(self) -> None:
         """``openstack_dashboard`` of links, with a ``local`` of its own."""
@@ -93,14 +127,21 @@ class Horizon(servers.Server):
         ours = self.path / 'openstack_dashboard'
         ours.mkdir()
         for child in installed.iterdir():
-            if child.name != 'local':
+            if child.name not in ('local', 'themes'):
                 (ours / child.name).symlink_to(child)
+        themes = ours / 'themes'
+        themes.mkdir()
+        (themes / 'default').symlink_to(installed / 'themes/default')
+        (themes / DARK).mkdir()
+        for name, text in _DARK_STYLES.items():
+            (themes / DARK / name).write_text(text)
         local = ours / 'local'
         shutil.copytree(installed / 'local', local,
                         ignore=shutil.ignore_patterns('__pycache__'))
         (local / 'local_settings.py').write_text(_SETTINGS.format(
             address=servers.LOOPBACK, path=self.path,
-            keystone=self.keystone, domain=self.domain, zone=TIME_ZONE))
+            keystone=self.keystone, domain=self.domain, zone=TIME_ZONE,
+            dark=DARK))
         for folder in ('enabled', 'local_settings.d'):
             for path in (PANELS / folder).glob('_[0-9]*.py'):
                 shutil.copy(path, local / folder)

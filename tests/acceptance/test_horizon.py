@@ -31,10 +31,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import requests
+import sqlalchemy as sa
 from babel import Locale
 
 from energy_accounting import collector, units
-from energy_accounting.ledger import engine
+from energy_accounting.ledger import audit, engine, exports
+from energy_accounting.statements import closing, periods, supplied
 from tests import servers
 from tests.acceptance import browser, cloud, environment, horizon, keystone
 from tests.unit import records
@@ -47,6 +49,10 @@ TENANT_PROJECT = 'webshop'
 EVIL = '<b>{{7*7}}</b>=cmd'
 UNNAMED = 'shop-2'
 SECONDS = 60
+EXPORT_STATES = {'planned': ('planned', 'geplant'),
+                 'sent': ('sent', 'gesendet'),
+                 'confirmed': ('confirmed', 'bestätigt'),
+                 'failed': ('failed', 'gescheitert')}
 NARROW, WIDE = 400, 1280
 
 _EXAMPLE_SECONDS = 240
@@ -149,6 +155,7 @@ class Stage(contextlib.ExitStack):
             (self.end_ns,), = connection.execute(
                 'SELECT MAX(window_end_ns) FROM streams')
         self._mishaps()
+        self._closed()
 
     def _mishaps(self) -> None:
         """A host that lost a record and sent one that does not add up."""
@@ -173,6 +180,44 @@ class Stage(contextlib.ExitStack):
                 books.book({}, [records.signed(sent)])
         finally:
             database.close()
+
+    def _closed(self) -> None:
+        """A month that is over, this one, and what left of them."""
+        last = units.moment(self.end_ns - 1).astimezone(
+            units.zone(horizon.TIME_ZONE))
+        self.month = f'{last:%Y-%m}'
+        before = f'{last.replace(day=1) - datetime.timedelta(days=1):%Y-%m}'
+        actor = audit.Actor('a test')
+        database = engine.Database(f'sqlite:///{self.ledger}')
+        try:
+            for name in (before, self.month):
+                period = periods.period(name, horizon.TIME_ZONE)
+                for project in ('webshop', 'weather'):
+                    closing.close(
+                        database, self.projects[project], period,
+                        supplied.Supplied(period, self.end_ns), self.end_ns,
+                        actor)
+            for number, state in enumerate(exports.STATES):
+                database.write(self._left, before, str(uuid.UUID(
+                    int=number)), state, actor)
+        finally:
+            database.close()
+
+    def _left(self, connection: sa.Connection, period: str, ident: str,
+              state: str, actor: audit.Actor) -> None:
+        exports.plan(connection, {
+            'export': ident, 'target': 'focus', 'options': {
+                'version': '1.3'}, 'destination': '/srv/billing',
+            'period': period, 'time_zone': horizon.TIME_ZONE,
+            'project_id': self.projects['webshop']
+            if state == exports.SENT else None, 'digest': '0' * 64,
+            'total': 12345}, actor, self.end_ns)
+        exports.take(connection, ident, 'a test', self.end_ns, self.end_ns)
+        exports.mark(
+            connection, ident, 'a test', state, self.end_ns,
+            error='/srv/billing: No space left on device'
+            if state == exports.FAILED else None,
+            done={exports.PLANNED: 0, exports.FAILED: 5000}.get(state, 12345))
 
     def _people(self) -> None:
         """A domain, a region, a tenant, a newcomer and an operator."""
@@ -290,9 +335,15 @@ class InABrowser(unittest.TestCase):
             self.assert_language(page, german)
             self.picture(page, shown)
             if german:
-                page.darken()
+                page.restyle(self.stage.horizon.dark)
+                page.go(path)
+                page.tab.wait_for_selector(ready)
+                self.assertLess(page.ground(), 64)
                 self.assertEqual([], page.violations('.ea'))
                 self.picture(page, f'{shown}-dark')
+                page.restyle({})
+                page.go(path)
+                page.tab.wait_for_selector(ready)
             else:
                 page.show(NARROW)
                 self.assertEqual([], page.violations('.ea'))
@@ -428,10 +479,8 @@ class InABrowser(unittest.TestCase):
     def test_a_download_has_other_rows_than_the_api(self) -> None:
         page = self.page('tenant', PROJECT)
         page.go(PROJECT + self.days)
-        with page.tab.expect_download() as started:
-            page.tab.click('section[aria-labelledby=ea-downloads] a')
-        text = pathlib.Path(started.value.path()).read_text()
-        found = list(csv.DictReader(io.StringIO(text)))
+        text = page.download('section[aria-labelledby=ea-downloads] a')
+        found = list(csv.DictReader(io.StringIO(text.decode())))
         wanted = self.tenant_rows(group_by='instance', resolution='hour')
         self.assertEqual(len(wanted), len(found))
         for row, line in zip(wanted, found, strict=True):
@@ -443,6 +492,34 @@ class InABrowser(unittest.TestCase):
         names = {line['instance_id']: line['instance_name']
                  for line in found}
         self.assertEqual(EVIL, names[self.stage.instances['cache']])
+
+    def test_a_document_is_not_that_of_the_statement(self) -> None:
+        (row,) = self.stage.ask('tenant', TENANT_PROJECT, '/v1/statements',
+                                period=self.stage.month)['statements']
+        page = self.page('tenant', PROJECT)
+        for german in (False, True):
+            page.prefer(horizon_language='de' if german else 'en')
+            page.go(PROJECT)
+            line = f'#ea-statements tr:has(a[href*="{row["id"]}"])'
+            self.assert_figures(page, f'{line} .ea-energy',
+                                [row['it_kwh']], german)
+            of = f'{line} a[href$=".{{}}"]'.format
+            self.assertTrue(page.download(of('pdf')).startswith(b'%PDF-'))
+            text = page.download(of('csv')).decode()
+            self.assertEqual(
+                decimal.Decimal(row['it_kwh']), sum(
+                    decimal.Decimal(one['it_kwh'])
+                    for one in csv.DictReader(io.StringIO(text))))
+            words = page.download(of('html')).decode()
+            self.assertIn(f'lang="{"de" if german else "en"}"', words)
+        # Of another project there is no document, and no word of it.
+        foreign = next(one for one in self.ask(
+            '/v1/statements', all_projects='true')['statements']
+            if one['project_id'] == self.stage.projects['weather'])
+        answer = page.tab.request.get(
+            f'{self.stage.browser.url}{PROJECT}statements/{foreign["id"]}.csv')
+        self.assertEqual(404, answer.status)
+        self.assertNotIn('kwh', answer.text())
 
     def test_nothing_is_shown_as_0_or_not_explained(self) -> None:
         page = self.page('newcomer', PROJECT)
@@ -468,7 +545,7 @@ class InABrowser(unittest.TestCase):
                 self.assertEqual(0, page.count('.ea-card'))
                 self.assertNotIn('kWh', page.text('.ea'))
             for tab in ('', 'projects/', 'hosts/', 'sites/', 'statements/',
-                        'quarantine/'):
+                        'exports/', 'quarantine/'):
                 operator.go(ADMIN + tab)
                 self.assertTrue(operator.text('#ea-failure'))
                 self.assertEqual(0, operator.count('.ea table'))
@@ -572,11 +649,45 @@ class InABrowser(unittest.TestCase):
         page.go(ADMIN + 'quarantine/?state=released')
         self.assertTrue(page.text('#ea-empty'))
 
-    def test_no_statement_is_shown_as_an_error(self) -> None:
+    def test_a_statement_is_in_another_state(self) -> None:
+        rows = {row['id']: row for row in self.ask(
+            '/v1/statements', all_projects='true')['statements']}
+        self.assertEqual({'final', 'provisional'},
+                         {row['state'] for row in rows.values()})
+        states = {'final': ('final', 'endgültig'),
+                  'provisional': ('provisional', 'vorläufig')}
         page = self.page('operator', PROJECT)
-        for _german in self.look(page, ADMIN + 'statements/',
-                                 'admin-statements', '#ea-empty'):
-            self.assertEqual(0, page.count('.ea table'))
+        for german in self.look(page, ADMIN + 'statements/',
+                                'admin-statements', '#ea-statements'):
+            self.assertEqual(len(rows), page.count(
+                '#ea-statements tbody tr'))
+            for ident, row in rows.items():
+                line = f'#ea-statements tr:has(a[href*="{ident}"])'
+                self.assertEqual(states[row['state']][german], page.text(
+                    f'{line} td:nth-of-type(3)'))
+                self.assert_figures(page, f'{line} .ea-energy',
+                                    [row['it_kwh']], german)
+        self.assertTrue(page.download(
+            '#ea-statements a[href$=".pdf"] >> nth=0').startswith(b'%PDF-'))
+
+    def test_an_export_that_failed_looks_sent(self) -> None:
+        rows = self.ask('/v1/exports')['exports']
+        self.assertEqual(set(exports.STATES), {row['state'] for row in rows})
+        page = self.page('operator', PROJECT)
+        for german in self.look(page, ADMIN + 'exports/', 'admin-exports',
+                                '#ea-exports'):
+            self.assertEqual(
+                [f'ea-export-{row["id"]}' for row in reversed(rows)],
+                [row.get_attribute('id') for row
+                 in page.tab.locator('#ea-exports tbody tr').all()])
+            for row in rows:
+                line = page.text(f'#ea-export-{row["id"]} td:nth-of-type(3)')
+                self.assertIn(EXPORT_STATES[row['state']][german], line)
+                self.assertIn(row['error'] or '', line)
+        (failed,) = (row for row in rows if row['state'] == 'failed')
+        page.go(ADMIN + 'exports/?state=failed')
+        self.assertEqual(1, page.count('#ea-exports tbody tr'))
+        self.assertIn(failed['error'], page.text('#ea-exports'))
 
     # --- last, because the service is not there any more ---
 

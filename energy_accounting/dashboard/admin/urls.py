@@ -16,5 +16,6 @@ urlpatterns = [
     path('statements/', views.StatementsView.as_view(), name='statements'),
     path('statements/<uuid:statement_id>.<slug:form>',
          project_views.document, name='document'),
+    path('exports/', views.ExportsView.as_view(), name='exports'),
     path('quarantine/', views.QuarantineView.as_view(), name='quarantine'),
 ]

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+import time
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -20,7 +22,8 @@ from energy_accounting.dashboard import (
 # Each page: its address, and the name on its tab.
 TABS = (('index', _('Balance')), ('projects', _('Projects')),
         ('hosts', _('Hosts')), ('sites', _('Sites')),
-        ('statements', _('Statements')), ('quarantine', _('Quarantine')))
+        ('statements', _('Statements')), ('exports', _('Exports')),
+        ('quarantine', _('Quarantine')))
 
 
 class AdminView(pages.EnergyView):
@@ -77,6 +80,9 @@ class SitesView(AdminView):
 
     def page(self, api: client.Client,
              period: periods.Period) -> dict[str, Any]:
+        ask = reading.patience(
+            functools.partial(connection.energy, self.request),
+            connection.timeout(), time.monotonic)
         sites, _more = reading.first(api.sites())
         if not sites:
             return {'sites': []}
@@ -85,7 +91,7 @@ class SitesView(AdminView):
                     reading.site_of_choice(sites))
         return {'sites': [one['name'] for one in sites],
                 **operator.site(site, reading.key_figures(
-                    api, site, pages.now()))}
+                    ask, site, pages.now()))}
 
 
 class StatementsView(AdminView):
@@ -97,8 +103,31 @@ class StatementsView(AdminView):
     def page(self, api: client.Client,
              period: periods.Period) -> dict[str, Any]:
         rows = reading.statements(api, all_projects=True)
-        return {'forbidden': rows is None,
-                'statements': figures.statements(rows or (), period.where)}
+        names = connection.project_names(self.request) if rows else {}
+        return {'forbidden': rows is None, 'statements': figures.statements(
+            rows or (), period.where, names)}
+
+
+class ExportsView(AdminView):
+    template_name = 'energy_accounting/admin/exports.html'
+    page_title = _('Exports')
+    tab = 'exports'
+    with_period = False
+
+    def page(self, api: client.Client,
+             period: periods.Period) -> dict[str, Any]:
+        state = self.request.GET.get('state')
+        if state not in operator.EXPORT_STATES:
+            state = None
+        found = reading.exports(api, state)
+        rows, more = found or ((), False)
+        named = any(row['project_id'] for row in rows)
+        return {'state': state, 'forbidden': found is None, 'more': more,
+                'states': [{'value': value, 'name': name} for value, name
+                           in operator.EXPORT_STATES.items()],
+                'exports': operator.exports(
+                    rows, connection.project_names(self.request)
+                    if named else {}, period.where)}
 
 
 class QuarantineView(AdminView):

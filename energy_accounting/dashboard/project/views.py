@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import uuid
 from typing import Any
 
 from django.http import Http404, HttpResponse, StreamingHttpResponse
@@ -78,14 +79,16 @@ def download(request: Any) -> Any:
     return response
 
 
-def document(request: Any, statement_id: str, form: str) -> Any:
+def document(request: Any, statement_id: uuid.UUID, form: str) -> Any:
     """A closed statement, as a file."""
     if form not in figures.DOCUMENTS:
         raise Http404
     language = 'de' if (get_language() or '').startswith('de') else 'en'
     try:
-        content = connection.energy(request).statement_document(
-            statement_id, format=form, language=language)
+        api = connection.energy(request, max(
+            connection.DOCUMENT_SECONDS, connection.timeout()))
+        content = api.statement_document(str(statement_id), format=form,
+                                         language=language)
     except exceptions.ServiceCatalogException:
         return _sorry(_('This cloud has no energy service in this region.'),
                       404)

@@ -15,7 +15,8 @@ ROOT = pathlib.Path(__file__).parents[3]
 SAME = {'CO₂', 'Host', 'Hosts', 'IT', 'Zone', 'Version', 'Server'}
 # Not words of a language.
 NAMES = {'PUE', 'g/kWh', 'openstack energy quarantine show|release|discard',
-         'openstack energy statement create'}
+         'openstack energy statement create',
+         'openstack energy export create', 'openstack energy export retry'}
 
 
 def tool() -> types.ModuleType:
