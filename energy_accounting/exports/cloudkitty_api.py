@@ -166,20 +166,23 @@ def connect(conf: cfg.ConfigOpts) -> CloudKitty:
             interface=options.valid_interfaces or ['internal', 'public'],
             endpoint_override=options.endpoint_override)
         address = options.endpoint_override or made.get_endpoint()
+        if address is None:
+            raise ksa_exceptions.EndpointNotFound('the catalogue is empty')
     except ksa_exceptions.Unauthorized as error:
         raise _unknown(error) from error
     except ksa_exceptions.ConnectFailure as error:
         raise errors.Unavailable(
             f'[{GROUP}] auth_url: {_short(error)}') from error
+    except ksa_exceptions.EndpointNotFound as error:
+        raise errors.ConfigurationError(
+            f'[{GROUP}]: {_short(error)}: register CloudKitty in the '
+            'catalogue with the type '
+            f'{options.service_type or SERVICE!r} (openstack endpoint '
+            'create), look at region_name, or set endpoint_override',
+        ) from error
     except ksa_exceptions.ClientException as error:
         raise errors.ConfigurationError(
             f'[{GROUP}]: {_short(error)}') from error
-    if address is None:
-        raise errors.ConfigurationError(
-            f'[{GROUP}]: the catalogue has no service of the type '
-            f'{options.service_type or SERVICE!r} in the region '
-            f'{options.region_name or "(any)"}: register it (openstack '
-            'endpoint create), or set endpoint_override')
     return CloudKitty(made, str(address))
 
 

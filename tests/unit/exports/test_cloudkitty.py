@@ -309,24 +309,37 @@ class CloudKittyTest(base.BaseTestCase):
         self.export('p2')
         self.assert_all_there()
 
+    def tags(self, start: int) -> dict[str, str]:
+        """The groupby keys of the point of an instance at a time."""
+        return next(dict(key[2]) for key in self.kitty.points
+                    if key[0] == start and ('id', 'web') in key[2])
+
     def test_what_no_statement_says_any_more_is_charged(self) -> None:
         self.export()
-        # The same hour as a statement of another time zone counts its day,
-        # and a flavor that the instance does not have any more.
-        tags = next(key[2] for key in self.kitty.points
-                    if key[0] == closed.bucket(1))
-        for name, value in (('day_of_the_year', '273'),
-                            ('energy_flavor', 'm1.gone')):
-            self.put('2026-09-30T22:00:00Z', {**dict(tags), name: value})
+        # A flavor that the instance has not any more.
+        self.put('2026-09-30T22:00:00Z', {
+            **self.tags(closed.bucket(1)), 'energy_flavor': 'm1.gone'})
+        self.export(again='1')
+        self.assert_all_there()
+
+    def test_a_statement_of_another_time_zone_is_charged_too(self) -> None:
+        self.export()
+        # There, the hour is of the day before.
+        self.put('2026-10-25T22:00:00Z', {
+            **self.tags(closed.bucket(25, 96)), 'day_of_the_year': '297'})
         self.export(again='1')
         self.assert_all_there()
 
     def test_points_of_another_region_are_taken_for_ours(self) -> None:
         self.export()
-        tags = dict(next(iter(self.kitty.points))[2])
-        self.put('2026-09-30T22:00:00Z', {**tags, 'id': 'elsewhere'})
-        self.export(again='1')
-        self.assertEqual(closed.KWH, shown(self.kitty)['elsewhere'][0])
+        self.put('2026-09-30T22:00:00Z', {
+            **self.tags(closed.bucket(1)), 'id': 'elsewhere'})
+        for again in '12':
+            self.export(again=again)
+            self.assertEqual(closed.KWH, shown(self.kitty)['elsewhere'][0])
+            # All of the day is looked at.
+            self.kitty.points.pop(next(
+                key for key in self.kitty.points if ('id', 'web') in key[2]))
 
     def test_what_a_collector_collects_is_charged_beside_ours(self) -> None:
         self.put('2026-10-05T12:00:00Z', {'id': 'web', 'project_id': 'p1'})
@@ -351,7 +364,13 @@ class CloudKittyTest(base.BaseTestCase):
     def test_an_answer_has_more_points_than_a_page(self) -> None:
         self.useFixture(fixtures.MonkeyPatch(
             'energy_accounting.exports.cloudkitty_api._PAGE', 1))
-        self.test_what_lies_otherwise_in_its_day_is_not_mended()
+        self.export('p1')
+        self.kitty.posted.clear()
+        closed.late(self.database, 'db', 'p1', closed.bucket(1), 777)
+        closed.close(self.database, 'p1', now_ns=made.LATER_NS)
+        self.export('p1')
+        self.assertEqual(['db'], [one['groupby']['id']
+                                  for one in posted(self.kitty)])
 
     def test_days_that_are_looked_at_apart_lose_something(self) -> None:
         self.useFixture(fixtures.MonkeyPatch(
@@ -453,7 +472,7 @@ class ConnectTest(base.BaseTestCase):
         self.refused(r'\[cloudkitty\]: .*nonsense', auth_type='nonsense')
 
     def test_a_catalogue_without_it_is_a_traceback(self) -> None:
-        self.refused("no service of the type 'rating'.*endpoint_override",
+        self.refused("catalogue .*type 'rating'.*endpoint_override",
                      auth_type='none')
 
     def test_an_address_that_is_given_is_not_used(self) -> None:
