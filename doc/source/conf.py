@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the documentation is built: ``tox -e docs``."""
 
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
 project = 'energy-accounting'
 copyright = 'The energy-accounting developers'
 
 extensions = [
+    '_openapi',
     'cliff.sphinxext',
     'openstackdocstheme',
     'oslo_config.sphinxconfiggen',
