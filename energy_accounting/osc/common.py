@@ -14,7 +14,7 @@ import itertools
 import pathlib
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from osc_lib import exceptions
@@ -179,13 +179,18 @@ def add_scope_options(parser: argparse.ArgumentParser) -> None:
     scope.add_argument(
         '--all-projects', action='store_true',
         help='All projects (administrators)')
+    add_project_domain_option(parser)
+    parser.add_argument(
+        '--server', metavar='<server>',
+        help='Only this server (name or ID; the ID for a deleted one)')
+
+
+def add_project_domain_option(parser: argparse.ArgumentParser) -> None:
+    """``--project-domain``, beside an option that names a project."""
     parser.add_argument(
         '--project-domain', metavar='<project-domain>',
         help='Domain of the project (name or ID), where its name is not '
              'unique')
-    parser.add_argument(
-        '--server', metavar='<server>',
-        help='Only this server (name or ID; the ID for a deleted one)')
 
 
 def add_filter_options(parser: argparse.ArgumentParser) -> None:
@@ -283,12 +288,7 @@ def scope_query(manager: Any,
     query: dict[str, Any] = {}
     given = {name: getattr(parsed_args, name, None) for name in (
         'project', 'server', 'domain', 'flavor', 'user', *_AS_TYPED)}
-    for option, text in given.items():
-        # An unset variable of a script must not widen the question.
-        if text == '':
-            raise exceptions.CommandError(
-                f'--{option} is empty: give a name or an ID, or leave it '
-                'out')
+    _refuse_empty(given)
     if given['project']:
         query['project'] = project_id(manager, given['project'],
                                       parsed_args.project_domain)
@@ -308,6 +308,30 @@ def scope_query(manager: Any,
         query['user'] = user_id(manager, given['user'],
                                 parsed_args.user_domain)
     return query | {name: given[name] for name in _AS_TYPED if given[name]}
+
+
+def owner(manager: Any,
+          parsed_args: argparse.Namespace) -> dict[str, str | None]:
+    """The ids behind ``--project`` and ``--domain``, None: not given.
+
+    :param manager: the client manager of this call.
+    """
+    given = {name: getattr(parsed_args, name)
+             for name in ('project', 'domain')}
+    _refuse_empty(given)
+    return {
+        'project': given['project'] and project_id(
+            manager, given['project'], parsed_args.project_domain),
+        'domain': given['domain'] and domain_id(manager, given['domain'])}
+
+
+def _refuse_empty(given: Mapping[str, str | None]) -> None:
+    """An unset variable of a script must not widen the question."""
+    for option, text in given.items():
+        if text == '':
+            raise exceptions.CommandError(
+                f'--{option} is empty: give a name or an ID, or leave it '
+                'out')
 
 
 def one_project(manager: Any, scope: dict[str, Any]) -> bool:

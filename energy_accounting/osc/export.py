@@ -79,6 +79,7 @@ class CreateExport(base.ShowOne):
         whom.add_argument(
             '--all-projects', action='store_true',
             help='All statements of the period in one export')
+        common.add_project_domain_option(parser)
         return parser
 
     def take_action(
@@ -87,7 +88,7 @@ class CreateExport(base.ShowOne):
         options = _options(parsed_args.options)
         whom: dict[str, Any] = (
             {'all_projects': True} if parsed_args.all_projects else
-            {'project': _project(self, parsed_args.project)})
+            {'project': _project(self, parsed_args)})
         row = common.api(self).create_export(
             parsed_args.target, parsed_args.period, options=options,
             timezone=parsed_args.timezone, **whom)
@@ -113,6 +114,7 @@ class ListExport(base.Lister):
             '--project', metavar='<project>',
             help='Only those of this project alone (name or ID), or '
                  f'{_NOBODY}')
+        common.add_project_domain_option(parser)
         common.add_long_option(parser)
         return parser
 
@@ -122,8 +124,8 @@ class ListExport(base.Lister):
         return common.listing(self, parsed_args, common.api(self).exports(
             target=parsed_args.target, state=parsed_args.state,
             period=parsed_args.period,
-            project=parsed_args.project and _project(
-                self, parsed_args.project)), COLUMNS, _SHORT)
+            project=parsed_args.project and _project(self, parsed_args)),
+            COLUMNS, _SHORT)
 
 
 class ShowExport(base.ShowOne):
@@ -233,6 +235,8 @@ def _fetch(api: client.Client, export_id: str, name: str,
         hidden.unlink(missing_ok=True)
 
 
-def _project(of: Any, name: str) -> str:
+def _project(of: Any, parsed_args: argparse.Namespace) -> str:
     manager: Any = of.app.client_manager
-    return name if name == _NOBODY else common.project_id(manager, name)
+    name: str = parsed_args.project
+    return name if name == _NOBODY else common.project_id(
+        manager, name, parsed_args.project_domain)

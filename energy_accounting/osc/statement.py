@@ -79,6 +79,7 @@ class CreateStatement(base.Lister):
             help='Every project that has something in the period, and what '
                  'belongs to none; in one request: with very many projects '
                  'use energy-accounting-manage close')
+        common.add_project_domain_option(parser)
         common.add_long_option(parser)
         return parser
 
@@ -92,7 +93,8 @@ class CreateStatement(base.Lister):
                                   **when))
         else:
             manager: Any = self.app.client_manager
-            wanted = [common.project_id(manager, name)
+            wanted = [common.project_id(manager, name,
+                                        parsed_args.project_domain)
                       for name in parsed_args.projects]
             rows = []
             with progress.Progress(sys.stderr) as bar:
@@ -122,6 +124,7 @@ class ListStatement(base.Lister):
             '--all-projects', action='store_true',
             help='All projects, and what belongs to none (administrators, '
                  'billing)')
+        common.add_project_domain_option(parser)
         parser.add_argument('--period', metavar='<period>',
                             help='Only those of this month or year, such as '
                                  '2026-10 or 2026')
@@ -145,8 +148,8 @@ class ListStatement(base.Lister):
             'start': parsed_args.start, 'end': parsed_args.end,
             'revisions': 'all' if parsed_args.all_revisions else None}
         if parsed_args.project:
-            query['project'] = common.project_id(manager,
-                                                 parsed_args.project)
+            query['project'] = common.project_id(
+                manager, parsed_args.project, parsed_args.project_domain)
         elif parsed_args.all_projects or not common.signed_in(manager):
             query['all_projects'] = True
         return common.listing(self, parsed_args,

@@ -26,11 +26,12 @@ class ListTariff(base.Lister):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        for name, what in (('site', 'name of a site'),
-                           ('project', 'ID of a project'),
-                           ('domain', 'ID of a domain')):
+        for name, what in (('site', 'site'),
+                           ('project', 'project (name or ID)'),
+                           ('domain', 'domain (name or ID)')):
             parser.add_argument(f'--{name}', metavar=f'<{name}>',
-                                help=f'Only those of this: {what}')
+                                help=f'Only those of this {what}')
+        common.add_project_domain_option(parser)
         common.add_time_filters(
             parser, ('start', 'Only those that count at this time or after'),
             ('end', 'Only those that count before this time'),
@@ -43,8 +44,9 @@ class ListTariff(base.Lister):
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
         return common.listing(self, parsed_args, common.api(self).tariffs(
-            **{name: getattr(parsed_args, name) for name in (
-                'site', 'project', 'domain', 'start', 'end', 'as_of')},
+            **{name: getattr(parsed_args, name)
+               for name in ('site', 'start', 'end', 'as_of')},
+            **common.owner(self.app.client_manager, parsed_args),
             superseded=parsed_args.superseded or None), COLUMNS, _SHORT)
 
 
@@ -79,15 +81,16 @@ class CreateTariff(base.ShowOne):
                  'CO2 that is priced'),
                 ('site', 'site', False, 'Of this site (default: of all)'),
                 ('project', 'project', False,
-                 'ID of a project (default: of all)'),
+                 'Of this project (name or ID; default: of all)'),
                 ('domain', 'domain', False,
-                 'ID of a domain (default: of all)'),
+                 'Of this domain (name or ID; default: of all)'),
                 ('timezone', 'zone', False, 'Time zone of the windows '
                  '(default: UTC)'),
                 ('legal-basis', 'text', True, 'The contract or the decree '
                  'by which this is charged')):
             parser.add_argument(f'--{name}', metavar=f'<{metavar}>',
                                 required=needed, help=what)
+        common.add_project_domain_option(parser)
         parser.add_argument(
             '--window', metavar='<window>', action='append',
             dest='windows',
@@ -101,8 +104,9 @@ class CreateTariff(base.ShowOne):
         row = common.api(self).create_tariff(parsed_args.name, **{
             name: getattr(parsed_args, name) for name in (
                 'start', 'end', 'currency', 'quantity', 'price_per_kwh',
-                'co2_price_per_kg', 'co2_method', 'site', 'project',
-                'domain', 'timezone', 'legal_basis')},
+                'co2_price_per_kg', 'co2_method', 'site', 'timezone',
+                'legal_basis')},
+            **common.owner(self.app.client_manager, parsed_args),
             windows=[window(text) for text in parsed_args.windows]
             if parsed_args.windows else None)
         return COLUMNS, columns.cells(COLUMNS, row, parsed_args.formatter)

@@ -451,6 +451,51 @@ class KeystoneTest(CommandTest):
                           err)
         self.assertEqual([], self.api.requests)
 
+    def test_a_tariff_of_a_name_charges_nobody(self):
+        """The API compares what it is given with ids."""
+        create = ('tariff', 'create', 'power', '--start',
+                  '2026-01-01T00:00:00Z', '--currency', 'EUR', '--quantity',
+                  'it', '--price-per-kwh', '0.25', '--legal-basis', 'x')
+        self.answer = lambda request: web.Answer(
+            {'tariff': {}} if request.method == 'POST' else
+            {'tariffs': [], 'links': []})
+        for words in (('tariff', 'list'), create):
+            status, _out, err = self.signed_in(
+                *words, '--project', 'other', '--project-domain', 'tom',
+                '--domain', 'tom')
+            self.assertEqual(0, status, err)
+            asked = self.api.requests[-1]
+            said = asked.query if words[1] == 'list' else json.loads(
+                asked.body)
+            self.assertEqual((OTHER, 'id of a'),
+                             (said['project'], said['domain']))
+        del self.api.requests[:]
+        for words in (('tariff', 'list'), create):
+            for option, text, told in (
+                    ('--project', 'nobody', 'no project called nobody'),
+                    ('--domain', 'nowhere', 'no domain called nowhere'),
+                    ('--project', '', '--project is empty'),
+                    ('--domain', '', '--domain is empty')):
+                status, _out, err = self.signed_in(*words, option, text)
+                self.assertEqual(1, status)
+                self.assertEqual(1, len(err.splitlines()), err)
+                self.assertIn(told, err)
+        self.assertEqual([], self.api.requests)
+
+    def test_a_domain_that_tells_two_projects_apart_cannot_be_said(self):
+        self.answer = lambda request: web.Answer(
+            {'export': {}} if request.method == 'POST' else
+            {request.path.rpartition('/')[2]: [], 'links': []})
+        for words in (('export', 'list'), ('statement', 'list'),
+                      ('export', 'create', 'csv', '--month', '2026-10')):
+            status, _out, err = self.signed_in(
+                *words, '--project', 'other', '--project-domain', 'tom')
+            self.assertEqual(0, status, err)
+            self.assertEqual('id of a', next(
+                request.query.get('domain_id')
+                for request in reversed(self.cloud.requests)
+                if request.path == '/v3/projects'))
+
     def test_an_administrator_finds_only_servers_of_its_own(self):
         for words, wide in (((), False), (('--project', 'other'), True),
                             (('--all-projects',), True)):
