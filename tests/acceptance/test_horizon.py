@@ -430,9 +430,10 @@ class InABrowser(unittest.TestCase):
             steps = [start for start, _end in units.periods(
                 *(datetime.datetime.fromisoformat(self.query[edge])
                   for edge in ('start', 'end')), 'hour', units.UTC)]
-            self.assertEqual(len(steps), table.count())
+            # One more where an hour has begun meanwhile.
+            self.assertIn(table.count() - len(steps), (0, 1))
             actives = table.locator('td:first-of-type').all()
-            for start, cell in list(zip(steps, actives, strict=True))[::7]:
+            for start, cell in list(zip(steps, actives, strict=False))[::7]:
                 row = hours.get(units.iso(start))
                 if row is None:
                     self.assertIn('–', cell.inner_text())

@@ -32,8 +32,8 @@ class PageTest(reading.LedgerCase):
         filters: dict[str, str]
         for groups, filters in (
                 (('instance',), {}), (('project',), {}),
-                (('project', 'instance', 'host'), {}),
-                (('account', 'instance', 'site', 'flavor'), {'domain': 'd1'}),
+                (('project', 'instance', 'host'), {'domain': 'd1'}),
+                (('account', 'instance', 'site', 'flavor'), {}),
                 (('domain', 'project', 'boundary'), {}),
                 (('user', 'instance', 'region'), {'project': 'p2'}),
                 (('site', 'instance'), {'account': 'instance'}),
