@@ -11,6 +11,7 @@ import os
 import threading
 from typing import Any
 
+from keystoneauth1 import exceptions
 from oslo_config import cfg
 
 from energy_accounting import cmd, errors
@@ -39,7 +40,9 @@ def _make() -> Any:
                 '[keystone_authtoken] auth_type is not set: without it no '
                 'token can be checked')
         return made
-    except (errors.EnergyAccountingError, cfg.Error) as error:
+    except (errors.EnergyAccountingError, cfg.Error,
+            # Of the options of a plug-in that signs in.
+            exceptions.ClientException) as error:
         # One line in the server's log, and no server.
         raise SystemExit(
             f'energy-accounting: the API cannot start: {error}') from None

@@ -12,9 +12,11 @@ import subprocess
 from typing import Any
 
 import fixtures
+import prometheus_client
 import testtools
 import yaml
 
+from energy_accounting.api.controllers import metrics as exposition
 from energy_accounting.ledger import gauges
 from energy_accounting.report import metrics
 
@@ -24,13 +26,15 @@ DASHBOARD = ROOT / 'deploy' / 'grafana' / 'energy-accounting.json'
 MONITORING = ROOT / 'doc' / 'source' / 'admin' / 'monitoring.rst'
 
 
+SOME = gauges.Gauges({'enrolled': 1}, {('c1', 's'): 1}, frozenset(),
+                     {'x': 1}, {'x': 1}, 1, 1)
+
+
 def scraped() -> dict[str, set[str]]:
     """Names in /metrics, with the labels of each."""
-    some = gauges.Gauges({'enrolled': 1}, {('c1', 's'): 1}, frozenset(),
-                         {'x': 1}, {'x': 1}, 1, 1)
     return {family.name + ('_total' if family.kind == metrics.COUNTER
                            else ''): set(family.labels)
-            for family in metrics.families(some, 2)}
+            for family in metrics.families(SOME, 2)}
 
 
 def rules() -> list[dict[str, Any]]:
@@ -47,17 +51,18 @@ def expressions() -> list[str]:
 
 class Monitoring(testtools.TestCase):
 
-    def promtool(self, *arguments: str) -> str:
+    def promtool(self, *arguments: str, given: bytes = b'') -> str:
         program = shutil.which('promtool')
         if program is None:
             reason = 'promtool is not installed: run tools/run-tests'
             if os.environ.get('CI') or os.environ.get('EA_TEST_REQUIRE'):
                 self.fail(reason)
             self.skipTest(reason)
-        done = subprocess.run([program, *arguments], capture_output=True,
-                              text=True, check=False)
-        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
-        return done.stdout
+        done = subprocess.run([program, *arguments], input=given,
+                              capture_output=True, check=False)
+        said = (done.stdout + done.stderr).decode()
+        self.assertEqual(0, done.returncode, said)
+        return said
 
     def test_a_metric_is_not_scraped(self):
         there = scraped()
@@ -79,6 +84,15 @@ class Monitoring(testtools.TestCase):
             {'record': f'panel:{number}', 'expr': expression} for
             number, expression in enumerate(expressions())]}]}))
         self.promtool('check', 'rules', str(RULES), str(panels))
+
+    def test_prometheus_does_not_like_a_metric(self):
+        owned = {'project_id': 'p', 'it_kwh': '1.5', 'co2_location_kg': '2'}
+        for found in (metrics.families(SOME, 2),
+                      metrics.tenants([owned], {'p': 'web "shop"'})):
+            said = self.promtool(
+                'check', 'metrics', given=prometheus_client.generate_latest(
+                    exposition._Families(found)))
+            self.assertEqual('', said.strip())
 
     def test_an_alarm_is_not_heard(self):
         where = pathlib.Path(self.useFixture(fixtures.TempDir()).path)

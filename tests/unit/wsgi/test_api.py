@@ -43,7 +43,18 @@ class EntryTest(base.BaseTestCase):
         path = os.path.join(directory, 'energy.conf')
         with open(path, 'w') as file:
             file.write(f'[database]\nconnection = sqlite:///{directory}/x\n')
+        half = os.path.join(directory, 'half.conf')
+        with open(half, 'w') as file:
+            file.write(f'[database]\nconnection = sqlite:///{directory}/x\n'
+                       '[keystone_authtoken]\nauth_type = password\n')
+        away = os.path.join(directory, 'away.conf')
+        with open(away, 'w') as file:
+            # As often, and as long, as a server is waited for.
+            file.write('[database]\nmax_retries = 1\nretry_interval = 0\n'
+                       'connection = mysql+pymysql://x:y@127.0.0.1:1/energy\n')
         for named, blamed in ((path, '[keystone_authtoken] auth_type'),
+                              (half, 'not given: auth_url'),
+                              (away, 'the database'),
                               (directory + '/none', directory + '/none')):
             done = subprocess.run(
                 [sys.executable, '-W', 'ignore', '-c', _SERVER],
