@@ -61,6 +61,9 @@ class Source:
     :ivar boundary: of a row; its number is its place among all there are.
     :ivar corrected: whether claims had to be set off: a row may be negative.
     :ivar single: whether a bucket has one row at most for each group.
+    :ivar led: whether the database may go from a side to its rows: SQLite
+        goes down their key to those of the range.  MariaDB would go to all
+        rows that an owner ever had; it looks up the ids that are listed.
     """
 
     rows: sa.FromClause
@@ -72,6 +75,11 @@ class Source:
     boundary: sa.ColumnElement[str]
     corrected: bool = False
     single: bool = False
+    led: bool = False
+
+    def key(self, column: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+        """An id of a row, to be compared with that of a side."""
+        return column if self.led else column + 0
 
     def boundary_name(self, number: sa.ColumnElement[int],
                       ) -> sa.ColumnElement[str]:
@@ -116,10 +124,9 @@ def rows(query: queries.UsageQuery, source: Source,
     """The rows that are asked for: bucket, numbers to group by, columns."""
     owners, places = (source.owners.table('owners'),
                       source.places.table('places'))
-    # Sums, not columns: MariaDB would go from each owner to all its rows
-    # ever booked, and never down the key to those of the range.
-    tables = source.rows.join(owners, owners.c.id == source.owner_id + 0).join(
-        places, places.c.id == source.place_id + 0)
+    tables = source.rows.join(
+        owners, owners.c.id == source.key(source.owner_id)).join(
+        places, places.c.id == source.key(source.place_id))
     number = sa.case(*((source.boundary == name, sa.literal(index))
                        for index, name in enumerate(boundaries.ALL)))
     wanted = [query.covers(source.rows.c.bucket), *conditions]
@@ -190,7 +197,7 @@ def _projects(connection: sa.Connection, query: queries.UsageQuery,
               and ('boundary' in named or boundaries.one_only(connection)))
     return Source(booked, booked.c.project_ref, booked.c.site_id, owners,
                   places, lambda places: booked.c.site_id,
-                  booked.c.boundary, claimed, single)
+                  booked.c.boundary, claimed, single, _led(connection))
 
 
 def _one_site(connection: sa.Connection) -> bool:
@@ -243,7 +250,12 @@ def _accounts(connection: sa.Connection, query: queries.UsageQuery,
         listed=listed and owners.ids is None)
     return Source(rows, rows.c.account_id, rows.c.host_id, owners, places,
                   lambda places: places.c.site_id,
-                  boundaries.of_rows(rows.c.platform_uj))
+                  boundaries.of_rows(rows.c.platform_uj),
+                  led=_led(connection))
+
+
+def _led(connection: sa.Connection) -> bool:
+    return connection.dialect.name == 'sqlite'
 
 
 def _side(connection: sa.Connection, query: queries.UsageQuery,

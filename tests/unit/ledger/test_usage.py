@@ -6,7 +6,7 @@ import itertools
 import random
 
 from energy_accounting import units
-from energy_accounting.ledger import queries
+from energy_accounting.ledger import queries, usage
 from tests.unit.ledger import reading
 
 BERLIN = reading.BERLIN
@@ -59,6 +59,34 @@ class UsageTest(reading.LedgerCase):
                 rows = self.usage(group_by=groups, resolution=resolution,
                                   where=BERLIN, limit=100000)
                 self.assertEqual(total, sum(row.it_uj for row in rows))
+
+
+class CostTest(reading.LedgerCase):
+
+    def test_sqlite_looks_for_each_owners_rows_once_for_each_owner(
+            self) -> None:
+        for owners in (10, 40):
+            for number in range(owners):
+                account = self.ledger.instance(f'{owners}-{number}',
+                                               f'p{owners}')
+                for bucket in range(FIRST, FIRST + 96):
+                    self.ledger.book(account, 'h1', bucket, 1)
+        self.ledger.write()
+        few, many = self._steps('p10'), self._steps('p40')
+        self.assertLess(many, 5 * few)
+
+    def _steps(self, project: str) -> int:
+        """Of SQLite's machine, for the days of a project's instances."""
+        query = self.query(group_by=('instance',), resolution='day',
+                           filters={'project': project}, limit=10 ** 6)
+        steps = itertools.count()
+        with self.database.reader() as connection:
+            raw = connection.connection.driver_connection
+            raw.set_progress_handler(lambda: next(steps) < 0, 100)
+            rows = usage.read(connection, query)
+            raw.set_progress_handler(None, 0)
+        self.assertTrue(rows)
+        return next(steps)
 
 
 class PeakTest(reading.LedgerCase):
