@@ -55,6 +55,10 @@ class Pages(Iterator[Page[T]]):
         if self._over:
             raise StopIteration
         page = self._fetch(self._marker)
+        if page.marker is not None and page.marker == self._marker:
+            raise errors.Error(
+                'the service sends the same page again and again: it says '
+                'that the next one begins where this one began')
         self._marker = page.marker
         self._over = page.marker is None
         return page
@@ -98,6 +102,8 @@ class Transport:
                query: dict[str, Any]) -> Pages[Any]:
         def fetch(marker: str | None) -> Page[Any]:
             body = self._get(path, {**query, 'marker': marker})
+            if not isinstance(body[key], list):
+                raise body.foreign(f'{key!r} of its answer is no list')
             return Page(tuple(body[key]),
                         {name: value for name, value in body.items()
                          if name not in (key, 'links')},
@@ -196,17 +202,37 @@ def one_line(text: str) -> str:
     return ' '.join(text.split())
 
 
-def _object(response: Any) -> dict[str, Any]:
+class _Answer(dict[str, Any]):
+    """A JSON object that somebody at the address of the API sent.
+
+    What it must have and does not is told as an error of this package:
+    another service may be there, or what announces its versions.
+    """
+
+    def __init__(self, body: Mapping[str, Any], url: str,
+                 status: int) -> None:
+        super().__init__(body)
+        self._url, self._status = url, status
+
+    def __missing__(self, key: str) -> Any:
+        raise self.foreign(f'its answer has no {key!r}')
+
+    def foreign(self, why: str) -> errors.Error:
+        """The error that this was not sent by the API."""
+        return errors.Error(f'{self._url} is not the energy API: {why}',
+                            status=self._status)
+
+
+def _object(response: Any) -> _Answer:
     """The JSON object that an answer holds."""
     try:
         body = response.json()
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        raise errors.Error(
-            f'{response.url} is not the energy API: its answer is not a '
-            'JSON object', status=response.status_code)
-    return body
+        raise _Answer({}, response.url, response.status_code).foreign(
+            'its answer is not a JSON object')
+    return _Answer(body, response.url, response.status_code)
 
 
 def parameters(query: Mapping[str, Any]) -> dict[str, str]:

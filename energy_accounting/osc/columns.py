@@ -16,10 +16,12 @@ from energy_accounting.osc import times
 
 # Short enough to read, long enough that a small guest's minute is not 0.
 _SIGNIFICANT = decimal.Context(prec=4, rounding=decimal.ROUND_HALF_EVEN)
+_DOWN = decimal.Context(prec=4, rounding=decimal.ROUND_DOWN)
 _TENTH = decimal.Decimal('0.1')
 # Below this, four digits would need more than six places.
 _SMALL = decimal.Decimal('0.001')
 _SMALLEST = decimal.Decimal('0.000001')
+_AMOUNTS = ('_kwh', '_kg', '_kw', '_w', '_l')
 UNKNOWN = '-'
 
 
@@ -44,11 +46,25 @@ def rounded(text: str | None) -> str:
     return format(short, 'f')
 
 
+def not_all(share: str) -> decimal.Decimal:
+    """A share for people: what is not all is never rounded up to it."""
+    exact = decimal.Decimal(share)
+    return _DOWN.plus(exact) if exact < 1 else exact
+
+
 class Figure(columns.FormattableColumn[Any]):
     """A decimal string of the API."""
 
     def human_readable(self) -> str:
         return rounded(self._value)
+
+
+class Covered(columns.FormattableColumn[Any]):
+    """The share of a time in which meters were read."""
+
+    def human_readable(self) -> str:
+        return rounded(None if self._value is None else
+                       str(not_all(self._value)))
 
 
 class Moment(columns.FormattableColumn[Any]):
@@ -97,7 +113,7 @@ def cell(name: str, value: Any, formatter: str,
     :param formatter: name of the output format that was asked for.
     :param where: the zone that the command names, if it does.
     """
-    if formatter in ('csv', 'value'):
+    if formatter in ('csv', 'value', 'shell'):
         # Plain text has no null: an empty field, never the word None.
         if value is None:
             return ''
@@ -106,8 +122,11 @@ def cell(name: str, value: Any, formatter: str,
         return value
     if isinstance(value, (Mapping, list)):
         return Nested(value)
-    if name.endswith(('_kwh', '_kg', '_kw', '_w', '_l')) or name in (
-            'pue', 'coverage', 'renewable_share'):
+    if name == 'coverage':
+        return Covered(value)
+    # A price or a factor is as it was agreed, and no amount.
+    if name in ('pue', 'renewable_share', 'cue_kg_per_kwh') or (
+            name.endswith(_AMOUNTS) and '_per_' not in name):
         return Figure(value)
     if where is not None and name in ('start', 'end', 'complete_until'):
         return Moment(value, where)

@@ -250,11 +250,11 @@ def _measured(report: Report, row: client.Row) -> Iterator[str]:
     if coverage is not None:
         missing = (', so some energy is missing'
                    if decimal.Decimal(coverage) < 1 else '')
-        yield f'The meters were read {_percent(coverage)} % of the time' \
+        yield f'The meters were read {_covered(coverage)} % of the time' \
               f'{missing}.'
     earlier = (report.last or {}).get('coverage')
     if earlier is not None and decimal.Decimal(earlier) < 1:
-        yield (f'Before they were read {_percent(earlier)} % of the time: '
+        yield (f'Before they were read {_covered(earlier)} % of the time: '
                'what is beside is too small by the rest.')
     quality = row.get('quality') or {}
     for name, what in (('backfilled', 'was booked later, from the counters'),
@@ -300,6 +300,10 @@ def _change(now: str, then: str | None, unit: str) -> str:
 
 def _percent(share: str) -> str:
     return columns.rounded(str(decimal.Decimal(share) * 100))
+
+
+def _covered(share: str) -> str:
+    return _percent(str(columns.not_all(share)))
 
 
 def _kwh(amount: decimal.Decimal) -> str:

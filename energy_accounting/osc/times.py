@@ -101,9 +101,15 @@ def period(start: str | None, end: str | None, where: datetime.tzinfo,
 
 
 def spoken(moment: datetime.datetime, where: datetime.tzinfo) -> str:
-    """A time for people, in a zone that is named elsewhere."""
+    """A time for people, in a zone that is named elsewhere.
+
+    With its offset where clocks show the same time twice.
+    """
     local = moment.astimezone(where)
-    return local.strftime('%Y-%m-%d %H:%M')
+    twice = local.utcoffset() != local.replace(
+        fold=1 - local.fold).utcoffset()
+    return (local.isoformat(' ', 'minutes') if twice
+            else local.strftime('%Y-%m-%d %H:%M'))
 
 
 def _word(text: str, where: datetime.tzinfo,

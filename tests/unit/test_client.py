@@ -165,6 +165,35 @@ class ClientTest(unittest.TestCase):
             with self.assertRaisesRegex(client.Error, 'not the energy API'):
                 api.balance()
 
+    def test_an_answer_of_another_service_is_a_traceback(self):
+        for body in ({'versions': []}, {'error': 'x'}, {}):
+            _server, api = answering(
+                self, lambda request, body=body: web.Answer(body))
+            for ask in (api.balance, lambda: next(api.usage()),
+                        lambda: api.host('a'), lambda: api.tariffs().rows(
+                            ).__next__(), api.version,
+                        lambda: api.kpis('a')['kpis'],
+                        lambda: api.close('2026-10', ['a'])):
+                with self.subTest(body), self.assertRaisesRegex(
+                        client.Error, "^http://.* is not the energy API: its "
+                        "answer has no '[a-z]+'$"):
+                    ask()
+        for rows in ({}, 'abc', None):
+            _server, api = answering(
+                self, lambda request, rows=rows: web.Answer({'usage': rows}))
+            with self.assertRaisesRegex(
+                    client.Error, "not the energy API: 'usage' of its"):
+                next(api.usage())
+
+    def test_a_service_that_repeats_a_page_is_asked_for_ever(self):
+        server, api = answering(self, lambda request: web.Answer(
+            {'hosts': [{'name': 'a'}], 'links': [
+                {'rel': 'next', 'href': '/v1/hosts?marker=a'}]}))
+        with self.assertRaisesRegex(client.Error, 'the same page'):
+            for _page in api.hosts():
+                self.assertLess(len(server.requests), 9)
+        self.assertEqual(2, len(server.requests))
+
     def test_no_server_is_one_short_line(self):
         with socket.socket() as taken:
             # Bound but not listening: connections are refused.

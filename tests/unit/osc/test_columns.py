@@ -50,6 +50,27 @@ class CellTest(unittest.TestCase):
         self.assertEqual('0', columns.cell(
             'memory_kwh', '0.000000000000000', 'table').human_readable())
 
+    def test_a_shell_gets_the_word_none(self):
+        self.assertEqual('', columns.cell('memory_kwh', None, 'shell'))
+        self.assertEqual('{"a": 1}', columns.cell('quality', {'a': 1},
+                                                  'shell'))
+
+    def test_a_price_is_another_one_in_a_table(self):
+        for name in ('price_per_kwh', 'co2_price_per_kg', 'kg_per_kwh'):
+            self.assertEqual('0.249954', columns.cell(
+                name, '0.249954', 'table').human_readable())
+        for name in ('cue_kg_per_kwh', 'it_kwh', 'co2_market_kg', 'peak_kw',
+                     'idle_power_w', 'water_l', 'pue', 'renewable_share'):
+            self.assertEqual('0.2500', columns.cell(
+                name, '0.249954', 'table').human_readable())
+
+    def test_what_is_not_all_is_rounded_to_all(self):
+        for text, shown in (('0.99999', '0.9999'), ('1', '1'), ('0', '0'),
+                            ('0.99849', '0.9984'), ('1.000000', '1.000'),
+                            ('0.98765', '0.9876'), (None, '-')):
+            self.assertEqual(shown, columns.cell(
+                'coverage', text, 'table').human_readable())
+
     def test_nested_values_are_json_in_csv_and_lines_in_a_table(self):
         gaps = [{'host': 'a', 'zone': None, 'reason': 'reset'}]
         self.assertEqual(

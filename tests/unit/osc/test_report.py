@@ -142,6 +142,14 @@ class ReportTest(test_commands.CommandTest):
             self.assertIn(words, text)
         self.assertNotIn('estimated', text)
 
+    def test_almost_always_is_told_as_always(self) -> None:
+        self.total = {**ROW, 'coverage': '0.99999'}
+        self.last = ({**ROW, 'coverage': '0.999999'},)
+        text = ' '.join(self.report(*DAY))
+        self.assertIn('The meters were read 99.99 % of the time, so some '
+                      'energy is missing', text)
+        self.assertIn('Before they were read 99.99 % of the time', text)
+
     def test_what_the_site_makes_of_it_is_not_said(self) -> None:
         self.total = {
             **ROW, 'facility_kwh': '1.601481468148147',

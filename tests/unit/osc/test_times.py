@@ -70,6 +70,22 @@ class MomentTest(unittest.TestCase):
                 times.moment(text, units.UTC, NOW)
 
 
+class SpokenTest(unittest.TestCase):
+
+    def test_two_hours_of_a_night_have_one_name(self):
+        for moment, text in (
+                (utc(2026, 10, 25, 0, 30), '2026-10-25 02:30+02:00'),
+                (utc(2026, 10, 25, 1, 30), '2026-10-25 02:30+01:00'),
+                (utc(2026, 10, 24, 23, 30), '2026-10-25 01:30'),
+                (utc(2026, 10, 25, 2), '2026-10-25 03:00'),
+                (utc(2026, 3, 29, 1), '2026-03-29 03:00'),
+                (utc(2026, 3, 29, 0, 45), '2026-03-29 01:45')):
+            self.assertEqual(text, times.spoken(moment, BERLIN))
+            if len(text) > 16:
+                # It can be typed as it is read.
+                self.assertEqual(moment, times.moment(text, BERLIN, NOW))
+
+
 class PeriodTest(unittest.TestCase):
 
     def test_the_default_is_the_month_until_now(self):
