@@ -16,6 +16,8 @@ from typing import Any
 _EIGHTHS = '▏▎▍▌▋▊▉█'
 _STEPS = '▁▂▃▄▅▆▇█'
 _ASCII_STEPS = '.:-=+*#@'
+# Unlike each step, and unlike the blank that is 0.
+_MISSING, _ASCII_MISSING = '·', '?'
 _WIDTH = 80
 """Where nobody says how wide it is: files, pipes, old terminals."""
 _LEAST_BAR, _MOST_BAR = 8, 40
@@ -34,7 +36,7 @@ class For:
         self.width = max(shutil.get_terminal_size((_WIDTH, 24)).columns
                          if _is_terminal(out) else _WIDTH, 40)
         try:
-            (_EIGHTHS + _STEPS + '…').encode(
+            (_EIGHTHS + _STEPS + _MISSING + '…').encode(
                 getattr(out, 'encoding', None) or 'utf-8')
             self._blocks = True
         except (UnicodeEncodeError, LookupError):
@@ -46,11 +48,20 @@ class For:
                                  subsequent_indent='  ',
                                  break_on_hyphens=False)
 
-    def steps(self, amounts: Sequence[decimal.Decimal]) -> str:
-        """A row of columns, one for each amount; a blank is 0."""
-        most = max(amounts)
+    @property
+    def missing(self) -> str:
+        """The sign for what is not known, in :meth:`steps`."""
+        return _MISSING if self._blocks else _ASCII_MISSING
+
+    def steps(self, amounts: Sequence[decimal.Decimal | None]) -> str:
+        """A row of columns, one for each amount; a blank is 0.
+
+        :param amounts: one of them at least is known; None: it is not.
+        """
+        most = max(amount for amount in amounts if amount is not None)
         levels = _STEPS if self._blocks else _ASCII_STEPS
         return ''.join(
+            self.missing if amount is None else
             ' ' if amount <= 0 else
             levels[min(int(amount * len(levels) / most), len(levels) - 1)]
             for amount in amounts)

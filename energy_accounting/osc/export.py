@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import pathlib
 import uuid
 from collections.abc import Iterable, Sequence
@@ -196,6 +195,11 @@ class DownloadExport(base.Command):
         # What the service calls a file names no directory here.
         paths = [directory / pathlib.PurePath(name).name
                  for name, _, _ in wanted]
+        if len(set(paths)) < len(paths):
+            raise exceptions.CommandError(
+                f'export {one["id"]} has two files of one name, and the one '
+                'would be lost under the other: take them from its '
+                'destination')
         there = [path for path in paths if path.exists()]
         if there and not parsed_args.force:
             raise exceptions.CommandError(
@@ -229,7 +233,7 @@ def _fetch(api: client.Client, export_id: str, name: str,
         hidden.replace(path)
     except OSError as error:
         raise exceptions.CommandError(
-            f'{path} cannot be written: {os.strerror(error.errno or 0)}'
+            f'{path} cannot be written: {error.strerror or error}'
         ) from error
     finally:
         hidden.unlink(missing_ok=True)

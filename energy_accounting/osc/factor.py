@@ -13,7 +13,7 @@ from typing import Any
 from osc_lib import exceptions
 
 from energy_accounting import client
-from energy_accounting.osc import base, columns, common
+from energy_accounting.osc import base, columns, common, progress
 
 COLUMNS = ('id', 'kind', 'zone', 'site', 'carrier', 'basis', 'method',
            'signal', 'start', 'end', 'value', 'unit', 'quality', 'provider',
@@ -35,6 +35,7 @@ _OF = (
 _NEEDED = ('start', 'end', 'value', 'source')
 _KNOWN = (*_NEEDED, *(name for name, _ in _OF), 'unit', 'revision')
 _MOST_SHOWN = 20
+_TOLD_EVERY = 500
 # As the service names a factor of a batch.
 _ROW = re.compile(r'\bfactors\.(\d+)(?:\.|, )')
 
@@ -144,9 +145,17 @@ class ImportFactor(base.ShowOne):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], tuple[Any, ...]]:
-        lines = _lines(parsed_args.file)
+        with progress.Progress(self.app.stderr) as shown:
+            lines = _lines(parsed_args.file, shown)
+            shown.say(f'sending {len(lines)} factors')
+            recorded = self._send(lines, parsed_args)
+        return RECORDED, columns.cells(RECORDED, recorded,
+                                       parsed_args.formatter)
+
+    def _send(self, lines: Sequence[tuple[int, dict[str, str]]],
+              parsed_args: argparse.Namespace) -> client.Row:
         try:
-            recorded = common.api(self).record_factors(
+            return common.api(self).record_factors(
                 [row for _, row in lines], replace=parsed_args.replace)
         except client.Error as error:
             if error.status == 413:
@@ -157,8 +166,6 @@ class ImportFactor(base.ShowOne):
             raise exceptions.CommandError(_ROW.sub(
                 lambda found: f'line {lines[int(found[1])][0]}, ',
                 str(error))) from error
-        return RECORDED, columns.cells(RECORDED, recorded,
-                                       parsed_args.formatter)
 
 
 class DeleteFactor(base.Command):
@@ -179,7 +186,8 @@ class DeleteFactor(base.Command):
         common.api(self).withdraw_factor(parsed_args.id)
 
 
-def _lines(path: str) -> list[tuple[int, dict[str, str]]]:
+def _lines(path: str, shown: progress.Progress,
+           ) -> list[tuple[int, dict[str, str]]]:
     """The rows of a file with the numbers of their lines."""
     data = common.contents(path)
     try:
@@ -197,7 +205,10 @@ def _lines(path: str) -> list[tuple[int, dict[str, str]]]:
         names = [name.strip().lower() for name in next(reader, [])]
         if names:
             _check_header(path, names)
+        whole = data.count(b'\n')
         for cells in reader:
+            if reader.line_num % _TOLD_EVERY == 0:
+                shown.share('reading', reader.line_num, whole)
             if not any(cell.strip() for cell in cells):
                 continue
             # What is empty and must not be, the API says with the rest.

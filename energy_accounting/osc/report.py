@@ -135,7 +135,8 @@ class Report(NamedTuple):
     :ivar total: the sum; None where nothing was booked.
     :ivar earlier: the period before, in words, and ``last``, its sum.
     :ivar parts: of the sum, a row for each boundary, where it has several.
-    :ivar days: the IT energy of each day; none where they are not drawn.
+    :ivar days: the IT energy of each day, None where nothing was booked;
+        none where they are not drawn.
     :ivar top: rows of the servers or projects with the most energy, of
         ``owners``; ``key`` is the column that says which it is, ``names``
         what people call them, where that is known.
@@ -146,7 +147,7 @@ class Report(NamedTuple):
     earlier: str = ''
     last: client.Row | None = None
     parts: Sequence[client.Row] = ()
-    days: Sequence[decimal.Decimal] = ()
+    days: Sequence[decimal.Decimal | None] = ()
     top: Sequence[client.Row] = ()
     owners: int = 0
     key: str = ''
@@ -172,15 +173,16 @@ def before(chosen: times.Period, where: datetime.tzinfo) -> times.Period:
 
 
 def by_day(rows: Sequence[client.Row], chosen: times.Period,
-           where: datetime.tzinfo) -> list[decimal.Decimal]:
-    """The IT energy of each day of a period, 0 where nothing was booked."""
+           where: datetime.tzinfo) -> list[decimal.Decimal | None]:
+    """The IT energy of each day, None where nothing was booked."""
     if not rows:
         return []
     found = {datetime.datetime.fromisoformat(row['start']):
              decimal.Decimal(row['it_kwh']) for row in rows}
-    days, start = [], chosen.start
+    days: list[decimal.Decimal | None] = []
+    start = chosen.start
     while start < chosen.end:
-        days.append(found.get(start, decimal.Decimal(0)))
+        days.append(found.get(start))
         start = units.next_period(
             units.period_start(start, 'day', where), 'day', where)
     return days
@@ -195,10 +197,12 @@ def report_lines(report: Report, draw: drawing.For) -> Iterator[str]:
         return
     yield from _totals(report, report.total, draw)
     if len(report.days) > 1:
-        most = max(report.days)
+        most = max(day for day in report.days if day is not None)
+        missing = (f' ({draw.missing}: nothing was booked)'
+                   if None in report.days else '')
         yield ''
         yield from draw.filled(
-            f'By day, at most {_kwh(most)} kWh IT energy:')
+            f'By day, at most {_kwh(most)} kWh IT energy{missing}:')
         yield f'  {draw.steps(report.days)}'
     yield ''
     yield from _top(report, report.total, draw)

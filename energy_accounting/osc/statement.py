@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 import pathlib
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -97,7 +95,7 @@ class CreateStatement(base.Lister):
                                         parsed_args.project_domain)
                       for name in parsed_args.projects]
             rows = []
-            with progress.Progress(sys.stderr) as bar:
+            with progress.Progress(self.app.stderr) as bar:
                 for number, project_id in enumerate(wanted):
                     bar.share('closing', number, len(wanted))
                     rows += api.close(parsed_args.period, [project_id],
@@ -277,7 +275,7 @@ class SaveStatement(base.Command):
                 '--force') from error
         except OSError as error:
             raise exceptions.CommandError(
-                f'{name} cannot be written: {os.strerror(error.errno or 0)}'
+                f'{name} cannot be written: {error.strerror or error}'
             ) from error
         self.app.stdout.write(f'{name}\n')
 

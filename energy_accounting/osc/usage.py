@@ -93,14 +93,15 @@ class ListUsage(base.Lister):
             'group_by': groups, 'resolution': parsed_args.resolution,
             'sort': parsed_args.sort})
         first = next(pages)
-        common.say(self, parsed_args, common.heading(
-            chosen, parsed_args, first.envelope.get('complete_until')))
         rows: Iterable[client.Row] = common.streamed(
             self, parsed_args, self._told(first, pages, parsed_args, chosen),
             parsed_args.limit)
         if parsed_args.formatter == 'table':
-            # Which columns it has depends on every row.
+            # Which columns it has depends on every row; and what cannot be
+            # had whole leaves no line above nothing.
             rows = tuple(rows)
+            common.say(self, parsed_args, common.heading(
+                chosen, parsed_args, first.envelope.get('complete_until')))
             if any(map(_unread, rows)):
                 common.say(self, parsed_args, _LATER)
             names = _columns(rows, groups, parsed_args)

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands of exports, by the real shell and API."""
 
+import io
 import os
 import pathlib
 import tempfile
+from unittest import mock
 
 from energy_accounting import units
 from energy_accounting.exports import sending, targets
 from energy_accounting.ledger import audit
 from energy_accounting.ledger import exports as outbox
-from tests.unit.osc import real
+from tests.unit import web
+from tests.unit.osc import real, test_streaming
 
 
 class ExportTest(real.RealTest):
@@ -77,6 +80,25 @@ class ExportTest(real.RealTest):
         self.energy('export', 'download', one['id'], '--force')
         self.assertIn('cannot be written', self.refused(
             'export', 'download', one['id'], '--directory', 'no/where'))
+
+    def test_who_downloads_at_a_terminal_sees_nothing(self):
+        one = self.plan()
+        self.send(one)
+        with mock.patch.object(io, 'StringIO', test_streaming.Terminal):
+            status, _out, err = self.openstack(
+                '--os-auth-type', 'none', '--os-endpoint', self.api.url,
+                'energy', 'export', 'download', one['id'])
+        self.assertEqual(0, status)
+        self.assertIn(f'downloading [{"#" * 25}] 100 %', err)
+        self.assertTrue(err.endswith('\r\x1b[K'))
+
+    def test_of_two_files_of_a_name_one_is_lost(self):
+        one = {'id': 'e', 'manifest': 'b/x.csv', 'state': 'sent', 'files': [
+            {'name': 'a/x.csv', 'bytes': 1, 'sha256': '0'}]}
+        self.answer = lambda request: web.Answer({'export': one})
+        self.assertIn('two files of one name', self.refused(
+            'export', 'download', 'e'))
+        self.assertEqual(['served'], os.listdir(self.where))
 
     def test_a_file_that_was_spoilt_is_kept(self):
         one = self.plan()

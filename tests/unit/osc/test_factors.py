@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands of factors and contracts, by the real shell and the real API."""
 
+import datetime
+import io
+import json
 import pathlib
 import tempfile
+from unittest import mock
 
-from tests.unit.osc import real
+from tests.unit.osc import real, test_streaming
 
 HEAD = 'zone;start;end;value;basis;source\n'
 YEAR = 'DE;2025-01-01T00:00:00+01:00;2026-01-01T00:00:00+01:00;{};direct;me\n'
@@ -67,6 +71,25 @@ class FactorTest(real.RealTest):
             HEAD + month.format(300) + YEAR.replace(
                 '2025-01', '2025-07').format(310),
             '--replace')['superseded'])
+
+    def test_who_imports_at_a_terminal_sees_nothing(self):
+        day = datetime.datetime(2020, 1, 1)
+        self.file.write_text(HEAD + ''.join(
+            f'DE;{day + datetime.timedelta(number):%Y-%m-%d}T00:00:00Z;'
+            f'{day + datetime.timedelta(number + 1):%Y-%m-%d}T00:00:00Z;'
+            '300;direct;me\n' for number in range(999)))
+        words = ('--os-auth-type', 'none', '--os-endpoint', self.api.url,
+                 'energy', 'factor', 'import', str(self.file), '-f', 'json')
+        with mock.patch.object(io, 'StringIO', test_streaming.Terminal):
+            status, out, err = self.openstack(*words)
+        self.assertEqual((0, 999), (status, json.loads(out)['stored']))
+        for told in ('reading [############             ]  50 %',
+                     '100 %', 'sending 999 factors'):
+            self.assertIn(told, err)
+        self.assertTrue(err.endswith('\r\x1b[K'))
+        status, out, err = self.openstack(*words)
+        self.assertEqual((0, 999, ''), (
+            status, json.loads(out)['unchanged'], err))
 
     def test_a_file_that_is_none_is_a_traceback(self):
         for text, words in ((HEAD, 'no row'), ('', 'no row'),

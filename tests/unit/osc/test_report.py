@@ -113,11 +113,22 @@ class ReportTest(test_commands.CommandTest):
             {**ROW, 'it_kwh': amount,
              'start': f'2026-11-{number:02}T00:00:00Z'}
             for number, amount in (
-                (1, '1.000'), (2, '8.000'), (4, '4.000')))
+                (1, '1.000'), (2, '8.000'), (3, '0.000'), (4, '4.000')))
         lines = self.energy('report', 'show', '--start', '2026-11-01',
                             '--end', '2026-11-05').splitlines()
         place = lines.index('By day, at most 8.000 kWh IT energy:')
         self.assertEqual('  ▂█ ▅', lines[place + 1])
+
+    def test_a_day_of_which_nothing_is_known_is_drawn_as_0(self) -> None:
+        self.days = tuple(
+            {**ROW, 'it_kwh': amount,
+             'start': f'2026-11-{number:02}T00:00:00Z'}
+            for number, amount in ((1, '2.000'), (3, '0.000')))
+        lines = self.energy('report', 'show', '--start', '2026-11-01',
+                            '--end', '2026-11-05').splitlines()
+        place = lines.index('By day, at most 2.000 kWh IT energy (·: nothing '
+                            'was booked):')
+        self.assertEqual('  █· ·', lines[place + 1])
 
     def test_a_node_meter_more_divides_the_report(self) -> None:
         self.total = {**ROW, 'boundary': 'mixed'}
@@ -238,6 +249,12 @@ class BeforeTest(test_commands.unittest.TestCase):
             moment('2026-10-23T22:00Z'), moment('2026-10-26T23:00Z')),
             berlin))
 
+    def test_a_day_without_bookings_is_a_day_of_0(self) -> None:
+        rows = [{'start': '2026-11-02T00:00:00Z', 'it_kwh': '0'}]
+        self.assertEqual([None, 0], report.by_day(rows, times.Period(
+            moment('2026-11-01T00:00Z'), moment('2026-11-03T00:00Z')),
+            units.zone('UTC')))
+
 
 class DrawingTest(test_commands.unittest.TestCase):
 
@@ -259,8 +276,8 @@ class DrawingTest(test_commands.unittest.TestCase):
         lines = self.lines(self.on('ascii'))
         self.assertTrue(all(line.isascii() for line in lines))
         self.assertEqual([28, 14, 1], [line.count('#') for line in lines])
-        self.assertEqual(':@ *', self.on('ascii').steps(
-            [decimal.Decimal(number) for number in (1, 8, 0, 5)]))
+        self.assertEqual(':@ *?', self.on('ascii').steps(
+            [*(decimal.Decimal(number) for number in (1, 8, 0, 5)), None]))
 
     def test_a_line_is_longer_than_the_terminal_is_wide(self) -> None:
         for columns in (40, 60, 80, 200):

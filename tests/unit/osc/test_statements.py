@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands of statements and tariffs, by the real shell and API."""
 
+import io
 import os
 import pathlib
 import tempfile
+from unittest import mock
 
-from tests.unit.osc import real
+from tests.unit.osc import real, test_streaming
 
 TARIFF = ('tariff', 'create', 'power', '--start', '2026-01-01T00:00:00Z',
           '--currency', 'EUR', '--quantity', 'it', '--price-per-kwh', '0.25',
@@ -41,6 +43,16 @@ class StatementTest(real.RealTest):
             'statement', 'line', 'list', row['id']))
         self.assertIn('none before it', self.refused(
             'statement', 'difference', 'list', row['id']))
+
+    def test_who_closes_at_a_terminal_sees_nothing(self):
+        words = ('--os-auth-type', 'none', '--os-endpoint', self.api.url,
+                 'energy', 'statement', 'create', '--month', '2026-11',
+                 '--project', 'p1', '--project', 'p2', '-f', 'json')
+        with mock.patch.object(io, 'StringIO', test_streaming.Terminal):
+            status, _out, err = self.openstack(*words)
+        self.assertEqual(0, status)
+        self.assertIn('closing [############             ]  50 %', err)
+        self.assertTrue(err.endswith('\r\x1b[K'))
 
     def test_a_document_is_not_saved_or_saved_over_another(self):
         (one,) = self.said('statement', 'create', '--month', '2026-11',

@@ -62,6 +62,20 @@ class StreamingTest(test_commands.CommandTest):
             self.assertEqual(limits, [request.query.get('limit') for request
                                       in self.api.requests])
 
+    def test_a_list_that_breaks_off_is_taken_for_whole(self) -> None:
+        self.answer = lambda request: (  # type: ignore[method-assign]
+            web.Answer({'errors': [{'detail': 'not now'}]}, 503)
+            if 'marker' in request.query
+            else test_commands.usage(ROW, marker='m'))
+        for form, written in (('table', False), ('json', False),
+                              ('yaml', False), ('csv', True),
+                              ('value', True)):
+            status, out, err = self.openstack(
+                '--os-auth-type', 'none', '--os-endpoint', self.api.url,
+                'energy', 'usage', 'list', *DAY, '-f', form)
+            self.assertEqual((1, 'not now'), (status, err.strip()))
+            self.assertEqual(written, bool(out), form)
+
     def test_a_table_hides_that_some_of_it_was_booked_later(self) -> None:
         for changed, said in (({}, False), ({'backfilled': '0.2'}, True),
                               ({'estimated': '0.1'}, True)):
