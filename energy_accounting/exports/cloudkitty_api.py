@@ -159,12 +159,10 @@ def connect(conf: cfg.ConfigOpts) -> CloudKitty:
         session = ksa_loading.load_session_from_conf_options(
             conf, GROUP, auth=auth,
             timeout=min(options.timeout or _SECONDS, _SECONDS))
-        made = adapter.Adapter(
-            session, service_type=options.service_type or SERVICE,
-            service_name=options.service_name,
-            region_name=options.region_name,
-            interface=options.valid_interfaces or ['internal', 'public'],
-            endpoint_override=options.endpoint_override)
+        made = ksa_loading.load_adapter_from_conf_options(
+            conf, GROUP, session=session,
+            service_type=options.service_type or SERVICE,
+            interface=options.valid_interfaces or ['internal', 'public'])
         address = options.endpoint_override or made.get_endpoint()
         if address is None:
             raise ksa_exceptions.EndpointNotFound('the catalogue is empty')
@@ -180,7 +178,8 @@ def connect(conf: cfg.ConfigOpts) -> CloudKitty:
             f'{options.service_type or SERVICE!r} (openstack endpoint '
             'create), look at region_name, or set endpoint_override',
         ) from error
-    except ksa_exceptions.ClientException as error:
+    except (ksa_exceptions.ClientException, TypeError) as error:
+        # A TypeError: options that do not fit each other.
         raise errors.ConfigurationError(
             f'[{GROUP}]: {_short(error)}') from error
     return CloudKitty(made, str(address))

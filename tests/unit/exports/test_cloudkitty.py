@@ -475,6 +475,10 @@ class ConnectTest(base.BaseTestCase):
         self.refused("catalogue .*type 'rating'.*endpoint_override",
                      auth_type='none')
 
+    def test_options_that_do_not_fit_are_a_traceback(self) -> None:
+        self.refused("'inner' is not a valid value for valid_interfaces",
+                     auth_type='none', valid_interfaces=['inner'])
+
     def test_an_address_that_is_given_is_not_used(self) -> None:
         found = cloudkitty_api.connect(configured(
             auth_type='none', endpoint_override='http://there:8889'))
