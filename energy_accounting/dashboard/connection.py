@@ -22,8 +22,6 @@ LOG = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 10
 DOCUMENT_SECONDS = 60
 """A document is made when it is asked for, and nobody has to look on."""
-# Names are for convenience: nobody waits long for them.
-_NAMES_SECONDS = 5
 _MOST_NAMES = 5000
 
 
@@ -64,7 +62,8 @@ def _names(request: Any, kind: str, key: str, path: str) -> dict[str, str]:
         url = base.url_for(request, kind).rstrip('/')
         if kind == 'identity' and not url.endswith('/v3'):
             url += '/v3'
-        service = adapter.Adapter(_session(request, url, _NAMES_SECONDS),
+        # Names are for convenience: nobody waits long for them.
+        service = adapter.Adapter(_session(request, url, timeout() / 2),
                                   endpoint_override=url)
         query: dict[str, str] = {}
         while len(found) < _MOST_NAMES:
