@@ -13,12 +13,14 @@ from typing import IO, Any, Protocol
 
 from oslo_config import cfg
 
-from energy_accounting import errors, plugins
+from energy_accounting import errors, plugins, wire
 from energy_accounting.exports import sources
 from energy_accounting.ledger import engine
 from energy_accounting.statements import periods
 
 NAMESPACE = 'energy_accounting.exports'
+MOST = 255
+"""Characters of options, as the outbox keeps them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,5 +153,10 @@ def chosen(target: File | Service, given: Mapping[str, str]) -> dict[str, str]:
             raise errors.InvalidRequest(
                 f'option {name}: {value[:64]!r} is not one of '
                 f'{", ".join(option.choices)}')
-    return {name: given.get(name, option.default)
-            for name, option in sorted(target.options.items())}
+    found = {name: given.get(name, option.default)
+             for name, option in sorted(target.options.items())}
+    if len(wire.to_json(found)) > MOST:
+        raise errors.InvalidRequest(
+            f'options: as JSON they are longer than {MOST} characters; give '
+            'shorter ones')
+    return found

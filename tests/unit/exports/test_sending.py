@@ -214,6 +214,16 @@ class FilesTest(base.BaseTestCase):
                 if isinstance(value, int | float)
                 and not isinstance(value, bool)})
 
+    def test_options_are_longer_than_the_outbox_keeps(self) -> None:
+        target = targets.File({'again': targets.Option('', 'any text')},
+                              lambda options: '', lambda *words: 0)
+        longest = targets.MOST - len('{"again":""}')
+        self.assertEqual({'again': 'x' * longest}, targets.chosen(
+            target, {'again': 'x' * longest}))
+        self.assertRaisesRegex(
+            errors.InvalidRequest, 'options: .*255 characters',
+            targets.chosen, target, {'again': 'x' * (longest + 1)})
+
     def test_an_option_that_is_not_there_is_ignored(self) -> None:
         self.assertRaisesRegex(
             errors.InvalidRequest, "option 'colour'.*there is format",
