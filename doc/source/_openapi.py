@@ -35,8 +35,10 @@ def _types(schema: dict[str, Any]) -> str:
 
 
 def _plain(text: str) -> str:
-    return text.replace('\\', '\\\\').replace('*', '\\*').replace(
-        '`', '\\`').replace('|', '\\|').replace('_ ', '\\_ ')
+    # No markup, and no address either, such as service:NAME.
+    for sign in '\\*`|:_':
+        text = text.replace(sign, f'\\{sign}')
+    return text
 
 
 def _table(title: str, rows: list[tuple[str, str, str]]) -> list[str]:
@@ -98,7 +100,8 @@ def _text(document: dict[str, Any]) -> list[str]:
 class OpenAPI(rst.Directive):
 
     def run(self) -> list[nodes.Node]:
-        self.state.document.settings.env.note_dependency(str(DOCUMENT))
+        for file in (str(DOCUMENT), __file__):
+            self.state.document.settings.env.note_dependency(file)
         lines = statemachine.StringList(
             _text(json.loads(DOCUMENT.read_text())), str(DOCUMENT))
         node = nodes.section()
