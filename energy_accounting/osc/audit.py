@@ -39,6 +39,7 @@ class ListAudit(base.Lister):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
+        common.read_times(parsed_args, 'start', 'end')
         return common.listing(self, parsed_args, common.api(self).audit(**{
             name: getattr(parsed_args, name) for name in (
                 'kind', 'subject', 'actor', 'start', 'end', 'limit')}),

@@ -26,6 +26,7 @@ from energy_accounting.osc import columns, progress, times
 # What the API knows by the name that people know.
 _AS_TYPED = ('site', 'region', 'boundary', 'host', 'account')
 _SPLIT = re.compile(r'[,\s]+')
+_YEAR = re.compile(r'\d{4}', re.ASCII)
 _NAMES_SECONDS = 5
 _MOST_NAMES = 10_000
 
@@ -93,34 +94,70 @@ def take_ago(parser: argparse.ArgumentParser) -> None:
     by its name, and not as an option that nobody knows.
     """
     # argparse takes -24h for an option unless it looks like a number.
-    parser._negative_number_matcher = re.compile(r'-\d+[hd]?$')
+    parser._negative_number_matcher = re.compile(r'-\d')
 
 
 def add_time_filters(parser: argparse.ArgumentParser,
                      *filters: tuple[str, str]) -> None:
-    """Options that choose by time, in UTC.
+    """Options that choose by time, for :func:`read_times`.
 
     :param filters: the name of each, and what it does.
     """
     take_ago(parser)
     for name, what in filters:
-        parser.add_argument(
-            f'--{name}', metavar='<time>', type=time,
-            help=f'{what}: {times.FORMS}; in UTC where it names no offset')
+        parser.add_argument(f'--{name}', metavar='<time>',
+                            help=f'{what}: {times.FORMS}')
+    add_timezone_option(parser, 'UTC')
 
 
-def time(text: str) -> str:
-    """A time as the API takes it; what is none is the API's to refuse."""
+def add_timezone_option(parser: argparse.ArgumentParser,
+                        default: str | None = None) -> None:
+    """``--timezone``, of commands whose times :func:`read_times` reads.
+
+    :param default: None where a time is recorded: what is kept for good is
+        not meant in a zone that nobody said.
+    """
+    parser.add_argument(
+        '--timezone', metavar='<zone>', default=default,
+        help='Time zone of dates, words and times without an offset, as in '
+             'the IANA database, e.g. Europe/Berlin (default: '
+             f'{default or "none, and these are refused"})')
+
+
+def read_times(parsed_args: argparse.Namespace, *names: str) -> None:
+    """Put the moments that were meant in place of what was typed.
+
+    :raises exceptions.CommandError: naming the option that is wrong.
+    """
+    for name in names:
+        text = getattr(parsed_args, name)
+        if text is not None:
+            try:
+                setattr(parsed_args, name, exact(text, parsed_args.timezone))
+            except ValueError as error:
+                option = name.replace('_', '-')
+                raise exceptions.CommandError(
+                    f'--{option}: {error}') from error
+
+
+def exact(text: str, zone_name: str | None) -> str:
+    """A time as the API takes it; with an offset, just as it was typed.
+
+    :raises ValueError: it is none, or is meant in a zone that is not said.
+    """
     try:
         if datetime.datetime.fromisoformat(text).tzinfo is not None:
             return text
     except ValueError:
         pass
-    try:
-        return units.iso(now() if text == 'now' else times.moment(
-            text, units.UTC, now()))
-    except ValueError:
-        return text
+    meant = now() if text == 'now' else times.moment(
+        text, units.zone(zone_name or 'UTC'), now())
+    if zone_name is None and times.is_of_a_zone(text):
+        raise ValueError(
+            f'{text} is another moment in each time zone: say in which with '
+            '--timezone, such as Europe/Berlin, or give an ISO 8601 time '
+            'with Z or an offset')
+    return units.iso(meant)
 
 
 def zone(parsed_args: argparse.Namespace) -> datetime.tzinfo:
@@ -168,6 +205,51 @@ def heading(chosen: times.Period, parsed_args: argparse.Namespace,
     if (known := as_of(parsed_args)) is not None:
         line += f'; as it was known at {times.spoken(known, where)}'
     return line
+
+
+def add_closed_period(parser: argparse.ArgumentParser) -> None:
+    """``--month`` or ``--year``, and ``--timezone``: what is closed."""
+    chosen = parser.add_mutually_exclusive_group(required=True)
+    chosen.add_argument(
+        '--month', metavar='<month>',
+        help='A month, such as 2026-10, this-month or last-month')
+    chosen.add_argument('--year', metavar='<year>',
+                        help='A year, such as 2026')
+    parser.add_argument(
+        '--timezone', metavar='<zone>', default='UTC',
+        help='Time zone of its days and edges, as in the IANA database, '
+             'e.g. Europe/Berlin (default: UTC)')
+
+
+def closed_period(parsed_args: argparse.Namespace) -> str:
+    """The month or year of :func:`add_closed_period`, as the API has it.
+
+    :raises exceptions.CommandError: naming the option that is wrong.
+    """
+    if parsed_args.year is None:
+        return _month(parsed_args.month, parsed_args.timezone, '--month')
+    if not _YEAR.fullmatch(parsed_args.year):
+        raise exceptions.CommandError(
+            f'--year: {parsed_args.year!r} is not a year: give one such as '
+            '2026, or a month with --month')
+    return str(parsed_args.year)
+
+
+def period_filter(parsed_args: argparse.Namespace) -> str | None:
+    """The month or year of ``--period``, in the zone of ``--timezone``."""
+    text: str | None = parsed_args.period
+    if text not in ('this-month', 'last-month'):
+        return text
+    return _month(text, parsed_args.timezone, '--period')
+
+
+def _month(text: str, zone_name: str, option: str) -> str:
+    try:
+        where = units.zone(zone_name)
+        start = times.month(text, where, now()).start
+    except ValueError as error:
+        raise exceptions.CommandError(f'{option}: {error}') from error
+    return f'{start.astimezone(where):%Y-%m}'
 
 
 def add_scope_options(parser: argparse.ArgumentParser) -> None:

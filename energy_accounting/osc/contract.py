@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from energy_accounting.osc import base, columns, common
+from energy_accounting.osc import base, columns, common, times
 
 COLUMNS = ('id', 'site', 'instrument', 'start', 'end', 'share',
            'kg_per_kwh', 'basis', 'renewable', 'retired', 'evidence',
@@ -35,6 +35,7 @@ class ListContract(base.Lister):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
+        common.read_times(parsed_args, 'start', 'end', 'as_of')
         return common.listing(self, parsed_args, common.api(self).contracts(
             parsed_args.site, start=parsed_args.start, end=parsed_args.end,
             as_of=parsed_args.as_of,
@@ -58,8 +59,7 @@ class CreateContract(base.ShowOne):
         for name, metavar, what in (
                 ('instrument', 'instrument',
                  'go, ppa, onsite, tariff or residual'),
-                ('start', 'time', 'First moment: an ISO 8601 time with Z or '
-                                  'an offset'),
+                ('start', 'time', f'First moment: {times.FORMS}'),
                 ('end', 'time', 'End, itself excluded: likewise'),
                 ('share', 'number', 'Of what the grid delivers: above 0 and '
                                     'at most 1'),
@@ -70,6 +70,7 @@ class CreateContract(base.ShowOne):
                                      'certificates can be found')):
             parser.add_argument(f'--{name}', metavar=f'<{metavar}>',
                                 required=True, help=what)
+        common.add_timezone_option(parser)
         for name, what in (
                 ('renewable', 'Its energy is renewable'),
                 ('retired', "Its attributes are the site's own and used up")):
@@ -79,6 +80,7 @@ class CreateContract(base.ShowOne):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        common.read_times(parsed_args, 'start', 'end')
         row = common.api(self).add_contract(parsed_args.site, **{
             name: getattr(parsed_args, name) for name in (
                 'instrument', 'start', 'end', 'share', 'kg_per_kwh', 'basis',

@@ -63,14 +63,7 @@ class CreateExport(base.ShowOne):
             dest='options', default=[],
             help='An option of the target, such as version=1.3; repeat it '
                  'for several')
-        period = parser.add_mutually_exclusive_group(required=True)
-        period.add_argument('--month', metavar='<month>', dest='period',
-                            help='A closed month, such as 2026-10')
-        period.add_argument('--year', metavar='<year>', dest='period',
-                            help='A closed year, such as 2026')
-        parser.add_argument(
-            '--timezone', metavar='<zone>', default='UTC',
-            help='Time zone that it was closed in (default: UTC)')
+        common.add_closed_period(parser)
         whom = parser.add_mutually_exclusive_group(required=True)
         whom.add_argument(
             '--project', metavar='<project>',
@@ -89,7 +82,8 @@ class CreateExport(base.ShowOne):
             {'all_projects': True} if parsed_args.all_projects else
             {'project': _project(self, parsed_args)})
         row = common.api(self).create_export(
-            parsed_args.target, parsed_args.period, options=options,
+            parsed_args.target, common.closed_period(parsed_args),
+            options=options,
             timezone=parsed_args.timezone, **whom)
         return _SHOWN, columns.cells(_SHOWN, row, parsed_args.formatter)
 
@@ -108,7 +102,10 @@ class ListExport(base.Lister):
                                  'failed')
         parser.add_argument('--period', metavar='<period>',
                             help='Only those of this month or year, such as '
-                                 '2026-10 or 2026')
+                                 '2026-10, last-month or 2026')
+        parser.add_argument(
+            '--timezone', metavar='<zone>', default='UTC',
+            help='Time zone in which it is last month (default: UTC)')
         parser.add_argument(
             '--project', metavar='<project>',
             help='Only those of this project alone (name or ID), or '
@@ -122,7 +119,7 @@ class ListExport(base.Lister):
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
         return common.listing(self, parsed_args, common.api(self).exports(
             target=parsed_args.target, state=parsed_args.state,
-            period=parsed_args.period,
+            period=common.period_filter(parsed_args),
             project=parsed_args.project and _project(self, parsed_args)),
             COLUMNS, _SHORT)
 

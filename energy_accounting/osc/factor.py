@@ -13,7 +13,7 @@ from typing import Any
 from osc_lib import exceptions
 
 from energy_accounting import client
-from energy_accounting.osc import base, columns, common, progress
+from energy_accounting.osc import base, columns, common, progress, times
 
 COLUMNS = ('id', 'kind', 'zone', 'site', 'carrier', 'basis', 'method',
            'signal', 'start', 'end', 'value', 'unit', 'quality', 'provider',
@@ -75,6 +75,7 @@ class ListFactor(base.Lister):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
+        common.read_times(parsed_args, 'start', 'end', 'as_of')
         query = {name: getattr(parsed_args, name) for name in (
             *(name for name, _ in _OF), 'provider', 'start', 'end', 'as_of',
             'limit')}
@@ -106,7 +107,8 @@ class SetFactor(base.ShowOne):
                            ('end', 'End, itself excluded')):
             parser.add_argument(
                 f'--{name}', metavar='<time>', required=True,
-                help=f'{what}: an ISO 8601 time with Z or an offset')
+                help=f'{what}: {times.FORMS}')
+        common.add_timezone_option(parser)
         parser.add_argument('--source', metavar='<text>', required=True,
                             help='Where the value can be looked up')
         parser.add_argument('--revision', metavar='<text>',
@@ -117,6 +119,7 @@ class SetFactor(base.ShowOne):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        common.read_times(parsed_args, 'start', 'end')
         row = {name: getattr(parsed_args, name) for name in (
             'value', 'start', 'end', 'source', 'revision',
             *(name for name, _ in _OF))}

@@ -9,7 +9,7 @@ from typing import Any
 
 from osc_lib import exceptions
 
-from energy_accounting.osc import base, columns, common
+from energy_accounting.osc import base, columns, common, times
 
 COLUMNS = ('name', 'state', 'site', 'region', 'boundary',
            'last_window_start', 'last_window_end', 'lag_seconds',
@@ -210,7 +210,8 @@ class CreateDowntime(base.ShowOne):
                            ('end', 'End, itself excluded')):
             parser.add_argument(
                 f'--{name}', metavar='<time>', required=True,
-                help=f'{what}: an ISO 8601 time with Z or an offset')
+                help=f'{what}: {times.FORMS}')
+        common.add_timezone_option(parser)
         parser.add_argument('--reason', metavar='<text>', required=True,
                             help='What is done meanwhile')
         return parser
@@ -218,6 +219,7 @@ class CreateDowntime(base.ShowOne):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        common.read_times(parsed_args, 'start', 'end')
         row = common.api(self).plan_downtime(
             parsed_args.host, parsed_args.start, parsed_args.end,
             parsed_args.reason)

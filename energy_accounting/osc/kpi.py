@@ -63,8 +63,11 @@ class ShowKpi(base.Lister):
                 ('started', 'Date on which the site began operation, for '
                             'limits that depend on it')):
             parser.add_argument(f'--{name}', metavar=f'<{name}>', help=what)
-        common.add_time_filters(
-            parser, ('as-of', 'As it was known at this time'))
+        common.take_ago(parser)
+        parser.add_argument(
+            '--as-of', metavar='<time>',
+            help=f'As it was known at this time: {times.FORMS}; in UTC '
+                 'where it names no offset')
         common.add_long_option(parser)
         return parser
 
@@ -72,6 +75,11 @@ class ShowKpi(base.Lister):
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
         api = common.api(self)
+        if parsed_args.as_of is not None:
+            try:
+                parsed_args.as_of = common.exact(parsed_args.as_of, 'UTC')
+            except ValueError as error:
+                raise exceptions.CommandError(f'--as-of: {error}') from error
         query = {name: getattr(parsed_args, name) for name in (
             'editions', 'category', 'minimum_coverage', 'as_of', 'law',
             'started')}

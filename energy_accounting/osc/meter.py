@@ -9,7 +9,7 @@ from typing import Any
 
 from osc_lib import exceptions
 
-from energy_accounting.osc import base, columns, common
+from energy_accounting.osc import base, columns, common, times
 
 COLUMNS = ('id', 'name', 'site', 'section', 'role', 'medium', 'kind', 'unit',
            'host', 'parent', 'rollover', 'max_rate', 'serial',
@@ -29,16 +29,16 @@ _TEXTS = (
                  'highest value'),
     ('serial', 'Serial number'),
     ('accuracy-class', 'Accuracy class, e.g. 0.5S'),
-    ('calibrated-until', 'Until when its calibration holds: an ISO 8601 '
-                         'time with Z or an offset'),
-    ('installed-at', 'Since when it is there'),
-    ('removed-at', 'Until when it was there'),
+    ('calibrated-until', f'Until when its calibration holds: {times.FORMS}'),
+    ('installed-at', 'Since when it is there: likewise'),
+    ('removed-at', 'Until when it was there: likewise'),
     ('host', 'Host whose node it measures'),
     ('parent', 'Meter that what it measures has gone through'),
     ('source', 'From where the service fetches its readings: '
                'prometheus, redfish'),
     ('source-ref', 'What to ask there: a query that gives one series; the '
                    'address of a Chassis of a BMC'))
+_MOMENTS = ('calibrated_until', 'installed_at', 'removed_at')
 _FIELDS = tuple(name.replace('-', '_') for name, _ in _TEXTS)
 _MAIN = (('medium', 'What it measures: electricity, heat, cooling, water, '
                     'gas, diesel, hydrogen or bioethanol'),
@@ -105,6 +105,7 @@ class ShowMeter(_OneMeter):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        common.read_times(parsed_args, 'start')
         return self.shown(common.api(self).meter(
             parsed_args.meter, start=parsed_args.start), parsed_args)
 
@@ -118,6 +119,7 @@ def _add_said(parser: argparse.ArgumentParser, *, back: bool) -> None:
         if back:
             group.add_argument(f'--no-{name}', action='store_true',
                                help=f'Take its {name} back')
+    common.add_timezone_option(parser)
     for name, what in (('add', 'added to'), ('subtract', 'taken away from')):
         parser.add_argument(
             f'--{name}', metavar='<meter>', action='append',
@@ -154,6 +156,7 @@ class CreateMeter(_OneMeter):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        common.read_times(parsed_args, *_MOMENTS)
         return self.shown(common.api(self).create_meter(
             parsed_args.meter, **{
                 name: getattr(parsed_args, name) for name in (
@@ -182,6 +185,7 @@ class SetMeter(_OneMeter):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        common.read_times(parsed_args, *_MOMENTS)
         said = common.changes(parsed_args, (
             *(name for name, _ in _MAIN), *_FIELDS))
         terms = _terms(parsed_args)
@@ -221,8 +225,9 @@ class CreateEvent(base.ShowOne):
         common.take_ago(parser)
         parser.add_argument(
             '--at', metavar='<time>', required=True,
-            help='When: an ISO 8601 time with Z or an offset, after the '
-                 'reading before it and not after the next one')
+            help='When, after the reading before it and not after the next '
+                 f'one: {times.FORMS}')
+        common.add_timezone_option(parser)
         parser.add_argument('--end-value', metavar='<value>',
                             help='The last value before it, if known')
         parser.add_argument('--start-value', metavar='<value>',
@@ -237,6 +242,7 @@ class CreateEvent(base.ShowOne):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        common.read_times(parsed_args, 'at')
         row = common.api(self).add_event(
             parsed_args.meter, correct=parsed_args.correct or None, **{
                 name: getattr(parsed_args, name) for name in (

@@ -34,6 +34,7 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
 
 
 def _filters(parsed_args: argparse.Namespace) -> dict[str, Any]:
+    common.read_times(parsed_args, 'start', 'end')
     return {name: getattr(parsed_args, name)
             for name in ('host', 'code', 'start', 'end')}
 

@@ -12,7 +12,14 @@ from typing import Any, NoReturn
 from osc_lib import exceptions
 
 from energy_accounting import client
-from energy_accounting.osc import base, columns, common, progress, reading_csv
+from energy_accounting.osc import (
+    base,
+    columns,
+    common,
+    progress,
+    reading_csv,
+    times,
+)
 
 COLUMNS = ('id', 'at', 'start', 'value', 'quality', 'source', 'received_at',
            'superseded_at')
@@ -46,6 +53,7 @@ class ListReading(base.Lister):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
+        common.read_times(parsed_args, 'start', 'end', 'as_of')
         return common.listing(self, parsed_args, common.api(self).readings(
             parsed_args.meter, start=parsed_args.start, end=parsed_args.end,
             as_of=parsed_args.as_of,
@@ -74,8 +82,8 @@ class CreateReading(base.ShowOne):
         common.take_ago(parser)
         parser.add_argument(
             '--at', metavar='<time>', required=True,
-            help='When it was read; of an amount, the end of its time: an '
-                 'ISO 8601 time with Z or an offset')
+            help='When it was read; of an amount, the end of its time: '
+                 f'{times.FORMS}')
         value = parser.add_mutually_exclusive_group(required=True)
         value.add_argument('--value', metavar='<value>',
                            help="What was read, in the meter's unit")
@@ -85,6 +93,7 @@ class CreateReading(base.ShowOne):
         parser.add_argument(
             '--start', metavar='<time>',
             help='Of a meter of kind interval: where its time begins')
+        common.add_timezone_option(parser)
         parser.add_argument('--quality', choices=('measured', 'estimated'),
                             help='How it came about (default: measured)')
         _add_correct(parser)
@@ -93,6 +102,7 @@ class CreateReading(base.ShowOne):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        common.read_times(parsed_args, 'at', 'start')
         reading = {'at': parsed_args.at, 'value': parsed_args.value, **{
             name: getattr(parsed_args, name) for name in ('start', 'quality')
             if getattr(parsed_args, name) is not None}}

@@ -36,18 +36,6 @@ _LINES_SHORT = ('day', 'instance_id', 'flavor', 'active_kwh', 'it_kwh',
 FORMATS = ('pdf', 'html', 'csv', 'json')
 
 
-def _add_period(parser: argparse.ArgumentParser) -> None:
-    period = parser.add_mutually_exclusive_group(required=True)
-    period.add_argument('--month', metavar='<month>', dest='period',
-                        help='The month, such as 2026-10')
-    period.add_argument('--year', metavar='<year>', dest='period',
-                        help='The year, such as 2026')
-    parser.add_argument(
-        '--timezone', metavar='<zone>', default='UTC',
-        help='Time zone of its days and edges, as in the IANA database, '
-             'e.g. Europe/Berlin (default: UTC)')
-
-
 def _add_statement(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('id', metavar='<id>', help='The id of the statement')
     parser.add_argument(
@@ -66,7 +54,7 @@ class CreateStatement(base.Lister):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        _add_period(parser)
+        common.add_closed_period(parser)
         whom = parser.add_mutually_exclusive_group(required=True)
         whom.add_argument(
             '--project', metavar='<project>', action='append',
@@ -84,11 +72,10 @@ class CreateStatement(base.Lister):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
-        api = common.api(self)
+        api, period = common.api(self), common.closed_period(parsed_args)
         when = {'timezone': parsed_args.timezone}
         if parsed_args.all_projects:
-            rows = list(api.close(parsed_args.period, all_projects=True,
-                                  **when))
+            rows = list(api.close(period, all_projects=True, **when))
         else:
             manager: Any = self.app.client_manager
             wanted = [common.project_id(manager, name,
@@ -98,8 +85,7 @@ class CreateStatement(base.Lister):
             with progress.Progress(self.app.stderr) as bar:
                 for number, project_id in enumerate(wanted):
                     bar.share('closing', number, len(wanted))
-                    rows += api.close(parsed_args.period, [project_id],
-                                      **when)
+                    rows += api.close(period, [project_id], **when)
         shown = ((*COLUMNS, 'outcome')
                  if common.every_column_wanted(parsed_args) else _CLOSED)
         return shown, [columns.cells(shown, row, parsed_args.formatter)
@@ -125,7 +111,7 @@ class ListStatement(base.Lister):
         common.add_project_domain_option(parser)
         parser.add_argument('--period', metavar='<period>',
                             help='Only those of this month or year, such as '
-                                 '2026-10 or 2026')
+                                 '2026-10, last-month or 2026')
         parser.add_argument('--state', metavar='<state>',
                             help='Only those: provisional or final')
         parser.add_argument('--all-revisions', action='store_true',
@@ -141,8 +127,10 @@ class ListStatement(base.Lister):
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
         manager: Any = self.app.client_manager
+        common.read_times(parsed_args, 'start', 'end')
         query: dict[str, Any] = {
-            'period': parsed_args.period, 'state': parsed_args.state,
+            'period': common.period_filter(parsed_args),
+            'state': parsed_args.state,
             'start': parsed_args.start, 'end': parsed_args.end,
             'revisions': 'all' if parsed_args.all_revisions else None}
         if parsed_args.project:
@@ -252,7 +240,8 @@ class SaveStatement(base.Command):
                                  '(default: en)')
         parser.add_argument(
             '--file', metavar='<file>',
-            help='Where to (default: energy-PERIOD-ID.FORMAT)')
+            help='Where to (default: energy-ID.FORMAT; of a --revision, '
+                 'energy-ID-REVISION.FORMAT)')
         parser.add_argument('--force', action='store_true',
                             help='Also over a file that is there')
         return parser
@@ -264,8 +253,10 @@ class SaveStatement(base.Command):
             parsed_args.id, revision=parsed_args.revision, format=form,
             language=parsed_args.language)
         # What stands in an id is the server's; it names no directory.
-        name = parsed_args.file or 'energy-{}.{}'.format(
-            re.sub('[^0-9A-Za-z-]', '', parsed_args.id), form)
+        revision = ('' if parsed_args.revision is None
+                    else f'-{parsed_args.revision}')
+        name = parsed_args.file or 'energy-{}{}.{}'.format(
+            re.sub('[^0-9A-Za-z-]', '', parsed_args.id), revision, form)
         try:
             with open(name, 'wb' if parsed_args.force else 'xb') as file:
                 file.write(document)

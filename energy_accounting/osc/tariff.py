@@ -9,7 +9,7 @@ from typing import Any
 
 from osc_lib import exceptions
 
-from energy_accounting.osc import base, columns, common
+from energy_accounting.osc import base, columns, common, times
 
 COLUMNS = ('id', 'name', 'start', 'end', 'currency', 'quantity',
            'price_per_kwh', 'windows', 'timezone', 'co2_price_per_kg',
@@ -43,6 +43,7 @@ class ListTariff(base.Lister):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
+        common.read_times(parsed_args, 'start', 'end', 'as_of')
         return common.listing(self, parsed_args, common.api(self).tariffs(
             **{name: getattr(parsed_args, name)
                for name in ('site', 'start', 'end', 'as_of')},
@@ -67,8 +68,8 @@ class CreateTariff(base.ShowOne):
                             help='What it is called')
         common.take_ago(parser)
         for name, metavar, needed, what in (
-                ('start', 'time', True, 'First moment: an ISO 8601 time with '
-                 'Z or an offset, on a quarter of an hour'),
+                ('start', 'time', True, 'First moment, on a quarter of an '
+                 f'hour: {times.FORMS}'),
                 ('end', 'time', False, 'End, itself excluded: likewise '
                  '(default: it counts on)'),
                 ('currency', 'code', True, 'Code of ISO 4217, such as EUR'),
@@ -85,7 +86,8 @@ class CreateTariff(base.ShowOne):
                 ('domain', 'domain', False,
                  'Of this domain (name or ID; default: of all)'),
                 ('timezone', 'zone', False, 'Time zone of the windows '
-                 '(default: UTC)'),
+                 '(default: UTC), and of a --start or --end without an '
+                 'offset (default: none, and these are refused)'),
                 ('legal-basis', 'text', True, 'The contract or the decree '
                  'by which this is charged')):
             parser.add_argument(f'--{name}', metavar=f'<{metavar}>',
@@ -101,6 +103,7 @@ class CreateTariff(base.ShowOne):
     def take_action(
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        common.read_times(parsed_args, 'start', 'end')
         row = common.api(self).create_tariff(parsed_args.name, **{
             name: getattr(parsed_args, name) for name in (
                 'start', 'end', 'currency', 'quantity', 'price_per_kwh',

@@ -58,6 +58,11 @@ def moment(text: str, where: datetime.tzinfo,
         raise ValueError(f'{text!r} is not a time: give {FORMS}') from error
 
 
+def is_of_a_zone(text: str) -> bool:
+    """Whether a time without an offset is another one in another zone."""
+    return text != 'now' and not _AGO.fullmatch(text)
+
+
 def month(text: str, where: datetime.tzinfo,
           now: datetime.datetime) -> Period:
     """A whole calendar month; the present one until now.

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands of statements and tariffs, by the real shell and API."""
 
+import datetime
 import io
 import os
 import pathlib
 import tempfile
 from unittest import mock
 
+from energy_accounting import units
+from energy_accounting.osc import common
 from tests.unit.osc import real, test_streaming
 
 TARIFF = ('tariff', 'create', 'power', '--start', '2026-01-01T00:00:00Z',
@@ -53,6 +56,36 @@ class StatementTest(real.RealTest):
         self.assertEqual(0, status)
         self.assertIn('closing [############             ]  50 %', err)
         self.assertTrue(err.endswith('\r\x1b[K'))
+
+    def test_a_month_is_closed_for_a_year_or_cannot_be_said(self):
+        for noun in (('statement', 'create', '--project', 'p1'),
+                     ('export', 'create', 'csv', '--project', 'p1')):
+            for option, text in (('--year', '2026-10'), ('--month', '2026'),
+                                 ('--year', 'last-month'),
+                                 ('--month', 'today')):
+                self.assertIn(f'{option}: {text!r} is not a ', self.refused(
+                    *noun, option, text))
+        self.assertEqual([], self.said('statement', 'list'))
+        # 23:30 of October in UTC.
+        first = datetime.datetime(2026, 10, 31, 23, 30, tzinfo=units.UTC)
+        with mock.patch.object(common, 'now', lambda: first):
+            for zone, month in (('UTC', '2026-09'),
+                                ('Europe/Berlin', '2026-10')):
+                (one,) = self.said('statement', 'create', '--month',
+                                   'last-month', '--timezone', zone,
+                                   '--project', 'p1')
+                self.assertEqual(month, one['period'])
+                for noun in ('statement', 'export'):
+                    self.assertEqual(noun == 'statement', bool(self.said(
+                        noun, 'list', '--period', 'last-month',
+                        '--timezone', zone)))
+
+    def test_two_revisions_are_saved_in_one_file(self):
+        (one,) = self.said('statement', 'create', '--month', '2026-11',
+                           '--project', 'p1')
+        self.assertEqual(f'energy-{one["id"]}-0.csv', self.energy(
+            'statement', 'save', one['id'], '--format', 'csv',
+            '--revision', '0').strip())
 
     def test_a_document_is_not_saved_or_saved_over_another(self):
         (one,) = self.said('statement', 'create', '--month', '2026-11',
