@@ -57,6 +57,12 @@ class UnsupportedMediaType(EnergyAccountingError):
     code = 'energy.request.media_type'
 
 
+class Damaged(EnergyAccountingError):
+    """What was closed cannot be read as it was written."""
+
+    code = 'energy.damaged'
+
+
 class ConfigurationError(EnergyAccountingError):
     """An option is out of range or the machine lacks what it needs."""
 

@@ -11,7 +11,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TextIO
 
 from oslo_config import cfg
 
@@ -30,6 +30,7 @@ _NOBODY = 'none'
 """What belongs to no project, on the command line and in what is printed."""
 
 PROVISIONAL_STATUS = 1
+FAILED_STATUS = 2
 VERIFIED_STATUS = {verifying.EQUAL: 0, verifying.DIFFERS: 1,
                    verifying.DAMAGED: 1, verifying.RETIRED: 2}
 
@@ -96,16 +97,24 @@ def _close(conf: cfg.ConfigOpts) -> int:
               if given.everybody else
               ['' if one == _NOBODY else one for one in given.projects])
     found = supplied.Supplied(period, now_ns)
-    waiting = False
+    waiting = failed = False
     with _Bar(given.progress, 'closing',
               len(wanted) * len(period.days())) as bar:
-        for project_id in wanted:
+        for project_id, one in closing.each(
+                database, wanted, period, found, now_ns, ACTOR, bar.advance):
             bar.of(project_id or _NOBODY)
-            one = closing.close(database, project_id, period, found, now_ns,
-                                ACTOR, bar.advance)
+            if isinstance(one, errors.EnergyAccountingError):
+                if len(wanted) == 1:
+                    raise one
+                failed = True
+                bar.say(f'{project_id or _NOBODY}: not closed: {one}',
+                        sys.stderr)
+                continue
             bar.say(_closed_line(one))
             waiting |= (one.outcome == closing.WAITING
                         or one.stored.state == store.PROVISIONAL)
+    if failed:
+        return FAILED_STATUS
     return PROVISIONAL_STATUS if waiting else 0
 
 
@@ -214,8 +223,8 @@ class _Bar:
         if self._bar is not None:
             self._bar.update(days)
 
-    def say(self, line: str) -> None:
+    def say(self, line: str, file: TextIO | None = None) -> None:
         if self._bar is None:
-            print(line)
+            print(line, file=file)
         else:
-            self._bar.write(line)
+            self._bar.write(line, file=file)

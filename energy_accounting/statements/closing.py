@@ -51,6 +51,24 @@ class Closed(NamedTuple):
     outcome: str
 
 
+def each(database: engine.Database, projects: Iterable[str],
+         period: periods.Period, found: supplied.Supplied, now_ns: int,
+         actor: audit.Actor,
+         progress: Callable[[int], object] = lambda days: None,
+         ) -> Iterator[tuple[str, Closed | errors.EnergyAccountingError]]:
+    """:func:`close` for projects, each with what came of it.
+
+    One that cannot be closed keeps none of the others from it.
+    """
+    for project_id in projects:
+        try:
+            yield project_id, close(database, project_id, period, found,
+                                    now_ns, actor, progress)
+        except (errors.Conflict, errors.Damaged,
+                errors.InvalidRequest) as error:
+            yield project_id, error
+
+
 def close(database: engine.Database, project_id: str,
           period: periods.Period, found: supplied.Supplied, now_ns: int,
           actor: audit.Actor,

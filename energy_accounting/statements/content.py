@@ -129,8 +129,14 @@ def block(line_texts: Iterable[str]) -> bytes:
 
 
 def line_texts(stored: bytes) -> list[str]:
-    """The reverse of :func:`block`."""
-    return zlib.decompress(stored).decode().split('\n')
+    """The reverse of :func:`block`.
+
+    :raises ValueError: it is damaged.
+    """
+    try:
+        return zlib.decompress(stored).decode().split('\n')
+    except zlib.error as error:
+        raise ValueError(f'{error}') from error
 
 
 def line(text: str) -> lines.Line:

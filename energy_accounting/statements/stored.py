@@ -11,15 +11,27 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
+from energy_accounting import errors
 from energy_accounting.ledger import statements as store
 from energy_accounting.statements import content, lines
 
 
 def texts_of(connection: sa.Connection, stored: store.Stored,
              first: int = 0) -> Iterator[str]:
-    """The canonical texts of the lines from one on."""
+    """The canonical texts of the lines from one on.
+
+    :raises errors.Damaged: a block is not as it was written.
+    """
     for number, block in store.blocks(connection, stored.id, first):
-        yield from content.line_texts(block)[max(0, first - number):]
+        try:
+            found = content.line_texts(block)
+        except ValueError as error:
+            raise errors.Damaged(
+                f'statement {stored.statement} revision {stored.revision}: '
+                f'what is kept of the lines from {number} on cannot be read; '
+                'restore the table statement_blocks from a backup',
+            ) from error
+        yield from found[max(0, first - number):]
 
 
 def lines_of(connection: sa.Connection, stored: store.Stored,

@@ -57,7 +57,11 @@ def verify(database: engine.Database, one: store.Stored, shown: int = 20,
 
     :param shown: so many lines that differ are handed back.
     """
-    if database.read_current(_digest, one) != one.digest:
+    try:
+        kept_digest = database.read_current(_digest, one)
+    except errors.Damaged:
+        return Verified(DAMAGED)
+    if kept_digest != one.digest:
         return Verified(DAMAGED)
     if units.bucket_of(one.start_ns) < database.read_current(
             retired.kept_since):

@@ -135,6 +135,34 @@ class ManageTest(base.BaseTestCase):
         status, text = self.verified()
         self.assertEqual((1, 1), (status, text.count(': damaged')))
 
+    def test_a_block_that_cannot_be_read_ends_the_looking(self) -> None:
+        self.close()
+        table = billing_models.statement_blocks
+        with self.database.writer() as connection:
+            connection.execute(sa.update(table).where(
+                table.c.statement_ref == connection.scalar(
+                    sa.select(billing_models.statements.c.id).where(
+                        billing_models.statements.c.project_id == 'p1'))
+            ).values(content=b'no block'))
+        status, text = self.verified()
+        self.assertEqual((1, 1, 2), (
+            status, text.count(': damaged'), text.count(': equal')))
+
+    def test_one_that_cannot_be_closed_keeps_others_from_it(self) -> None:
+        table = models.project_buckets
+        with self.database.writer() as connection:
+            connection.execute(sa.update(table).where(
+                table.c.project_ref == connection.scalar(
+                    sa.select(models.projects.c.id).where(
+                        models.projects.c.project_id == 'p1'))
+            ).values(active_uj=table.c.active_uj + 1))
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said):
+            status, lines = self.close()
+        self.assertEqual((2, ['none', 'p2']), (
+            status, [line.partition(':')[0] for line in lines]))
+        self.assertRegex(said.getvalue(), '(?m)^p1: not closed: .* uJ')
+
     def test_dropped_rows_make_a_difference(self) -> None:
         self.close()
         with self.database.writer() as connection:

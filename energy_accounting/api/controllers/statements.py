@@ -44,6 +44,8 @@ from energy_accounting.statements import (
 )
 
 _IN_MEMORY = 1 << 20
+# So many of those that were not closed are told.
+_SAID = 5
 
 
 class OfStatement(Resource):
@@ -243,8 +245,18 @@ class Statements(OfStatement):
                   if everybody else body['projects'])
         found = supplied.Supplied(period, now_ns)
         actor = contexts.actor(request.environ)
-        closed = [closing.close(service.database, project_id, period, found,
-                                now_ns, actor) for project_id in wanted]
-        return {'statements': [
-            {**answers.row(one.stored), 'outcome': one.outcome}
-            for one in closed]}
+        closed, failed = [], []
+        for project_id, one in closing.each(
+                service.database, wanted, period, found, now_ns, actor):
+            if isinstance(one, closing.Closed):
+                closed.append({**answers.row(one.stored),
+                               'outcome': one.outcome})
+            elif len(wanted) == 1:
+                raise one
+            else:
+                failed.append(f'{project_id or "no project"}: {one}')
+        if failed:
+            raise errors.Conflict(
+                f'{len(failed)} of {len(wanted)} were not closed, the others '
+                f'are: {"; ".join(failed[:_SAID])}')
+        return {'statements': closed}

@@ -174,6 +174,20 @@ class ReadTest(StatementsCase):
         self.assertIn('energy-p1-2026-11-r1.json"',
                       answer.headers['Content-Disposition'])
 
+    def test_one_that_cannot_be_closed_hides_that_others_are(self) -> None:
+        table = models.project_buckets
+        with self.database.writer() as connection:
+            connection.execute(sa.update(table).where(
+                table.c.project_ref == connection.scalar(
+                    sa.select(models.projects.c.id).where(
+                        models.projects.c.project_id == 'p1'))
+            ).values(active_uj=table.c.active_uj + 1))
+        answer = self.ask(STATEMENTS, 'admin-p1', method='POST', body={
+            'period': '2026-11', 'projects': ['p1', 'p2']})
+        self.assertEqual(409, answer.status_int)
+        self.assertIn('1 of 2 were not closed, the others are: p1: ',
+                      answer.text)
+
     def test_a_pdf_that_cannot_be_made_is_the_services_secret(self) -> None:
         path = f'{STATEMENTS}/{self.closed["p1"]["id"]}/document'
         with mock.patch.dict(sys.modules, weasyprint=None):
