@@ -27,6 +27,7 @@ for tree in etc opt var; do
         "/$tree"
 done
 mount -t tmpfs -o mode=755 tmpfs /run
+mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mkdir -p /run/lock
 for server in mysql rabbitmq; do
     mount -t tmpfs tmpfs "/var/lib/$server"
