@@ -93,9 +93,10 @@ class Stage:
                 'http_request_max_retries = 0\n'})
         test.addCleanup(self.api.stop)
         self.api.start()
-        database = engine.Database(f'sqlite:///{where}/ledger.db')
-        walk.fill(database, self.projects['ours'])
-        database.close()
+        self.where = where
+        self.database = engine.Database(f'sqlite:///{where}/ledger.db')
+        test.addCleanup(self.database.close)
+        walk.fill(self.database, self.projects['ours'])
         admin.endpoint(KIND, self.region, self.api.url)
         self._tokens_that_end()
 
@@ -382,16 +383,19 @@ class CommandsTest(StagedTest):
         with tempfile.TemporaryDirectory() as files:
             for step, _answer, words in walk.walk(
                     lambda words: self.openstack('admin', words), project,
-                    pathlib.Path(files), now):
+                    pathlib.Path(files), now,
+                    lambda export: walk.send(
+                        self.stage.database, self.stage.where, export, now)):
                 done.add(walk.command(step.line))
                 if step.tenant:
-                    self.tenant_may(words)
+                    self.tenant_may(step, words)
         self.assertEqual(walk.commands(), done)
 
-    def tenant_may(self, words: list[str]) -> None:
-        status, out, err = self.openstack('reader', ['energy', *words])
+    def tenant_may(self, step: walk.Step, words: list[str]) -> None:
+        status, out, err = self.openstack('reader', [
+            'energy', *words, *([] if step.text else ['-f', 'json'])])
         self.assertEqual(0, status, f'{words}: {err}')
-        self.assertTrue(out, words)
+        walk.shown(step, out)
 
     def test_a_tenant_is_told_more_or_less_than_its_own(self) -> None:
         day = walk.DAY.split()

@@ -43,7 +43,9 @@ class WalkTest(real.RealTest):
         conf = cfg.ConfigOpts()
         configuration.register(conf)
         conf([], default_config_files=[], default_config_dirs=[])
-        conf.set_override('directory', '/nowhere', 'exports')
+        self.served = pathlib.Path(self.enterContext(
+            tempfile.TemporaryDirectory()))
+        conf.set_override('directory', str(self.served), 'exports')
         self.app = app.make_app(conf, self.database, auth=False,
                                 clock=lambda: real.NOW)
 
@@ -56,7 +58,9 @@ class WalkTest(real.RealTest):
         done, columns = set(), {}
         with tempfile.TemporaryDirectory() as files:
             for step, answer, _words in walk.walk(
-                    self.run_line, PROJECT, pathlib.Path(files), real.NOW):
+                    self.run_line, PROJECT, pathlib.Path(files), real.NOW,
+                    lambda export: walk.send(
+                        self.database, self.served, export, real.NOW)):
                 name = walk.command(step.line)
                 done.add(name)
                 if not step.text:
