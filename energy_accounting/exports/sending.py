@@ -136,13 +136,14 @@ def send(sender: Sender, planned: outbox.Export,
         return planned
     holder = str(uuid.uuid4())
     now_ns = sender.clock_ns()
-    held = sender.database.write(outbox.take, planned.export, holder, now_ns,
-                                 now_ns + HELD_NS)
+    held = sender.database.write(
+        outbox.take, planned.export, holder, now_ns, now_ns + HELD_NS,
+        alone=isinstance(targets.load(planned.target), targets.Service))
     if held is None:
         raise Held(
             f'export {planned.export}: another process is sending it, or '
-            f'was killed less than {HELD_NS // units.NS_PER_S} s ago: try '
-            'again then')
+            f'another export to {planned.destination}, or was killed less '
+            f'than {HELD_NS // units.NS_PER_S} s ago: try again then')
     if held.state == outbox.CONFIRMED:
         sender.database.write(outbox.release, held.export, holder)
         return held
@@ -190,18 +191,22 @@ class _Job:
     def run(self) -> None:
         one = self.export
         target = targets.load(one.target)
+        self._look_at_digest()
+        if isinstance(target, targets.Service):
+            self._serve(_remote(self._sender, target))
+        else:
+            self._publish(target)
+
+    def _look_at_digest(self) -> None:
+        one = self.export
         self._source: Any = source_of(
             self._sender, one.target,
             periods.period(one.period, one.time_zone), one.project_id)
         if self._source.digest != one.digest:
             raise errors.Conflict(
-                f'export {self.export.export}: what goes in has changed '
-                'since it was planned (statements were closed again); '
-                'create a new one, which has all of it')
-        if isinstance(target, targets.Service):
-            self._serve(_remote(self._sender, target))
-        else:
-            self._publish(target)
+                f'export {one.export}: what goes in has changed since it was '
+                'planned (statements were closed again); create a new one, '
+                'which has all of it')
 
     def _serve(self, remote: targets.Remote) -> None:
         if remote.address != self.export.destination:
@@ -213,6 +218,7 @@ class _Job:
         remote.send(self._source, self.advance)
         self.mark(outbox.SENT, done=self.export.total)
         remote.check(self._source, lambda lines: self.advance(0))
+        self._look_at_digest()
         self.mark(outbox.CONFIRMED, done=self.export.total)
 
     def _publish(self, target: targets.File) -> None:

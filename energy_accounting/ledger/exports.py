@@ -98,9 +98,15 @@ def plan(connection: sa.Connection, values: Mapping[str, Any],
 # --- who is at it -----------------------------------------------------------
 
 def take(connection: sa.Connection, export: str, holder: str, now_ns: int,
-         until_ns: int) -> Export | None:
-    """Hold an export; None: another does."""
+         until_ns: int, *, alone: bool = False) -> Export | None:
+    """Hold an export; None: another does.
+
+    :param alone: nor may another export of its target, to where it goes, be
+        held: they would write the same.
+    """
     table = models.exports.c
+    if alone and _others_held(connection, export, holder, now_ns):
+        return None
     connection.execute(
         sa.update(models.exports).where(
             table.export == export, sa.or_(
@@ -109,6 +115,21 @@ def take(connection: sa.Connection, export: str, holder: str, now_ns: int,
         .values(holder=holder, held_until_ns=until_ns))
     found = find(connection, export)
     return None if found is None or found.holder != holder else found
+
+
+def _others_held(connection: sa.Connection, export: str, holder: str,
+                 now_ns: int) -> bool:
+    table, one = models.exports.c, models.exports.alias('one')
+    # Locked in one order by whoever asks: of two, one is the second.
+    rows = connection.execute(
+        sa.select(table.export, table.holder, table.held_until_ns).join_from(
+            models.exports, one, sa.and_(
+                one.c.target == table.target,
+                one.c.destination == table.destination))
+        .where(one.c.export == export, table.state != CONFIRMED)
+        .order_by(table.id).with_for_update(of=models.exports)).all()
+    return any(row.export != export and row.holder not in (None, holder)
+               and row.held_until_ns > now_ns for row in rows)
 
 
 def advance(connection: sa.Connection, export: str, holder: str, done: int,

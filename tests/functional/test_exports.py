@@ -182,6 +182,27 @@ class TestOutbox(unittest.TestCase):
             self.assertEqual('other', outbox.find(
                 connection, planned.export).holder)
 
+    def test_two_exports_to_one_service_are_held_at_once(self) -> None:
+        one = self.plan()
+        with self.database.writer() as connection:
+            values = {name: getattr(one, name) for name in (
+                'target', 'options', 'destination', 'period', 'time_zone',
+                'project_id', 'total')}
+            other, _ = outbox.plan(connection, {
+                **values, 'export': 'another', 'digest': 'd' * 64},
+                audit.Actor('ann'), 1)
+        for alone, held in ((False, True), (True, False)):
+            with self.database.writer() as connection:
+                self.assertIsNotNone(outbox.take(
+                    connection, one.export, 'me', 0, 10, alone=alone))
+                found = outbox.take(connection, other.export, 'you', 5, 15,
+                                    alone=alone)
+                self.assertEqual(held, found is not None)
+                outbox.release(connection, other.export, 'you')
+        with self.database.writer() as connection:
+            self.assertIsNotNone(outbox.take(
+                connection, other.export, 'you', 10, 20, alone=True))
+
     def test_what_is_kept_comes_back_otherwise(self) -> None:
         """All projects, one, and none; and words of any kind."""
         who = sender(self.database, self.directory)

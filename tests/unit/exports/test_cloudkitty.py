@@ -461,6 +461,30 @@ def _refusing(path: str, status: int, text: str,
     return lambda method, asked: (status, text) if asked == path else None
 
 
+    def test_two_exports_of_the_same_points_are_sent_at_once(self) -> None:
+        first = sending.plan(self.sender, 'cloudkitty',
+                             made.source(self.database), {})
+        began: list[sending.Sender] = []
+
+        def refuses(method: str, path: str) -> None:
+            if method == 'POST' and not began:
+                # In the middle of it a revision comes, and is to be sent.
+                began.append(self.sender)
+                closed.late(self.database, 'web', 'p1', closed.bucket(1),
+                            closed.KWH)
+                closed.close(self.database, 'p1', now_ns=made.LATER_NS)
+                self.assertRaisesRegex(
+                    sending.Held, 'another export to', made.export,
+                    self.sender, 'cloudkitty')
+
+        self.kitty.refuses = refuses
+        self.assertRaisesRegex(errors.Conflict, 'closed again', sending.send,
+                               self.sender, first)
+        done = made.export(self.sender, 'cloudkitty')
+        self.assertEqual(outbox.CONFIRMED, done.state)
+        self.assertEqual(said(self.database), shown(self.kitty))
+
+
 class ConnectTest(base.BaseTestCase):
 
     def refused(self, words: str, **given: Any) -> None:

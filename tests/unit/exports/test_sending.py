@@ -113,10 +113,10 @@ class FilesTest(base.BaseTestCase):
                                made.source(self.database), {})
         take, tried = outbox.take, []
 
-        def once_too_early(*words: Any) -> outbox.Export | None:
+        def once_too_early(*words: Any, **more: Any) -> outbox.Export | None:
             tried.append(words)
             # It was held; when anybody looks, it is not any more.
-            return take(*words) if len(tried) > 1 else None
+            return take(*words, **more) if len(tried) > 1 else None
 
         with mock.patch.object(outbox, 'take', once_too_early):
             self.assertEqual(outbox.CONFIRMED, sending.resume(
