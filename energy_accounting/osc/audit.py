@@ -42,5 +42,6 @@ class ListAudit(base.Lister):
         common.read_times(parsed_args, 'start', 'end')
         return common.listing(self, parsed_args, common.api(self).audit(**{
             name: getattr(parsed_args, name) for name in (
-                'kind', 'subject', 'actor', 'start', 'end', 'limit')}),
-            COLUMNS, most=parsed_args.limit)
+                'kind', 'subject', 'actor', 'start', 'end')},
+            limit=common.page_of(parsed_args.limit)), COLUMNS,
+            most=parsed_args.limit)

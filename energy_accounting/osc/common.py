@@ -29,6 +29,7 @@ _SPLIT = re.compile(r'[,\s]+')
 _YEAR = re.compile(r'\d{4}', re.ASCII)
 _NAMES_SECONDS = 5
 _MOST_NAMES = 10_000
+_PAGE = 1000
 
 
 def now() -> datetime.datetime:
@@ -283,7 +284,7 @@ def add_filter_options(parser: argparse.ArgumentParser) -> None:
             ('flavor', 'servers of this flavor (name or ID)'),
             ('site', 'what was used at this site'),
             ('region', 'what was used in this region'),
-            ('boundary', 'what was measured at rapl, or at the node'),
+            ('boundary', 'what was measured at this boundary: rapl or node'),
             ('host', 'what was used on this host (administrators)'),
             ('account', 'instance, service:NAME or unallocated '
                         '(administrators)'),
@@ -333,9 +334,29 @@ def listing(of: command.Command, parsed_args: argparse.Namespace,
     names: Sequence[str] = tuple(dict.fromkeys((*every, *(first or ()))))
     if short is not None and not every_column_wanted(parsed_args):
         names = short
+    if first is None:
+        refuse_unknown(of, parsed_args)
     found = rows if first is None else itertools.chain((first,), rows)
     return names, (columns.cells(names, row, parsed_args.formatter)
                    for row in found)
+
+
+def refuse_unknown(of: command.Command,
+                   parsed_args: argparse.Namespace) -> None:
+    """Of an empty answer: a site or host that is not there has none.
+
+    :raises exceptions.CommandError: naming it.
+    """
+    for name, ask in (('site', api(of).site), ('host', api(of).host)):
+        text = getattr(parsed_args, name, None)
+        if text:
+            try:
+                ask(text)
+            except client.NotFound as error:
+                raise exceptions.CommandError(str(error)) from error
+            except client.Error:
+                # Who may list it may not always ask this; then it is empty.
+                pass
 
 
 def streamed(of: command.Command, parsed_args: argparse.Namespace,
@@ -371,6 +392,9 @@ def scope_query(manager: Any,
     given = {name: getattr(parsed_args, name, None) for name in (
         'project', 'server', 'domain', 'flavor', 'user', *_AS_TYPED)}
     _refuse_empty(given)
+    if given['boundary'] not in (None, 'rapl', 'node'):
+        raise exceptions.CommandError(
+            f'--boundary: {given["boundary"]!r} is none: give rapl or node')
     if given['project']:
         query['project'] = project_id(manager, given['project'],
                                       parsed_args.project_domain)
@@ -441,6 +465,14 @@ def positive(text: str) -> int:
     if number < 1:
         raise ValueError
     return number
+
+
+def page_of(most: int | None) -> int | None:
+    """What to ask for at once where so many rows are wanted.
+
+    The service gives no more than this; the rest comes page by page.
+    """
+    return None if most is None else min(most, _PAGE)
 
 
 def signed_in(manager: Any) -> bool:

@@ -77,8 +77,8 @@ class ListFactor(base.Lister):
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
         common.read_times(parsed_args, 'start', 'end', 'as_of')
         query = {name: getattr(parsed_args, name) for name in (
-            *(name for name, _ in _OF), 'provider', 'start', 'end', 'as_of',
-            'limit')}
+            *(name for name, _ in _OF), 'provider', 'start', 'end', 'as_of')}
+        query['limit'] = common.page_of(parsed_args.limit)
         query['superseded'] = parsed_args.superseded or None
         return common.listing(
             self, parsed_args, common.api(self).factors(**query), COLUMNS,

@@ -62,7 +62,8 @@ class ListRecord(base.Lister):
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
         state = None if parsed_args.state == 'all' else parsed_args.state
         return common.listing(self, parsed_args, common.api(self).quarantine(
-            **_filters(parsed_args), state=state, limit=parsed_args.limit),
+            **_filters(parsed_args), state=state,
+            limit=common.page_of(parsed_args.limit)),
             COLUMNS, _SHORT, parsed_args.limit)
 
 

@@ -58,7 +58,8 @@ class ListReading(base.Lister):
             parsed_args.meter, start=parsed_args.start, end=parsed_args.end,
             as_of=parsed_args.as_of,
             superseded=parsed_args.superseded or None,
-            limit=parsed_args.limit), COLUMNS, most=parsed_args.limit)
+            limit=common.page_of(parsed_args.limit)), COLUMNS,
+            most=parsed_args.limit)
 
 
 def _add_correct(parser: argparse.ArgumentParser) -> None:

@@ -55,6 +55,7 @@ _FACTORS = {
     'fallback': 'yearly ones that stand in', 'mixed': 'of different quality'}
 _BASES = {'direct': 'what is emitted where energy is made',
           'lifecycle': 'with all that comes before and after'}
+_BY_HOUR = datetime.timedelta(days=3)
 _DAYS = 2, 62
 """Of a period that is drawn day by day: at least, at most."""
 
@@ -99,7 +100,8 @@ class ShowReport(base.Command):
         total = next(api.usage(group_by=usage.NONE, resolution='total',
                                **query))
         if not total.rows:
-            return Report(common.heading(chosen, parsed_args))
+            return Report(common.heading(
+                chosen, parsed_args, total.envelope.get('complete_until')))
         row = total.rows[0]
         parts: Sequence[client.Row] = ()
         if row['boundary'] == _MIXED:
@@ -110,13 +112,28 @@ class ShowReport(base.Command):
             group_by=usage.NONE, resolution='total',
             **{**query, 'start': units.iso(earlier.start),
                'end': units.iso(earlier.end)})).rows
+        begun = ''
+        if last:
+            first = next(api.usage(
+                group_by=usage.NONE, limit=1, resolution='day' if
+                earlier.end - earlier.start > _BY_HOUR else 'hour',
+                **{**query, 'start': units.iso(earlier.start),
+                   'end': units.iso(earlier.end)})).rows
+            since = datetime.datetime.fromisoformat(
+                first[0]['start'] if first else units.iso(earlier.start))
+            if since > earlier.start:
+                begun = times.spoken(since, where)
         days: Sequence[client.Row] = ()
         if _DAYS[0] <= (chosen.end - chosen.start).days <= _DAYS[1]:
             days = tuple(api.usage(group_by=usage.NONE, resolution='day',
                                    **query).rows())
-        top = next(api.usage(
+        pages = api.usage(
             group_by=group, resolution='total', sort='it_kwh:desc',
-            limit=parsed_args.top, with_count=True, **query))
+            limit=common.page_of(parsed_args.top), with_count=True, **query)
+        top = next(pages)
+        most = top.rows
+        if len(most) < parsed_args.top:
+            most += tuple(pages.rows(parsed_args.top - len(most)))
         names = (common.project_names(manager) if whole else
                  common.server_names(manager, scope.get('project')))
         return Report(
@@ -124,9 +141,9 @@ class ShowReport(base.Command):
                            total.envelope.get('complete_until')),
             row, f'{times.spoken(earlier.start, where)} until '
                  f'{times.spoken(earlier.end, where)}',
-            last[0] if last else None, parts,
-            by_day(days, chosen, where), top.rows,
-            top.envelope.get('count', len(top.rows)), f'{group}_id', names)
+            last[0] if last else None, begun, parts,
+            by_day(days, chosen, where), most,
+            top.envelope.get('count', len(most)), f'{group}_id', names)
 
 
 class Report(NamedTuple):
@@ -134,6 +151,8 @@ class Report(NamedTuple):
 
     :ivar total: the sum; None where nothing was booked.
     :ivar earlier: the period before, in words, and ``last``, its sum.
+    :ivar begun: when the first energy of that was booked, in words; empty:
+        at its start.
     :ivar parts: of the sum, a row for each boundary, where it has several.
     :ivar days: the IT energy of each day, None where nothing was booked;
         none where they are not drawn.
@@ -146,6 +165,7 @@ class Report(NamedTuple):
     total: client.Row | None = None
     earlier: str = ''
     last: client.Row | None = None
+    begun: str = ''
     parts: Sequence[client.Row] = ()
     days: Sequence[decimal.Decimal | None] = ()
     top: Sequence[client.Row] = ()
@@ -214,16 +234,24 @@ def report_lines(report: Report, draw: drawing.For) -> Iterator[str]:
 def _totals(report: Report, total: client.Row,
             draw: drawing.For) -> Iterator[str]:
     last = report.last or {}
+
+    def change(column: str, unit: str) -> str:
+        return '' if report.begun else _change(
+            total[column], last.get(column), unit)
+
     if last:
-        yield f'{"":26}{"before":>15}{"change":>9}'
+        # Beside a shorter time, what is more is only what was not measured.
+        yield (f'{"":26}{"before":>15}'
+               f'{"" if report.begun else "change":>9}').rstrip()
     for column, unit, word, meaning in _TOTALS:
         if total.get(column) is not None:
             beside = (f'{_amount(last.get(column), unit):>15}' +
-                      f'{_change(total[column], last.get(column), unit):>9}'
-                      if last else '')
+                      f'{change(column, unit):>9}' if last else '')
             yield (f'{word:<12}{_amount(total[column], unit):>14}{beside}  '
                    f'{meaning}').rstrip()
     yield from draw.filled(f'before: {report.earlier}' + (
+        f': nothing was booked before {report.begun}, so what is more is '
+        'not told' if report.begun else
         '' if last else ': nothing was booked'))
 
 
@@ -292,7 +320,7 @@ def _change(now: str, then: str | None, unit: str) -> str:
     amount, earlier = decimal.Decimal(now), decimal.Decimal(then)
     if unit == '%':
         points = ((amount - earlier) * 100).quantize(decimal.Decimal('0.1'))
-        return f'{points:+f} pt'
+        return f'{points:+f} pt' if points else '0 pt'
     if not earlier:
         return ''
     percent = (amount - earlier) * 100 / earlier

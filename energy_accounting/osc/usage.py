@@ -100,12 +100,18 @@ class ListUsage(base.Lister):
             # Which columns it has depends on every row; and what cannot be
             # had whole leaves no line above nothing.
             rows = tuple(rows)
+            if not rows:
+                common.refuse_unknown(self, parsed_args)
             common.say(self, parsed_args, common.heading(
                 chosen, parsed_args, first.envelope.get('complete_until')))
+            if not rows:
+                common.say(self, parsed_args, 'No energy was booked.')
             if any(map(_unread, rows)):
                 common.say(self, parsed_args, _LATER)
             names = _columns(rows, groups, parsed_args)
         else:
+            if not first.rows:
+                common.refuse_unknown(self, parsed_args)
             names = _every_column(first.rows, groups)
         return names, (columns.cells(names, row, parsed_args.formatter,
                                      common.zone(parsed_args))
@@ -123,7 +129,19 @@ class ListUsage(base.Lister):
             marker = page.marker
             if marker is None:
                 return
-        yield from api.usage(**query, limit=parsed_args.limit, marker=marker)
+        left = parsed_args.limit
+        if left is None:
+            yield from api.usage(**query, marker=marker)
+            return
+        while left > 0:
+            # The last page ends with the last row: one can go on there.
+            page = next(api.usage(**query, limit=common.page_of(left),
+                                  marker=marker))
+            yield page
+            left -= len(page.rows)
+            marker = page.marker
+            if marker is None:
+                return
 
     def _told(self, first: client.Page[Any],
               pages: Iterator[client.Page[Any]],
@@ -193,6 +211,9 @@ def _unread(row: client.Row) -> bool:
 
 def _groups(parsed_args: argparse.Namespace,
             scope: dict[str, Any]) -> list[str]:
+    if parsed_args.group_by and not common.names(parsed_args.group_by):
+        raise exceptions.CommandError(
+            '--group-by is empty: give a name, or leave it out')
     return common.names(parsed_args.group_by) or [
         'project' if scope.get('all_projects') else 'instance']
 

@@ -185,7 +185,8 @@ class UsageListTest(CommandTest):
         self.assertEqual(2, len(rows))
 
     def test_a_limit_stops_and_says_how_to_go_on(self):
-        self.answer = lambda request: usage(ROW, marker='m-2')
+        self.answer = lambda request: usage(
+            ROW, marker='m-3' if 'marker' in request.query else 'm-2')
         status, out, err = self.openstack(
             '--os-auth-type', 'none', '--os-endpoint', self.api.url,
             'energy', 'usage', 'list', *DAY, '--limit', '1', '-f', 'json')

@@ -86,6 +86,30 @@ class ReportTest(test_commands.CommandTest):
                          (self.asked_before['start'],
                           self.asked_before['end']))
 
+    def test_what_was_not_measured_is_told_as_growth(self) -> None:
+        self.last = ({**ROW, 'it_kwh': '0.0100'},)
+        answer = self.answer
+        for period, first, resolution in (
+                (NOVEMBER, '2026-10-25T00:00:00Z', 'day'),
+                (DAY, '2026-10-31T07:00:00Z', 'hour')):
+            asked = []
+
+            def begun(request: web.Request, first: str = first,
+                      asked: list[str] = asked) -> web.Answer:
+                if request.query.get('limit') == '1':
+                    asked.append(request.query['resolution'])
+                    return test_commands.usage({**ROW, 'start': first})
+                return answer(request)
+
+            self.answer = begun  # type: ignore[method-assign]
+            text = ' '.join(self.report(*period))
+            self.assertEqual([resolution], asked)
+            self.assertIn('0.0100 kWh', text)
+            for word in ('%', 'x 1', 'change'):
+                self.assertNotIn(word, text.partition('before: ')[0])
+            self.assertIn(f'nothing was booked before {first[:10]} '
+                          f'{first[11:16]}', text)
+
     def test_nothing_before_is_a_column_of_dashes(self) -> None:
         lines = self.report(*NOVEMBER)
         self.assertIn('IT energy 1.335 kWh', lines)

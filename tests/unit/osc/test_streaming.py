@@ -55,7 +55,7 @@ class StreamingTest(test_commands.CommandTest):
                 # Every sum is needed for the first row.
                 (('-f', 'csv', '--sort', 'it_kwh'), [None, None]),
                 (('-f', 'csv', '--resolution', 'day'), [None, None]),
-                (('-f', 'csv', '--limit', '2'), ['2', '2']),
+                (('-f', 'csv', '--limit', '2'), ['2', '1']),
                 (('-f', 'csv', '--marker', 'm'), ['50'])):
             del self.api.requests[:]
             self.energy('usage', 'list', *DAY, *words)
@@ -75,6 +75,61 @@ class StreamingTest(test_commands.CommandTest):
                 'energy', 'usage', 'list', *DAY, '-f', form)
             self.assertEqual((1, 'not now'), (status, err.strip()))
             self.assertEqual(written, bool(out), form)
+
+    def test_more_than_a_page_cannot_be_asked_for(self) -> None:
+        page = [{**ROW, 'id': str(number)} for number in range(1000)]
+
+        def answer(request: web.Request) -> web.Answer:
+            noun = request.path.rpartition('/')[2]
+            size = int(request.query.get('limit', 1000))
+            self.assertLessEqual(size, 1000)
+            return web.Answer({noun: page[:size], 'count': 9999, 'links': [
+                {'rel': 'next', 'href':
+                 f'/x?marker=m{len(self.api.requests)}'}]})
+
+        self.answer = answer  # type: ignore[method-assign]
+        for words in (('usage', 'list', *DAY), ('quarantine', 'list'),
+                      ('audit', 'list'), ('reading', 'list', 'm'),
+                      ('factor', 'list')):
+            status, out, err = self.openstack(
+                '--os-auth-type', 'none', '--os-endpoint', self.api.url,
+                'energy', *words, '--limit', '1500', '-f', 'csv')
+            self.assertEqual(0, status, err)
+            self.assertEqual(1501, len(out.splitlines()))
+        # Where one would go on with --marker, the last page ends there.
+        self.energy('usage', 'list', *DAY, '--limit', '1500', '-f', 'csv')
+        self.assertEqual('500', self.asked()['limit'])
+        self.assertIn('8499 more', self.energy(
+            'report', 'show', *DAY, '--top', '1500'))
+
+    def test_a_name_that_is_wrong_looks_like_no_energy(self) -> None:
+        def answer(request: web.Request) -> web.Answer:
+            _, _, noun, *name = request.path.split('/')
+            if not name:
+                return web.Answer({noun: [], 'links': []})
+            if name == ['nosuch']:
+                return web.Answer({'errors': [{
+                    'detail': f'there is no {noun[:-1]} of this name'}]}, 404)
+            return web.Answer({'errors': [{'detail': 'no'}]}, 403)
+
+        self.answer = answer  # type: ignore[method-assign]
+        for form in ('table', 'csv', 'json'):
+            for words in (('usage', 'list', *DAY, '--site'),
+                          ('usage', 'list', *DAY, '--host'),
+                          ('host', 'list', '--site'),
+                          ('meter', 'list', '--site'),
+                          ('quarantine', 'list', '--host')):
+                self.assertIn(
+                    f'there is no {words[-1][2:]}',
+                    self.refused(*words, 'nosuch', '-f', form))
+                # Who may not ask for it is not kept from the answer.
+                self.energy(*words, 'secret', '-f', form)
+        self.assertIn('No energy was booked.', self.energy(
+            'usage', 'list', *DAY))
+        self.assertIn("--boundary: 'foo' is none", self.refused(
+            'usage', 'list', *DAY, '--boundary', 'foo'))
+        self.assertIn('--group-by is empty', self.refused(
+            'usage', 'list', *DAY, '--group-by', ''))
 
     def test_a_table_hides_that_some_of_it_was_booked_later(self) -> None:
         for changed, said in (({}, False), ({'backfilled': '0.2'}, True),
