@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from oslo_config import cfg
+from oslo_log import log
 
 from energy_accounting import errors
 from energy_accounting.exports import sending
@@ -20,6 +21,7 @@ from energy_accounting.ledger import audit, engine
 from energy_accounting.ledger import exports as outbox
 from energy_accounting.statements import periods
 
+LOG = log.getLogger(__name__)
 ACTOR = audit.Actor('energy-accounting-manage')
 _NOBODY = 'none'
 
@@ -134,6 +136,12 @@ def _send_open(conf: cfg.ConfigOpts) -> int:
             print(_line(one, 'held by another process'))
         except errors.EnergyAccountingError as error:
             print(f'{one.export}: {error}', file=sys.stderr)
+            failed = 1
+        except Exception as error:
+            # Those behind it are to be sent all the same.
+            LOG.exception('export %s', one.export)
+            print(f'{one.export}: {error!r}; the log has more',
+                  file=sys.stderr)
             failed = 1
     return failed
 

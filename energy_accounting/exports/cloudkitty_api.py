@@ -7,6 +7,7 @@ decided here.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import decimal
 import itertools
@@ -61,10 +62,11 @@ class CloudKitty:
             **_range(start, end, project_id),
             'groupby': ','.join(points.TAGS), 'response_format': 'object',
             'limit': _ALL})
-        return {
-            tuple(row.get(name) or '' for name in points.TAGS):
-            (_number(row['qty']), _number(row['rate']))
-            for row in found['results']}
+        with self._understood(SUMMARY):
+            return {
+                tuple(row.get(name) or '' for name in points.TAGS):
+                (_number(row['qty']), _number(row['rate']))
+                for row in found['results']}
 
     def points(self, project_id: str, start: int, end: int,
                progress: Callable[[int], object],
@@ -75,17 +77,25 @@ class CloudKitty:
                 **_range(start, end, project_id), 'limit': _PAGE,
                 'offset': offset}, absent={'total': 0, 'dataframes': []})
             progress(0)
-            for frame in found['dataframes']:
-                begin, until = (_bucket(frame['period'][name])
-                                for name in ('begin', 'end'))
-                for one in frame['usage'].get(points.METRIC, ()):
-                    yield points.Place(begin, tuple(sorted(
-                        (name, value) for name, value
-                        in one['groupby'].items() if value))), until, (
-                            _number(one['vol']['qty']),
-                            _number(one['rating']['price']))
-            if offset + _PAGE >= found['total']:
+            with self._understood(DATAFRAMES):
+                page = list(_points(found['dataframes']))
+                total = int(found['total'])
+            yield from page
+            if offset + _PAGE >= total:
                 return
+
+    @contextlib.contextmanager
+    def _understood(self, path: str) -> Iterator[None]:
+        """Read an answer, which may be somebody else's."""
+        try:
+            yield
+        except (ArithmeticError, AttributeError, LookupError, TypeError,
+                ValueError) as error:
+            raise errors.ConfigurationError(
+                f'[{GROUP}]: GET {self.address.rstrip("/")}{path}: what '
+                'answers is not CloudKitty, or another version of it: is '
+                f'this its address (endpoint_override)? ({error!r})',
+            ) from error
 
     def _ask(self, method: str, path: str, *,
              absent: dict[str, Any] | None = None, **how: Any) -> Any:
@@ -106,6 +116,18 @@ class CloudKitty:
         if answer.status_code == 404 and absent is not None:
             return absent
         raise _refused(answer.status_code, _message(answer.text), where)
+
+
+def _points(frames: Any) -> Iterator[tuple[points.Place, int, Numbers]]:
+    for frame in frames:
+        begin, until = (_bucket(frame['period'][name])
+                        for name in ('begin', 'end'))
+        for one in frame['usage'].get(points.METRIC, ()):
+            yield points.Place(begin, tuple(sorted(
+                (name, value) for name, value
+                in one['groupby'].items() if value))), until, (
+                    _number(one['vol']['qty']),
+                    _number(one['rating']['price']))
 
 
 def _unknown(error: ksa_exceptions.Unauthorized,

@@ -24,9 +24,9 @@ COLUMNS = (
     _C('period', tables.TEXT), _C('timezone', tables.TEXT),
     _C('day', tables.TEXT), _C('start', tables.TIME), _C('end', tables.TIME),
     _C('domain_id', tables.TEXT), _C('project_id', tables.TEXT),
-    _C('project_name', tables.NAME), _C('instance_id', tables.NAME),
-    _C('account', tables.NAME), _C('flavor', tables.NAME),
-    _C('site', tables.NAME), _C('region', tables.NAME),
+    _C('project_name', tables.TEXT), _C('instance_id', tables.TEXT),
+    _C('account', tables.TEXT), _C('flavor', tables.TEXT),
+    _C('site', tables.TEXT), _C('region', tables.TEXT),
     *(_C(f'{name.removesuffix("_uj")}_kwh', tables.NUMBER)
       for name in (*lines.TERMS, 'it_uj')),
     _C('facility_kwh', tables.NUMBER), _C('co2_location_kg', tables.NUMBER),

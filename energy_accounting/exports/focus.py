@@ -36,10 +36,10 @@ _ZERO = decimal.Decimal('0.00')
 _C = tables.Column
 
 _FOCUS = (
-    _C('AvailabilityZone', tables.NAME),
+    _C('AvailabilityZone', tables.TEXT),
     _C('BilledCost', tables.NUMBER),
     _C('BillingAccountId', tables.TEXT),
-    _C('BillingAccountName', tables.NAME),
+    _C('BillingAccountName', tables.TEXT),
     _C('BillingAccountType', tables.TEXT),
     _C('BillingCurrency', tables.TEXT),
     _C('BillingPeriodEnd', tables.TIME),
@@ -56,18 +56,18 @@ _FOCUS = (
     _C('ContractedUnitPrice', tables.NUMBER),
     _C('EffectiveCost', tables.NUMBER),
     _C('InvoiceId', tables.TEXT),
-    _C('InvoiceIssuerName', tables.NAME),
+    _C('InvoiceIssuerName', tables.TEXT),
     _C('ListCost', tables.NUMBER),
     _C('ListUnitPrice', tables.NUMBER),
     _C('PricingCategory', tables.TEXT),
     _C('PricingQuantity', tables.NUMBER),
     _C('PricingUnit', tables.TEXT),
-    _C('ProviderName', tables.NAME),
-    _C('PublisherName', tables.NAME),
-    _C('RegionId', tables.NAME),
-    _C('RegionName', tables.NAME),
-    _C('ResourceId', tables.NAME),
-    _C('ResourceName', tables.NAME),
+    _C('ProviderName', tables.TEXT),
+    _C('PublisherName', tables.TEXT),
+    _C('RegionId', tables.TEXT),
+    _C('RegionName', tables.TEXT),
+    _C('ResourceId', tables.TEXT),
+    _C('ResourceName', tables.TEXT),
     _C('ResourceType', tables.TEXT),
     _C('ServiceCategory', tables.TEXT),
     _C('ServiceName', tables.TEXT),
@@ -77,7 +77,7 @@ _FOCUS = (
     _C('SkuPriceDetails', tables.TEXT),
     _C('SkuPriceId', tables.TEXT),
     _C('SubAccountId', tables.TEXT),
-    _C('SubAccountName', tables.NAME),
+    _C('SubAccountName', tables.TEXT),
     _C('SubAccountType', tables.TEXT),
     _C('Tags', tables.TEXT))
 _SINCE_1_3 = (
@@ -86,13 +86,13 @@ _SINCE_1_3 = (
     _C('AllocatedMethodDetails', tables.TEXT),
     _C('AllocatedMethodId', tables.TEXT),
     _C('AllocatedResourceId', tables.TEXT),
-    _C('AllocatedResourceName', tables.NAME),
+    _C('AllocatedResourceName', tables.TEXT),
     _C('AllocatedTags', tables.TEXT),
     _C('ContractApplied', tables.TEXT),
-    _C('HostProviderName', tables.NAME),
-    _C('ServiceProviderName', tables.NAME))
+    _C('HostProviderName', tables.TEXT),
+    _C('ServiceProviderName', tables.TEXT))
 _OURS = (
-    _C('x_Account', tables.NAME),
+    _C('x_Account', tables.TEXT),
     _C('x_Boundary', tables.TEXT),
     _C('x_CarbonEmbodiedKgCo2e', tables.NUMBER),
     _C('x_CarbonFactorRevision', tables.TEXT),
@@ -108,7 +108,7 @@ _OURS = (
     _C('x_EnergyOverheadKwh', tables.NUMBER),
     _C('x_EnergySharedKwh', tables.NUMBER),
     _C('x_EvidenceDigest', tables.TEXT),
-    _C('x_Flavor', tables.NAME),
+    _C('x_Flavor', tables.TEXT),
     _C('x_MethodVersion', tables.TEXT),
     _C('x_PowerPeakKw', tables.NUMBER),
     _C('x_PueCategory', tables.TEXT),
@@ -116,7 +116,7 @@ _OURS = (
     _C('x_PueValue', tables.NUMBER),
     _C('x_RenewableShare', tables.NUMBER),
     _C('x_RowId', tables.TEXT),
-    _C('x_Site', tables.NAME),
+    _C('x_Site', tables.TEXT),
     _C('x_StatementId', tables.TEXT),
     _C('x_StatementRevision', tables.INTEGER))
 

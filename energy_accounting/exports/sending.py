@@ -138,7 +138,7 @@ def send(sender: Sender, planned: outbox.Export,
     now_ns = sender.clock_ns()
     held = sender.database.write(
         outbox.take, planned.export, holder, now_ns, now_ns + HELD_NS,
-        alone=isinstance(targets.load(planned.target), targets.Service))
+        alone=_is_service(planned.target))
     if held is None:
         raise Held(
             f'export {planned.export}: another process is sending it, or '
@@ -149,10 +149,11 @@ def send(sender: Sender, planned: outbox.Export,
         return held
     job = _Job(sender, held, holder, progress)
     try:
-        job.run()
-    except errors.EnergyAccountingError as error:
-        job.mark(outbox.FAILED, error=f'{error}')
-        raise
+        try:
+            job.run()
+        except errors.EnergyAccountingError as error:
+            job.mark(outbox.FAILED, error=f'{error}')
+            raise
     except outbox.Lost:
         raise errors.Conflict(
             f'export {planned.export}: this process took too long for a '
@@ -163,6 +164,14 @@ def send(sender: Sender, planned: outbox.Export,
     if found is None:
         raise errors.NotFound(f'export {held.export} is gone')
     return found
+
+
+def _is_service(name: str) -> bool:
+    try:
+        return isinstance(targets.load(name), targets.Service)
+    except errors.EnergyAccountingError:
+        # It is said, and kept, when it is to be sent.
+        return False
 
 
 def resume(sender: Sender, planned: outbox.Export,

@@ -19,8 +19,7 @@ from typing import IO, Any, NamedTuple
 from energy_accounting import errors, wire
 
 TEXT = 'text'
-NAME = 'name'
-"""A text that somebody chose: a spreadsheet might take it for a formula."""
+"""Whoever chose it: a spreadsheet might take it for a formula."""
 NUMBER = 'number'
 INTEGER = 'integer'
 TIME = 'time'
@@ -45,7 +44,7 @@ class Column(NamedTuple):
 
 
 def guarded(text: str) -> str:
-    """A name that no spreadsheet takes for a formula.
+    """A text that no spreadsheet takes for a formula.
 
     OWASP, "CSV Injection": an apostrophe before what would begin one.
     """
@@ -108,7 +107,7 @@ def write_parquet(file: IO[bytes], columns: Sequence[Column],
         raise errors.MissingExtra(
             'Parquet needs pyarrow: install energy-accounting[exports], or '
             'choose the format csv') from error
-    types = {TEXT: pyarrow.string(), NAME: pyarrow.string(),
+    types = {TEXT: pyarrow.string(),
              NUMBER: pyarrow.decimal128(PRECISION, SCALE),
              INTEGER: pyarrow.int64(), FLAG: pyarrow.bool_(),
              TIME: pyarrow.timestamp('us', 'UTC'),
@@ -164,7 +163,7 @@ def _flag(value: bool) -> str:
 
 
 _CSV: dict[str, Callable[[Any], Any]] = {
-    NAME: guarded, NUMBER: _number, TIME: _time, FLAG: _flag,
+    TEXT: guarded, NUMBER: _number, TIME: _time, FLAG: _flag,
     DATE: datetime.date.isoformat}
 _JSON: dict[str, Callable[[Any], Any]] = {
     NUMBER: _number, TIME: _time, DATE: datetime.date.isoformat}

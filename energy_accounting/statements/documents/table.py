@@ -18,7 +18,7 @@ from energy_accounting.statements import answers, lines, stored
 
 _FORMULA = ('=', '+', '-', '@')
 _CONTROL = dict.fromkeys((*range(32), 127), ' ')
-_NAMES = ('account', 'flavor', 'site', 'region', 'instance_id')
+_NAMES = ('account', 'flavor', 'site', 'region', 'instance_id', 'policy')
 _QUALITY = ('measured', 'backfilled', 'estimated')
 _CHUNK = 500
 

@@ -8,6 +8,7 @@ import dataclasses
 import decimal
 import functools
 import pathlib
+import types
 import unittest
 from collections.abc import Callable
 from typing import Any
@@ -460,6 +461,16 @@ def _refusing(path: str, status: int, text: str,
               ) -> Callable[[str, str], tuple[int, str] | None]:
     return lambda method, asked: (status, text) if asked == path else None
 
+
+    def test_another_service_at_its_address_is_a_traceback(self) -> None:
+        for text in ('{"hello": 1}', '{"results": [{}]}', '[]',
+                     '{"results": 3}'):
+            answer = types.SimpleNamespace(status_code=200, text=text)
+            with mock.patch.object(self.kitty, 'request',
+                                   lambda *words, said=answer, **how: said):
+                self.assertRaisesRegex(
+                    errors.ConfigurationError, 'not CloudKitty',
+                    made.export, self.sender, 'cloudkitty')
 
     def test_two_exports_of_the_same_points_are_sent_at_once(self) -> None:
         first = sending.plan(self.sender, 'cloudkitty',

@@ -16,7 +16,7 @@ from unittest import mock
 from oslotest import base
 
 from energy_accounting import errors
-from energy_accounting.exports import publishing, sending, targets
+from energy_accounting.exports import publishing, sending, tables, targets
 from energy_accounting.ledger import exports as outbox
 from tests.unit.exports import made
 from tests.unit.statements import made as closed
@@ -204,6 +204,23 @@ class FilesTest(base.BaseTestCase):
         # No spreadsheet opens these.
         self.assertIn('"=cmd|calc"', made.text(made.export(self.sender,
                                                            'jsonl')))
+
+    def test_any_other_text_is_a_formula(self) -> None:
+        file = io.BytesIO()
+        tables.write_csv(file, [tables.Column('domain_id', tables.TEXT)],
+                         [['=1'], ['@SUM(1)']], lambda rows: None)
+        self.assertEqual(["'=1", "'@SUM(1)"],
+                         file.getvalue().decode().split('\n')[1:3])
+
+    def test_who_was_overtaken_ends_with_a_traceback(self) -> None:
+        planned = sending.plan(self.sender, 'csv',
+                               made.source(self.database), {})
+        with mock.patch.object(
+                outbox, 'mark', side_effect=outbox.Lost), mock.patch.object(
+                    publishing, 'publish',
+                    side_effect=errors.ConfigurationError('gone')):
+            self.assertRaisesRegex(errors.Conflict, 'another has it now',
+                                   sending.send, self.sender, planned)
 
     def test_a_number_in_json_is_a_float(self) -> None:
         for line in made.text(made.export(
