@@ -12,6 +12,7 @@ import collections
 import contextlib
 import dataclasses
 import datetime
+import heapq
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -111,17 +112,22 @@ def projects(api: client.Client, period: periods.Period) -> Ranked:
     return Ranked(found, {row['project_id']: row for row in before}, more)
 
 
-def statements(api: client.Client, **query: object) -> list[Row] | None:
-    """Closed statements, the newest first; None where nobody may read them.
+def statements(api: client.Client, **query: object,
+               ) -> tuple[list[Row] | None, bool]:
+    """Closed statements, the newest first, and whether there are older ones.
 
+    The API has the newest last, so all of them are read.
+
+    :returns: None for them where nobody may read them.
     :raises client.Error: when the API does not answer as asked.
     """
     try:
-        found: list[Row] = list(api.statements(**query).rows(MOST_ROWS))
+        found: list[Row] = heapq.nlargest(
+            MOST_ROWS + 1, api.statements(**query).rows(),
+            key=lambda row: (row['end'], row['start']))
     except (client.Forbidden, client.NotFound):
-        return None
-    return sorted(found, key=lambda row: (row['end'], row['start']),
-                  reverse=True)
+        return None, False
+    return found[:MOST_ROWS], len(found) > MOST_ROWS
 
 
 def first(pages: client.Pages[Any]) -> tuple[list[Row], bool]:

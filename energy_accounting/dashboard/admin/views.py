@@ -102,10 +102,10 @@ class StatementsView(AdminView):
 
     def page(self, api: client.Client,
              period: periods.Period) -> dict[str, Any]:
-        rows = reading.statements(api, all_projects=True)
+        rows, more = reading.statements(api, all_projects=True)
         names = connection.project_names(self.request) if rows else {}
         return {'forbidden': rows is None, 'statements': figures.statements(
-            rows or (), period.where, names)}
+            rows or (), period.where, names), 'older': more}
 
 
 class ExportsView(AdminView):

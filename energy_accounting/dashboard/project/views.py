@@ -35,7 +35,7 @@ class IndexView(pages.EnergyView):
              period: periods.Period) -> dict[str, Any]:
         usage = reading.project(api, period)
         closed = figures.statements(
-            reading.statements(api) or (), period.where)
+            reading.statements(api)[0] or (), period.where)
         if usage.total is None:
             return {'empty': True, 'statements': closed,
                     'complete': words.moment(usage.complete_until,

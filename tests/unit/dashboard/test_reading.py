@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 from typing import Any
+from unittest import mock
 
 import testtools
 
@@ -38,6 +39,22 @@ class Api:
     def ask(self) -> reading.KeyFigures:
         return reading.key_figures(reading.patience(
             self, 10, lambda: self.now), SITE, NOW)
+
+
+class Statements(testtools.TestCase):
+
+    def test_the_newest_are_cut_off(self) -> None:
+        rows = [{'start': f'{2000 + number:04}', 'end': f'{2001 + number:04}'}
+                for number in range(reading.MOST_ROWS + 2)]
+        answer = mock.Mock()
+        answer.statements.return_value.rows.return_value = iter(rows)
+        found, older = reading.statements(answer)
+        self.assertEqual((rows[:1:-1], True), (found, older))
+
+    def test_who_may_read_none_is_told_that_there_is_none(self) -> None:
+        answer = mock.Mock()
+        answer.statements.side_effect = client.Forbidden('no', status=403)
+        self.assertEqual((None, False), reading.statements(answer))
 
 
 class KeyFigures(testtools.TestCase):
