@@ -182,12 +182,11 @@ def _factors(of: store.Stored,
 
 def _values(one: sources.Entry, head: _Head) -> dict[str, Any]:
     line = one.line
-    cost = number(line.cost)
-    if cost is None:
-        cost = _ZERO.quantize(decimal.Decimal(1).scaleb(
-            -tariffs.MINOR_DIGITS[head.currency]))
+    # With a decimal place, as costs are to have, also where money has none.
+    cost = (number(line.cost) or _ZERO).quantize(decimal.Decimal(1).scaleb(
+        -max(1, tariffs.MINOR_DIGITS[head.currency])))
     quantity = kwh(line.it_uj if line.priced_uj is None else line.priced_uj)
-    price = _unit_price(one, cost, quantity)
+    price = _unit_price(one, cost, quantity, head.currency)
     category, subcategory, service = (
         _COMPUTE if line.instance_id is not None else _OVERHEAD)
     resource = line.instance_id or (
@@ -219,25 +218,33 @@ def _values(one: sources.Entry, head: _Head) -> dict[str, Any]:
         'x_EnergyFacilityKwh': kwh(line.facility_uj),
         'x_EnergyIdleKwh': kwh(line.idle_uj),
         'x_EnergyItKwh': kwh(line.it_uj),
-        'x_EnergyOverheadKwh': None if line.facility_uj is None
-        else kwh(line.facility_uj - line.it_uj),
+        'x_EnergyOverheadKwh': kwh(one.overhead_uj),
         'x_EnergySharedKwh': kwh((line.memory_uj or 0) + line.host_uj
                                  + (line.platform_uj or 0)),
         'x_Flavor': line.flavor, 'x_MethodVersion': line.policy,
         'x_PowerPeakKw': number(usage.peak_kw(line.peak_uj)),
         'x_PueCategory': line.pue_kind,
-        'x_PueValue': _ratio(line.facility_uj, line.it_uj),
-        'x_RenewableShare': _ratio(line.renewable_uj, line.facility_uj),
+        # A difference has none: what was not known comes in it as a whole.
+        'x_PueValue': None if one.correction else _ratio(
+            line.facility_uj, line.it_uj),
+        'x_RenewableShare': None if one.correction else _ratio(
+            line.renewable_uj, line.facility_uj),
         'x_RowId': one.id, 'x_Site': line.site}
 
 
 def _unit_price(one: sources.Entry, cost: decimal.Decimal,
-                quantity: decimal.Decimal | None) -> decimal.Decimal | None:
-    """What a kWh cost: the tariff's price, or the mean of several."""
+                quantity: decimal.Decimal | None, currency: str,
+                ) -> decimal.Decimal | None:
+    """What a kWh cost: the tariff's price, or the mean.
+
+    Of several prices, and where CO2 was priced, too.
+    """
     if one.correction:
         return None
     price = number(one.line.price_per_kwh)
-    if price is not None:
+    smallest = decimal.Decimal(1).scaleb(-tariffs.MINOR_DIGITS[currency])
+    if price is not None and (quantity is None or abs(_EXACT.subtract(
+            _EXACT.multiply(price, quantity), cost)) < smallest):
         return price
     if not cost or not quantity:
         return _ZERO

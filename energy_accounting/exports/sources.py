@@ -38,23 +38,21 @@ class Entry(NamedTuple):
     :ivar stored: the revision that it is of.
     :ivar line: of it; of a correction, with differences for amounts.
     :ivar correction: whether it changes what an earlier revision said.
+    :ivar currency: of its cost; None: nothing is charged.
+    :ivar overhead_uj: of the building, beside IT; None: not known.
     """
 
     stored: store.Stored
     line: lines.Line
     correction: bool
+    currency: str | None
+    overhead_uj: int | None
 
     @property
     def id(self) -> str:
         """The same for the same row, however often it is exported."""
         return str(uuid.uuid5(_NAMESPACE, wire.to_json([
             self.stored.statement, self.stored.revision, *self.line.key])))
-
-    @property
-    def currency(self) -> str | None:
-        """Of its cost; None: nothing is charged."""
-        found: str | None = self.stored.head['totals'].get('currency')
-        return found
 
     @property
     def billing_period(self) -> periods.Period:
@@ -165,7 +163,8 @@ class Source:
         for first, *later in self.statements():
             with self.connection() as connection:
                 for line in stored.lines_of(connection, first):
-                    yield Entry(first, line, False)
+                    yield Entry(first, line, False, _currency(first),
+                                _overhead_uj(line))
             for was, became in itertools.pairwise([first, *later]):
                 yield from self._corrections(was, became)
 
@@ -178,7 +177,10 @@ class Source:
                 line = _difference(one, was, became)
                 if any(getattr(line, name) for name in lines.SUMMED) or (
                         line.cost is not None and line.cost.strip('0.')):
-                    yield Entry(became, line, True)
+                    yield Entry(
+                        became, line, True,
+                        _currency(became) or _currency(was), _handed_over(
+                            _overhead_uj(one.was), _overhead_uj(one.became)))
 
     def connection(self) -> sa.Connection:
         """For what is read block by block."""
@@ -194,7 +196,12 @@ def _difference(one: differences.Difference, was: store.Stored,
     priced = [None if line is None else line.priced_uj
               for line in (one.was, one.became)]
     charged = stored.charged(was) or stored.charged(became)
-    amounts: dict[str, Any] = dict(differences.amounts(one.was, one.became))
+    amounts: dict[str, Any] = {
+        name: _handed_over(*(
+            None if line is None else getattr(line, name)
+            for line in (one.was, one.became)))
+        if amount is None else amount for name, amount
+        in differences.amounts(one.was, one.became).items()}
     return dataclasses.replace(
         there, **amounts, peak_uj=None, price_per_kwh=None,
         priced_uj=(priced[1] or 0) - (priced[0] or 0) if charged else None,
@@ -203,15 +210,30 @@ def _difference(one: differences.Difference, was: store.Stored,
 
 def _cost(one: differences.Difference, was: store.Stored,
           became: store.Stored) -> str:
-    currency = (became if stored.charged(became) else was).head[
-        'totals']['currency']
-    digits = tariffs.MINOR_DIGITS[currency]
+    digits = tariffs.MINOR_DIGITS[_currency(became) or _currency(was) or '']
     before, after = (
         '0' if line is None or line.cost is None else line.cost
         for line in (one.was, one.became))
     return tariffs.amount_text(
         tariffs.minor_units(after, digits)
         - tariffs.minor_units(before, digits), digits)
+
+
+def _handed_over(was: int | None, became: int | None) -> int | None:
+    """What a correction has to bring, of what was not known nothing was."""
+    if was is None and became is None:
+        return None
+    return (became or 0) - (was or 0)
+
+
+def _overhead_uj(line: lines.Line | None) -> int | None:
+    return (None if line is None or line.facility_uj is None
+            else line.facility_uj - line.it_uj)
+
+
+def _currency(one: store.Stored) -> str | None:
+    found: str | None = one.head['totals'].get('currency')
+    return found
 
 
 def _check_currency(revisions: Sequence[store.Stored]) -> None:

@@ -122,7 +122,8 @@ _CUSTOM = re.compile('x_[A-Z][A-Za-z0-9]{1,47}')
 _COSTS = ('BilledCost', 'ContractedCost', 'EffectiveCost', 'ListCost')
 _PAIRS = (('ListUnitPrice', 'ListCost'),
           ('ContractedUnitPrice', 'ContractedCost'))
-_CENT = decimal.Decimal('0.01')
+# ISO 4217: how many places money of a currency has, where not two.
+_PLACES = {'JPY': 0, 'KWD': 3}
 
 
 def header_faults(names: list[str], version: str) -> Iterator[str]:
@@ -225,5 +226,7 @@ def _price_faults(row: Mapping[str, Any]) -> Iterator[str]:
         # they add up to its total.
         exact = (decimal.Decimal(row[price])
                  * decimal.Decimal(row['PricingQuantity']))
-        if abs(exact - decimal.Decimal(row[cost])) >= _CENT:
+        minor = decimal.Decimal(1).scaleb(
+            -_PLACES.get(row['BillingCurrency'], 2))
+        if abs(exact - decimal.Decimal(row[cost])) >= minor:
             yield f'{price} times PricingQuantity is not {cost}'

@@ -28,7 +28,7 @@ LATER_NS = made.NOW_NS + 3600 * 10 ** 9
 
 
 def month(test: unittest.TestCase, *, price: str | None = '0.30',
-          ) -> engine.Database:
+          **tariff: Any) -> engine.Database:
     """Two instances of one project, one of another, and what is nobody's.
 
     Closed by a tariff, if there is a price.
@@ -45,9 +45,11 @@ def month(test: unittest.TestCase, *, price: str | None = '0.30',
     if price is not None:
         ledger.database.write(
             tariff_store.record, tariffs.Tariff(
-                'standard', made.OCTOBER.start_ns, None, 'EUR', tariffs.IT,
-                decimal.Decimal(price), 'contract'), made.NOW_NS - 10,
-            made.ACTOR)
+                **{'name': 'standard', 'start_ns': made.OCTOBER.start_ns,
+                   'end_ns': None, 'currency': 'EUR', 'quantity': tariffs.IT,
+                   'price_per_kwh': decimal.Decimal(price),
+                   'legal_basis': 'contract', **tariff}),
+            made.NOW_NS - 10, made.ACTOR)
     for project in ('p1', 'p2'):
         made.close(ledger.database, project)
     return ledger.database

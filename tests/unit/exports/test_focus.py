@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import datetime
 import decimal
 import io
+from typing import Any
+from unittest import mock
 
 import duckdb
 import pandas
@@ -16,8 +19,12 @@ from pyarrow import parquet
 
 from energy_accounting import units
 from energy_accounting.exports import focus
+from energy_accounting.ledger import engine
+from energy_accounting.ledger import tariffs as tariff_store
+from energy_accounting.statements import lines
 from tests.unit.exports import focus_rules, made
 from tests.unit.statements import made as closed
+from tests.unit.statements import shown
 
 VERSIONS = tuple(focus_rules.VERSIONS)
 
@@ -45,7 +52,91 @@ class MonthCase(base.BaseTestCase):
         return made.text(made.export(self.sender, 'focus', version=version))
 
 
+class CorrectionsTest(base.BaseTestCase):
+    """What becomes known, or is taken back, after rows were handed over."""
+
+    def exported(self, target: str) -> list[dict[str, str | None]]:
+        return rows_of(made.text(made.export(
+            made.sender(self, self.database), target, 'p1')))
+
+    def sums(self, target: str, *names: str) -> list[decimal.Decimal]:
+        return [sum((decimal.Decimal(row[name] or 0)
+                     for row in self.exported(target)), decimal.Decimal(0))
+                for name in names]
+
+    def test_a_factor_that_was_recorded_late_is_not_handed_over(
+            self) -> None:
+        self.database = closed.ledger(self).database
+        was = shown.line(
+            3, 'web', units.UJ_PER_KWH, closed.OCTOBER, facility_uj=None,
+            co2_location_ng=None, co2_market_ng=None, water_ul=None,
+            renewable_uj=None)
+        became = dataclasses.replace(
+            was, facility_uj=units.UJ_PER_KWH * 5 // 4,
+            co2_location_ng=500 * 10 ** 9, water_ul=2 * 10 ** 6)
+        made.kept(self.database, 'p1', [was], 1)
+        made.kept(self.database, 'p1', [became], 2)
+        for target in ('csv', 'jsonl', 'focus'):
+            made.export(made.sender(self, self.database), target, 'p1')
+        one, later, half, two = map(decimal.Decimal, (1, '1.25', '0.5', 2))
+        self.assertEqual([one, later, half, two], self.sums(
+            'csv', 'it_kwh', 'facility_kwh', 'co2_location_kg', 'water_l'))
+        self.assertEqual([one, later, later - one, half], self.sums(
+            'focus', 'x_EnergyItKwh', 'x_EnergyFacilityKwh',
+            'x_EnergyOverheadKwh', 'x_CarbonLocationKgCo2e'))
+        self.assertEqual([None, None], [
+            row['x_PueValue'] for row in self.exported('focus')])
+        # And what is not known any more, not what was handed over.
+        made.kept(self.database, 'p1', [was], 3)
+        self.assertEqual([one, decimal.Decimal(0)], self.sums(
+            'csv', 'it_kwh', 'facility_kwh'))
+
+    def test_what_was_charged_is_taken_back_in_another_currency(
+            self) -> None:
+        self.database = made.month(self, currency='USD')
+        (tariff,) = self.database.read(tariff_store.read)
+        self.database.write(tariff_store.withdraw, tariff.id,
+                            made.LATER_NS - 5, closed.ACTOR)
+        closed.close(self.database, 'p1', now_ns=made.LATER_NS)
+        for target, cost, currency in (
+                ('csv', 'cost', 'currency'),
+                ('focus', 'BilledCost', 'BillingCurrency')):
+            self.assertEqual([0], self.sums(target, cost))
+            self.assertEqual({'USD'}, {row[currency] for row
+                                       in self.exported(target)})
+
+
 class RulesTest(MonthCase):
+
+    def test_a_file_of_another_tariff_breaks_a_rule(self) -> None:
+        for tariff in ({'currency': 'JPY', 'price': '37'},
+                       {'currency': 'KWD', 'price': '0.025'}):
+            given: dict[str, Any] = dict(tariff)
+            self.check(made.month(self, **given))
+
+    def test_a_price_of_co2_leaves_a_unit_price_that_is_not_the_costs(
+            self) -> None:
+        charged = shown._charged
+
+        def with_co2(one: lines.Line, minor: int) -> lines.Line:
+            return dataclasses.replace(charged(one, minor),
+                                       price_per_kwh='0.10')
+
+        database = closed.ledger(self).database
+        with mock.patch.object(shown, '_charged', with_co2):
+            made.kept(database, 'p1', [shown.line(
+                3, 'web', 100 * units.UJ_PER_KWH, closed.OCTOBER)],
+                money=True)
+        self.check(database)
+
+    def check(self, database: engine.Database) -> None:
+        rows = rows_of(made.text(made.export(
+            made.sender(self, database), 'focus')))
+        self.assertTrue(any(decimal.Decimal(row['BilledCost'] or 0)
+                            for row in rows))
+        for row in rows:
+            self.assertEqual([], list(focus_rules.row_faults(row, '1.2')),
+                             row)
 
     def test_a_file_breaks_a_published_rule(self) -> None:
         for version in VERSIONS:
