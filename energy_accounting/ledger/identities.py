@@ -36,6 +36,17 @@ def project_names(connection: sa.Connection) -> dict[str, str]:
         .where(names.kind == PROJECT, names.valid_to_ns.is_(None)))}
 
 
+def heard_of(connection: sa.Connection, project_id: str) -> bool:
+    """Whether a project has ever used something, or ever had a name."""
+    names, projects = models.names.c, models.projects.c
+    return connection.execute(sa.union_all(
+        sa.select(projects.project_id).where(
+            projects.project_id == project_id),
+        sa.select(names.uuid).where(
+            names.kind == PROJECT, names.uuid == project_id),
+    ).limit(1)).first() is not None
+
+
 def update_names(connection: sa.Connection, kind: str,
                  found: Mapping[str, Name], now_ns: int, *,
                  complete: bool = True) -> int:

@@ -17,7 +17,13 @@ from typing import IO, Any, NamedTuple
 import sqlalchemy as sa
 
 from energy_accounting import errors, tariffs, units, wire
-from energy_accounting.ledger import audit, engine, hosts, retired
+from energy_accounting.ledger import (
+    audit,
+    engine,
+    hosts,
+    identities,
+    retired,
+)
 from energy_accounting.ledger import statements as store
 from energy_accounting.ledger import tariffs as tariff_store
 from energy_accounting.statements import (
@@ -79,10 +85,16 @@ def close(database: engine.Database, project_id: str,
     :param found: what the sites make of energy; see
         :class:`supplied.Supplied`.
     :param progress: told the days that were read since it was last told.
-    :raises errors.InvalidRequest: the period has not begun, or rows that it
-        takes were dropped.
+    :raises errors.InvalidRequest: the period has not begun, nobody has heard
+        of the project, or rows that it takes were dropped.
     :raises errors.Conflict: its tariffs have several currencies.
     """
+    if project_id and not database.read_current(
+            identities.heard_of, project_id):
+        # What is closed stays: not of a typing error.
+        raise errors.InvalidRequest(
+            f'projects: {project_id[:64]!r} has used nothing and has no '
+            'name; give the id of one that has')
     if now_ns <= period.start_ns:
         raise errors.InvalidRequest(
             f'period: {period.name} has not begun in {period.time_zone}; '

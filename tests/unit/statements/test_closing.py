@@ -97,7 +97,14 @@ class LinesTest(base.BaseTestCase):
         self.assertIn('"cost":null', [
             one.flavor for one in made.lines(self.database, closed)])
 
+    def test_a_typing_error_becomes_a_statement_for_ever(self) -> None:
+        self.ledger.write()
+        caught = self.assertRaises(errors.InvalidRequest, made.close,
+                                   self.database, 'webshpo')
+        self.assertIn("projects: 'webshpo' has used nothing", str(caught))
+
     def test_a_project_without_instances_cannot_be_closed(self) -> None:
+        self.ledger.domain('nobody', 'd1')
         self.ledger.write()
         closed = made.close(self.database, 'nobody')
         self.assertEqual((closing.CREATED, 0), (
