@@ -31,6 +31,8 @@ def month(test: unittest.TestCase, *, price: str | None = '0.30',
           **tariff: Any) -> engine.Database:
     """Two instances of one project, one of another, and what is nobody's.
 
+    A third project has a name, and used nothing.
+
     Closed by a tariff, if there is a price.
     """
     ledger = made.ledger(test)
@@ -41,6 +43,7 @@ def month(test: unittest.TestCase, *, price: str | None = '0.30',
                 made.bucket(1), made.KWH // 3)
     ledger.book(ledger.instance('other', 'p2'), 'compute-1', made.bucket(1),
                 13)
+    ledger.domain('p3', 'd1')
     ledger.write()
     if price is not None:
         ledger.database.write(
