@@ -124,16 +124,19 @@ class ListExport(base.Lister):
             COLUMNS, _SHORT)
 
 
-class ShowExport(base.ShowOne):
-    """Show an export: its state, its files, why it failed."""
-
-    example = ('openstack energy export show '
-               '5d8c1c0e-5f0f-5c39-9a55-0a4f4be4d0a1')
+class _OfExport(base.ShowOne):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         _add_export(parser)
         return parser
+
+
+class ShowExport(_OfExport):
+    """Show an export: its state, its files, why it failed."""
+
+    example = ('openstack energy export show '
+               '5d8c1c0e-5f0f-5c39-9a55-0a4f4be4d0a1')
 
     def take_action(
             self, parsed_args: argparse.Namespace,
@@ -142,16 +145,11 @@ class ShowExport(base.ShowOne):
         return _SHOWN, columns.cells(_SHOWN, row, parsed_args.formatter)
 
 
-class RetryExport(base.ShowOne):
+class RetryExport(_OfExport):
     """Let an export that failed be sent again."""
 
     example = ('openstack energy export retry '
                '5d8c1c0e-5f0f-5c39-9a55-0a4f4be4d0a1')
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        _add_export(parser)
-        return parser
 
     def take_action(
             self, parsed_args: argparse.Namespace,
