@@ -16,7 +16,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from energy_accounting import errors
-from energy_accounting.exports import sending
+from energy_accounting.exports import deciding, sending
 from energy_accounting.ledger import audit, engine
 from energy_accounting.ledger import exports as outbox
 from energy_accounting.statements import periods
@@ -24,6 +24,9 @@ from energy_accounting.statements import periods
 LOG = log.getLogger(__name__)
 ACTOR = audit.Actor('energy-accounting-manage')
 _NOBODY = 'none'
+
+WAITING_STATUS = 1
+"""Of what is not sent, and will be the next time."""
 
 
 def add(groups: Any, command: Callable[..., argparse.ArgumentParser],
@@ -73,6 +76,14 @@ def add(groups: Any, command: Callable[..., argparse.ArgumentParser],
     parser.add_argument('--failed', action='store_true',
                         help='try those again, too, that were given up')
     _sending_arguments(parser, directory=False)
+    for name, run, text in (
+            ('cancel', _cancel, 'give exports up that are not confirmed; '
+                                'what they put somewhere stays there'),
+            ('retry', _retry, 'let exports that failed, or were cancelled, '
+                              'be sent again')):
+        parser = command(commands, name, run, text)
+        parser.add_argument('wanted', nargs='+', metavar='EXPORT',
+                            help='id of an export')
 
 
 def _sending_arguments(parser: argparse.ArgumentParser, *,
@@ -94,7 +105,7 @@ def _sender(conf: cfg.ConfigOpts, directory: str | None,
     return sending.from_conf(conf, database, ACTOR, time.time_ns, directory)
 
 
-def _create(conf: cfg.ConfigOpts) -> None:
+def _create(conf: cfg.ConfigOpts) -> int:
     given = conf.command
     period = periods.period(periods.named(
         given.period, given.timezone, time.time_ns()), given.timezone)
@@ -102,10 +113,34 @@ def _create(conf: cfg.ConfigOpts) -> None:
     sender = _sender(conf, given.directory)
     wanted = [None] if given.everybody else [
         '' if one == _NOBODY else one for one in given.projects]
-    _send(sender, [
+    planned = [
         sending.plan(sender, given.target, sending.source_of(
             sender, given.target, period, project_id), options)
-        for project_id in wanted], progress=given.progress)
+        for project_id in wanted]
+    waiting = 0
+    for one in planned:
+        try:
+            _send(sender, [one], progress=given.progress)
+        except errors.Unavailable as error:
+            print(f'{one.export}: {error}', file=sys.stderr)
+            waiting = WAITING_STATUS
+    return waiting
+
+
+def _cancel(conf: cfg.ConfigOpts) -> None:
+    database = engine.Database.from_conf(conf)
+    engine.check_schema(database)
+    for export in conf.command.wanted:
+        print(_line(deciding.cancel(database, export, ACTOR, time.time_ns()),
+                    outbox.CANCELLED))
+
+
+def _retry(conf: cfg.ConfigOpts) -> None:
+    database = engine.Database.from_conf(conf)
+    engine.check_schema(database)
+    for export in conf.command.wanted:
+        one = deciding.retry(database, export, ACTOR, time.time_ns())
+        print(_line(one, one.state))
 
 
 def _options(given: Iterable[str]) -> dict[str, str]:
@@ -194,4 +229,4 @@ def _list(conf: cfg.ConfigOpts) -> None:
                              target=conf.command.target):
         print(_line(one, one.state) + (
             f' ({one.done} of {one.total})' if one.state == outbox.PLANNED
-            else f': {one.error}' if one.error else ''))
+            else '') + (f': {one.error}' if one.error else ''))

@@ -31,7 +31,8 @@ _ROW = {
                      'false, and no project: what belongs to none'},
     'state': {'enum': list(store.STATES)}, 'done': forms.COUNT,
     'total': {**forms.COUNT, 'description': 'lines that there are to send'},
-    'error': {**_NAMED, 'description': 'why it failed'},
+    'error': {**_NAMED, 'description':
+              'why it failed, or what it waits for'},
     'created_at': forms.TIME, 'changed_at': forms.TIME, 'actor': forms.NAME,
     'destination': {**forms.NAME, 'description':
                     'a directory, or an address'},
@@ -71,7 +72,9 @@ _PLAN = forms.body({
                      'export'}},
     optional=('options', 'timezone', 'project', 'all_projects'))
 _UPDATE = forms.body({'state': forms.choice(
-    (store.PLANNED,), 'planned lets a failed export be sent again')})
+    (store.PLANNED, store.CANCELLED),
+    'planned lets an export that failed, or was cancelled, be sent again; '
+    'cancelled gives one up')})
 
 EXPORTS = '/v1/exports'
 EXPORT = '/v1/exports/{id}'
@@ -91,8 +94,8 @@ ENDPOINTS: Mapping[tuple[str, str], forms.Endpoint] = {
     ('GET', EXPORT): forms.Endpoint(
         'An export with its files', _NO_QUERY, _ONE, path_parameters=_PATH),
     ('PATCH', EXPORT): forms.Endpoint(
-        'Let a failed export be sent again', _NO_QUERY, _ONE, body=_UPDATE,
-        path_parameters=_PATH),
+        'Let an export be sent again, or give it up', _NO_QUERY, _ONE,
+        body=_UPDATE, path_parameters=_PATH),
     ('GET', FILE): forms.Endpoint(
         'A file of an export', forms.query({
             'name': _TEXT('name of a file, or of the manifest; the default '

@@ -300,7 +300,7 @@ def _billing_rules() -> list[policy.RuleDefault]:
             scope_types=['project']),
         policy.DocumentedRuleDefault(
             EXPORTS_UPDATE, 'rule:billing',
-            'Let a failed export be sent again.',
+            'Let an export that failed be sent again, or give one up.',
             [{'path': '/v1/exports/{id}', 'method': 'PATCH'}],
             scope_types=['project']),
     ]

@@ -314,9 +314,14 @@ class Client(transport.Transport):
         return self._get(_export(export_id), {})['export']
 
     def retry_export(self, export_id: str) -> answers.ExportShown:
-        """Let a failed export be sent again."""
+        """Let an export that failed, or was cancelled, be sent again."""
         return self._patch(_export(export_id),
                            {'state': 'planned'})['export']
+
+    def cancel_export(self, export_id: str) -> answers.ExportShown:
+        """Give an export up that is not confirmed."""
+        return self._patch(_export(export_id),
+                           {'state': 'cancelled'})['export']
 
     def export_file(self, export_id: str, name: str | None = None,
                     ) -> Iterator[bytes]:

@@ -29,6 +29,10 @@ _SECONDS = 30
 """For an answer: shorter than an export is held."""
 _PAGE = 5000
 _ALL = 10 ** 6
+_AWAY = (ksa_exceptions.ConnectFailure, ksa_exceptions.ConnectTimeout,
+         ksa_exceptions.UnknownConnectionError,
+         ksa_exceptions.DiscoveryFailure, ksa_exceptions.HttpServerError)
+"""Keystone, for now; not where its certificate is wrong."""
 _SAID = 300
 """Of an error: it may bring all of the request back."""
 
@@ -110,7 +114,7 @@ class CloudKitty:
             raise errors.Unavailable(
                 f'{where}: {_short(error)}; is its API running, '
                 'and is this its address (endpoint_override)? What is not '
-                'there is sent when the export is tried again') from error
+                'there is sent the next time') from error
         if answer.status_code < 300:
             return _json(answer.text, where) if answer.text else None
         if answer.status_code == 404 and absent is not None:
@@ -159,7 +163,7 @@ def _refused(status: int, said: str, where: str,
             f'{where}: {status}: its log says why; is its InfluxDB running? '
             'CloudKitty 25 keeps a point that InfluxDB once refused and '
             'refuses all others until its API is restarted. What is not '
-            f'there is sent when the export is tried again ({said})')
+            f'there is sent the next time ({said})')
     return errors.Conflict(
         f'{where}: {status}: CloudKitty does not take it as it is; '
         f'[{GROUP}] was written for CloudKitty 25 ({said})')
@@ -190,7 +194,7 @@ def connect(conf: cfg.ConfigOpts) -> CloudKitty:
             raise ksa_exceptions.EndpointNotFound('the catalogue is empty')
     except ksa_exceptions.Unauthorized as error:
         raise _unknown(error) from error
-    except ksa_exceptions.ConnectFailure as error:
+    except _AWAY as error:
         raise errors.Unavailable(
             f'[{GROUP}] auth_url: {_short(error)}') from error
     except ksa_exceptions.EndpointNotFound as error:

@@ -27,6 +27,7 @@ from energy_accounting.statements import periods
 HELD_NS = 60 * units.NS_PER_S
 """For so long nobody else begins what a killed process held."""
 _ADVANCE_SECONDS = 5
+_ENDED = (outbox.CONFIRMED, outbox.CANCELLED)
 _NAMESPACE = uuid.UUID('0b7a9a52-36b5-5f43-9d3e-5d1c0c6c2f7e')
 
 Progress = Callable[[int], object]
@@ -131,8 +132,11 @@ def send(sender: Sender, planned: outbox.Export,
 
     :param progress: told how much more is done.
     :raises Held: another process is at it.
+    :raises errors.Unavailable: what it needs is away; it waits for the next
+        call.
+    :raises errors.EnergyAccountingError: it waits for a person.
     """
-    if planned.state == outbox.CONFIRMED:
+    if planned.state in _ENDED:
         return planned
     holder = str(uuid.uuid4())
     now_ns = sender.clock_ns()
@@ -144,13 +148,16 @@ def send(sender: Sender, planned: outbox.Export,
             f'export {planned.export}: another process is sending it, or '
             f'another export to {planned.destination}, or was killed less '
             f'than {HELD_NS // units.NS_PER_S} s ago: try again then')
-    if held.state == outbox.CONFIRMED:
+    if held.state in _ENDED:
         sender.database.write(outbox.release, held.export, holder)
         return held
     job = _Job(sender, held, holder, progress)
     try:
         try:
             job.run()
+        except errors.Unavailable as error:
+            job.wait(f'{error}')
+            raise
         except errors.EnergyAccountingError as error:
             job.mark(outbox.FAILED, error=f'{error}')
             raise
@@ -194,7 +201,7 @@ class _Job:
                  progress: Progress) -> None:
         self._sender, self._holder, self._progress = sender, holder, progress
         self.export = held
-        self._done = held.done
+        self._done, self._state = held.done, held.state
         self._told_ns = sender.clock_ns()
 
     def run(self) -> None:
@@ -278,7 +285,13 @@ class _Job:
             outbox.advance, self.export.export, self._holder, self._done,
             now_ns + HELD_NS)
 
+    def wait(self, error: str) -> None:
+        """What it needs is away: whoever comes next goes on."""
+        self.mark(outbox.SENT if self._state == outbox.SENT
+                  else outbox.PLANNED, error=error)
+
     def mark(self, state: str, **values: Any) -> None:
+        self._state = state
         self._sender.database.write(
             outbox.mark, self.export.export, self._holder, state,
             self._sender.clock_ns(), **values)

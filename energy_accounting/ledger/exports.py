@@ -24,9 +24,11 @@ PLANNED = 'planned'
 SENT = 'sent'
 CONFIRMED = 'confirmed'
 FAILED = 'failed'
-STATES = (PLANNED, SENT, CONFIRMED, FAILED)
-"""Begun or not; all of it handed over; looked at where it went, and whole
-there; given up, with the reason."""
+CANCELLED = 'cancelled'
+STATES = (PLANNED, SENT, CONFIRMED, FAILED, CANCELLED)
+"""Begun or not, or waiting for what is away (then it has an error); all of it
+handed over; looked at where it went, and whole there; in want of a person,
+with the reason; given up by one."""
 
 OPEN = (PLANNED, SENT, FAILED)
 _ERROR_LENGTH = 2000
@@ -75,6 +77,9 @@ def plan(connection: sa.Connection, values: Mapping[str, Any],
     """
     found = find(connection, values['export'])
     if found is not None:
+        if found.state == CANCELLED and retry(
+                connection, found.export, actor, at_ns):
+            found = find(connection, found.export) or found
         return found, False
     row = {**values, 'options': wire.to_json(values['options']),
            'state': PLANNED, 'done': 0, 'artifacts': '[]', 'error': None,
@@ -160,14 +165,36 @@ def mark(connection: sa.Connection, export: str, holder: str, state: str,
 
 def retry(connection: sa.Connection, export: str, actor: audit.Actor,
           at_ns: int) -> bool:
-    """Let a failed export be sent again; False: it has not failed."""
+    """Let what failed or was cancelled be sent; False: it was neither."""
+    return _decide(connection, export, (FAILED, CANCELLED), actor, at_ns,
+                   state=PLANNED, error=None, done=0)
+
+
+def cancel(connection: sa.Connection, export: str, actor: audit.Actor,
+           at_ns: int) -> bool:
+    """Give an export up; False: it is confirmed, or somebody is at it."""
     table = models.exports.c
-    if not connection.execute(sa.update(models.exports).where(
-            table.export == export, table.state == FAILED,
-            ).values(state=PLANNED, error=None, changed_ns=at_ns)).rowcount:
+    return _decide(
+        connection, export, OPEN, actor, at_ns,
+        # Whoever had it and comes back late finds that it is not his.
+        sa.or_(table.holder.is_(None), table.held_until_ns <= at_ns),
+        state=CANCELLED, holder=None, held_until_ns=None)
+
+
+def _decide(connection: sa.Connection, export: str, states: Sequence[str],
+            actor: audit.Actor, at_ns: int, *more: sa.ColumnElement[bool],
+            **values: Any) -> bool:
+    """Change what is in one of some states, as somebody said."""
+    table = models.exports.c
+    before = find(connection, export)
+    if before is None or before.state not in states or not connection.execute(
+            sa.update(models.exports).where(
+                table.export == export, table.state == before.state, *more,
+            ).values(**values, changed_ns=at_ns)).rowcount:
         return False
     audit.write(connection, actor, at_ns, audit.Change(
-        audit.EXPORT, export, {'state': FAILED}, {'state': PLANNED}))
+        audit.EXPORT, export, {'state': before.state},
+        {'state': values['state']}))
     return True
 
 

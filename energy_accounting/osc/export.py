@@ -98,8 +98,8 @@ class ListExport(base.Lister):
         parser.add_argument('--target', metavar='<target>',
                             help='Only those of this target')
         parser.add_argument('--state', metavar='<state>',
-                            help='Only those: planned, sent, confirmed or '
-                                 'failed')
+                            help='Only those: planned, sent, confirmed, '
+                                 'failed or cancelled')
         parser.add_argument('--period', metavar='<period>',
                             help='Only those of this month or year, such as '
                                  '2026-10, last-month or 2026')
@@ -146,7 +146,7 @@ class ShowExport(_OfExport):
 
 
 class RetryExport(_OfExport):
-    """Let an export that failed be sent again."""
+    """Let an export that failed, or was cancelled, be sent again."""
 
     example = ('openstack energy export retry '
                '5d8c1c0e-5f0f-5c39-9a55-0a4f4be4d0a1')
@@ -155,6 +155,23 @@ class RetryExport(_OfExport):
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], tuple[Any, ...]]:
         row = common.api(self).retry_export(parsed_args.id)
+        return _SHOWN, columns.cells(_SHOWN, row, parsed_args.formatter)
+
+
+class CancelExport(_OfExport):
+    """Give up an export that is not confirmed: no timer sends it.
+
+    What it put somewhere stays there. To create or to retry it sends it all
+    the same.
+    """
+
+    example = ('openstack energy export cancel '
+               '5d8c1c0e-5f0f-5c39-9a55-0a4f4be4d0a1')
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+    ) -> tuple[Sequence[str], tuple[Any, ...]]:
+        row = common.api(self).cancel_export(parsed_args.id)
         return _SHOWN, columns.cells(_SHOWN, row, parsed_args.formatter)
 
 

@@ -8,12 +8,13 @@ import io
 import os
 import pathlib
 import tempfile
+from unittest import mock
 
 import fixtures
 from oslotest import base
 
 from energy_accounting import errors, manage
-from energy_accounting.exports import sending
+from energy_accounting.exports import publishing, sending
 from energy_accounting.ledger import audit
 from energy_accounting.ledger import exports as outbox
 from tests.unit.exports import made
@@ -96,6 +97,38 @@ class ManageTest(base.BaseTestCase):
         self.assertEqual(0, self.run_line('send', '--failed')[0])
         self.assertEqual(outbox.CONFIRMED, self.database.read(
             outbox.find, other.export).state)
+
+    def test_what_can_never_be_sent_is_red_for_ever(self) -> None:
+        self.directory.rmdir()
+        planned = self.plan('csv')
+        self.assertEqual(1, self.run_line('send')[0])
+        self.assertEqual(1, self.run_line('send', '--failed')[0])
+        status, said = self.run_line('cancel', planned.export)
+        self.assertEqual((0, f'{planned.export} csv 2026-10 Europe/Berlin '
+                             'all projects: cancelled\n'), (status, said))
+        self.assertEqual((0, ''), self.run_line('send', '--failed'))
+        self.assertIn(': cancelled: directory: ', self.run_line(
+            'list', '--state', 'cancelled')[1])
+        self.directory.mkdir()
+        self.assertIn(': planned', self.run_line('retry', planned.export)[1])
+        self.assertEqual(0, self.run_line('send')[0])
+        self.assertRaisesRegex(errors.Conflict, 'is confirmed',
+                               self.run_line, 'cancel', planned.export)
+
+    def test_what_is_away_is_not_told_or_not_tried_again(self) -> None:
+        line = ('create', *MONTH, '--target', 'csv', '--project', 'p1',
+                '--project', 'p2')
+        with mock.patch.object(publishing, 'publish',
+                               side_effect=errors.Unavailable('away')):
+            status, said = self.run_line(*line)
+            self.assertEqual((1, 2), (status, said.count(': away')))
+            self.assertEqual((1, 2), (
+                self.run_line('send')[0],
+                self.run_line('list', '--state', 'planned')[1].count(
+                    '): away')))
+        # By the next call of the timer.
+        status, said = self.run_line('send')
+        self.assertEqual((0, 2), (status, said.count(': confirmed')))
 
     def test_what_a_word_means_is_not_said(self) -> None:
         for words, said in (

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pecan
-import sqlalchemy as sa
 import webob
 
 from energy_accounting import errors, units
@@ -31,7 +30,7 @@ from energy_accounting.api.export_schemas import (
     FILE,
     NOBODY,
 )
-from energy_accounting.exports import answers, fetching, sending
+from energy_accounting.exports import answers, deciding, fetching, sending
 from energy_accounting.ledger import exports as store
 
 
@@ -43,7 +42,7 @@ class File(Resource):
         service = self._service
         given = self.admit(request, 'GET', FILE, policies.EXPORTS)
         with service.database.reader() as connection:
-            one = _found(connection, number)
+            one = deciding.found(connection, number)
         opened = fetching.opened(one, service.sender.directory,
                                  given.get('name'))
         answer = downloads.Download(
@@ -78,7 +77,8 @@ class Exports(Resource):
                 number: str, /, **query: str) -> dict[str, Any]:
         self.admit(request, 'GET', EXPORT, policies.EXPORTS)
         with self._service.database.reader() as connection:
-            return {'export': answers.shown(_found(connection, number))}
+            one = deciding.found(connection, number)
+        return {'export': answers.shown(one)}
 
     @pecan.expose('json')
     def create(self, request: webob.Request, response: webob.Response, /,
@@ -110,31 +110,15 @@ class Exports(Resource):
                number: str, /, **query: str) -> dict[str, Any]:
         service = self._service
         self.admit(request, 'PATCH', EXPORT, policies.EXPORTS_UPDATE)
-        validation.body('PATCH', EXPORT, request)
-        actor = contexts.actor(request.environ)
-        now_ns = units.wall_ns(service.clock())
-
-        def retry(connection: sa.Connection) -> store.Export:
-            before = _found(connection, number)
-            if (not store.retry(connection, number, actor, now_ns)
-                    and before.state != store.PLANNED):
-                raise errors.Conflict(
-                    f'export {number} is {before.state} and has not failed: '
-                    'there is nothing to try again')
-            return _found(connection, number)
-
-        return {'export': answers.shown(service.database.write(retry))}
+        wanted = validation.body('PATCH', EXPORT, request)['state']
+        decide = (deciding.cancel if wanted == store.CANCELLED
+                  else deciding.retry)
+        return {'export': answers.shown(decide(
+            service.database, number, contexts.actor(request.environ),
+            units.wall_ns(service.clock())))}
 
 
 def _project_id(given: Mapping[str, Any]) -> str | None:
     """As the outbox has it: '' for what belongs to no project."""
     named: str | None = given.get('project')
     return '' if named == NOBODY else named
-
-
-def _found(connection: sa.Connection, number: str) -> store.Export:
-    found = store.find(connection, number)
-    if found is None:
-        raise errors.NotFound(f'there is no export {number[:64]!r}: give '
-                              'the id of one that the list has')
-    return found

@@ -227,3 +227,26 @@ class RetryTest(ExportsCase):
         self.assertEqual(409, answer.status_int)
         self.assertIn('is confirmed', answer.text)
         self.assertEqual('confirmed', self.shown(planned)['state'])
+
+    def test_an_export_cannot_be_given_up(self) -> None:
+        planned = self.plan()
+        path = f'{EXPORTS}/{planned["id"]}'
+        for _ in range(2):
+            answer = self.ask(path, 'billing-p2', method='PATCH',
+                              body={'state': 'cancelled'})
+            self.assertEqual((200, 'cancelled'), (
+                answer.status_int, answer.json['export']['state']))
+        self.assertEqual('cancelled', self.send(planned).state)
+        self.assertIn('is cancelled, and has no file', self.refused(
+            409, f'{path}/file', 'admin-p1'))
+        told = self.get('/v1/audit', 'admin-p1', kind='export')['audit'][0]
+        self.assertEqual(({'state': 'planned'}, {'state': 'cancelled'}),
+                         (told['was'], told['became']))
+        self.assertEqual([planned['id']], [one['id'] for one in self.get(
+            EXPORTS, 'billing-p2', state='cancelled')['exports']])
+        self.assertEqual('planned', self.plan()['state'])
+        self.send(planned)
+        answer = self.ask(path, 'billing-p2', method='PATCH',
+                          body={'state': 'cancelled'})
+        self.assertEqual(409, answer.status_int)
+        self.assertIn('is confirmed', answer.text)

@@ -16,7 +16,14 @@ from unittest import mock
 from oslotest import base
 
 from energy_accounting import errors
-from energy_accounting.exports import publishing, sending, tables, targets
+from energy_accounting.exports import (
+    deciding,
+    publishing,
+    sending,
+    tables,
+    targets,
+)
+from energy_accounting.ledger import audit
 from energy_accounting.ledger import exports as outbox
 from tests.unit.exports import made
 from tests.unit.statements import made as closed
@@ -139,6 +146,81 @@ class FilesTest(base.BaseTestCase):
         done = made.export(self.sender, 'csv')
         self.assertEqual((outbox.CONFIRMED, None), (done.state, done.error))
         self.assertEqual(failed.export, done.export)
+
+    def test_what_is_away_for_a_minute_waits_for_a_person(self) -> None:
+        planned = sending.plan(self.sender, 'csv',
+                               made.source(self.database), {})
+        away = errors.Unavailable('the network is away')
+        for step in ('publish', 'publish_manifest'):
+            with mock.patch.object(publishing, step, side_effect=away):
+                self.assertRaisesRegex(errors.Unavailable, 'is away',
+                                       sending.send, self.sender, planned)
+            one = self.database.read(outbox.find, planned.export)
+            self.assertEqual(
+                (outbox.PLANNED, 'the network is away', None),
+                (one.state, one.error, one.holder))
+        done = sending.send(self.sender, planned)
+        self.assertEqual((outbox.CONFIRMED, None), (done.state, done.error))
+
+    def test_what_was_handed_over_is_handed_over_again(self) -> None:
+        planned = sending.plan(self.sender, 'csv',
+                               made.source(self.database), {})
+        whole, looked = publishing.whole, []
+
+        def away_at_last(*words: Any) -> Any:
+            looked.append(words)
+            if len(looked) == 2:
+                raise errors.Unavailable('the network is away')
+            return whole(*words)
+
+        with mock.patch.object(publishing, 'whole', away_at_last):
+            self.assertRaises(errors.Unavailable, sending.send, self.sender,
+                              planned)
+        self.assertEqual(outbox.SENT, self.database.read(
+            outbox.find, planned.export).state)
+
+    def test_what_was_given_up_is_sent_or_cannot_be_had_again(self) -> None:
+        source, ann = made.source(self.database), audit.Actor('eve')
+        planned = sending.plan(self.sender, 'csv', source, {})
+        given_up = deciding.cancel(self.database, planned.export, ann, 1)
+        self.assertEqual((outbox.CANCELLED, given_up), (
+            given_up.state, deciding.cancel(self.database, planned.export,
+                                            ann, 2)))
+        # Also by who found it in the outbox before that.
+        self.assertEqual(outbox.CANCELLED, sending.send(
+            self.sender, planned).state)
+        self.assertEqual([], self.names())
+        self.assertEqual(
+            [({'state': 'planned'}, {'state': 'cancelled'})],
+            [(one.was, one.became) for one in self.database.read(
+                audit.read, actor='eve')])
+        self.assertEqual(outbox.PLANNED, deciding.retry(
+            self.database, planned.export, ann, 3).state)
+        deciding.cancel(self.database, planned.export, ann, 4)
+        again = sending.plan(self.sender, 'csv', source, {})
+        self.assertEqual((planned.export, outbox.PLANNED), (
+            again.export, again.state))
+        sending.send(self.sender, again)
+        self.assertRaisesRegex(
+            errors.Conflict, 'is confirmed', deciding.cancel, self.database,
+            planned.export, ann, 5)
+        self.assertRaisesRegex(
+            errors.NotFound, "no export 'x'", deciding.cancel, self.database,
+            'x', ann, 5)
+
+    def test_what_a_process_sends_is_given_up_under_it(self) -> None:
+        planned = sending.plan(self.sender, 'csv',
+                               made.source(self.database), {})
+        ann = audit.Actor('ann')
+        self.database.write(outbox.take, planned.export, 'another', 0, 10)
+        self.assertRaisesRegex(
+            errors.Conflict, 'in the hands of a process', deciding.cancel,
+            self.database, planned.export, ann, 9)
+        deciding.cancel(self.database, planned.export, ann, 10)
+        # That one was not dead, and comes back.
+        self.assertRaises(
+            outbox.Lost, self.database.write, outbox.mark, planned.export,
+            'another', outbox.CONFIRMED, 11)
 
     def test_late_energy_is_not_exported(self) -> None:
         first = made.export(self.sender, 'csv')

@@ -134,6 +134,7 @@ STEPS = (
          keep='export'),
     Step('export list --period 2026-08'),
     Step('export show {export}'),
+    Step('export cancel {export}'),
     Step('export retry {export}'),
     Step('export download {export} --directory {files}', text=True,
          sends='export'),
