@@ -11,6 +11,7 @@ import logging
 from typing import Any
 
 from django.conf import settings
+from horizon import exceptions
 from keystoneauth1 import adapter, session, token_endpoint
 from keystoneauth1 import exceptions as ksa_exceptions
 from openstack_dashboard.api import base
@@ -73,7 +74,8 @@ def _names(request: Any, kind: str, key: str, path: str) -> dict[str, str]:
             if not page or not body.get(f'{key}_links'):
                 break
             query = {'marker': page[-1]['id']}
-    except (ksa_exceptions.ClientException, ValueError, KeyError,
+    except (ksa_exceptions.ClientException,
+            exceptions.ServiceCatalogException, ValueError, KeyError,
             TypeError) as error:
         LOG.info('names of %s are not known: %s', key, error)
     return found

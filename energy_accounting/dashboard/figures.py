@@ -20,6 +20,10 @@ from energy_accounting.dashboard import numbers, periods, tables, words
 from energy_accounting.dashboard.drawing import bars, course
 from energy_accounting.dashboard.numbers import Decimal, parse
 
+MOST_SHOWN = 200
+"""Rows of a table; a download has all of them."""
+MOST_IDLE = 10
+"""Servers that are named for doing nothing."""
 # A wide picture, and one for narrow windows: letters must not shrink with
 # the window.
 _SIZES = (('wide', 1000, 260), ('narrow', 380, 240))
@@ -49,6 +53,7 @@ def cards(total: Mapping[str, Any],
         found.append({
             'column': column, 'name': name, 'meaning': meaning,
             'figure': show(total.get(column), signs), 'before': last,
+            'booked_before': before is not None,
             'change': None if before is None else numbers.change(
                 parse(total.get(column)), parse(before.get(column)), signs)})
     if total.get('renewable_share') is not None:
@@ -60,7 +65,8 @@ def cards(total: Mapping[str, Any],
             'figure': numbers.Shown(signs.fixed(share, 1), '%', (
                 signs.exact(share) + numbers.SPACE + '%')),
             'before': None if last_share is None
-            else signs.percent(last_share), 'change': None})
+            else signs.percent(last_share),
+            'booked_before': before is not None, 'change': None})
     return found
 
 
@@ -185,20 +191,21 @@ def _step_name(period: periods.Period) -> str:
 
 def servers(usage: Any, period: periods.Period,
             names: Mapping[str, str]) -> dict[str, Any]:
-    """The table of servers."""
+    """The table of servers: those that used most."""
     signs = words.signs()
     whole = Decimal(usage.total['it_kwh'])
+    rows = usage.servers[:MOST_SHOWN]
     energy = numbers.column(
-        [Decimal(row['it_kwh']) for row in usage.servers], numbers.ENERGY,
-        signs, 'kWh')
+        [Decimal(row['it_kwh']) for row in rows], numbers.ENERGY, signs,
+        'kWh')
     building = numbers.column(
-        [parse(row['facility_kwh']) for row in usage.servers],
-        numbers.ENERGY, signs, 'kWh')
+        [parse(row['facility_kwh']) for row in rows], numbers.ENERGY, signs,
+        'kWh')
     mass = numbers.column(
-        [parse(row['co2_location_kg']) for row in usage.servers],
-        numbers.MASS, signs, 'kg')
+        [parse(row['co2_location_kg']) for row in rows], numbers.MASS, signs,
+        'kg')
     found = []
-    for row in usage.servers:
+    for row in rows:
         ident = row['instance_id']
         before = usage.servers_before.get(ident)
         amount = Decimal(row['it_kwh'])
@@ -219,17 +226,31 @@ def servers(usage: Any, period: periods.Period,
             'idle': tables.is_idle(row)})
     return {'rows': found, 'energy_unit': energy.unit.name,
             'building_unit': building.unit.name,
-            'co2_unit': mass.unit.name, 'courses': bool(usage.courses)}
+            'co2_unit': mass.unit.name, 'courses': bool(usage.courses),
+            'more': _more(len(rows), len(usage.servers), usage.more, signs)}
+
+
+def _more(shown: int, read: int, unread: bool,
+          signs: numbers.Signs) -> str | None:
+    """How many servers there are, where not all of them are shown."""
+    if shown == read and not unread:
+        return None
+    written = {'shown': signs.exact(Decimal(shown)),
+               'all': signs.exact(Decimal(read))}
+    if unread:
+        return _('The %(shown)s that used most, of more than %(all)s '
+                 'servers.') % written
+    return _('The %(shown)s that used most, of %(all)s servers.') % written
 
 
 def _course(rows: Sequence[Mapping[str, Any]] | None,
             period: periods.Period) -> str | None:
-    if not rows:
-        return None
-    by_start = {row['start']: Decimal(row['it_kwh']) for row in rows}
+    by_start = {row['start']: Decimal(row['it_kwh']) for row in rows or ()}
     values = [by_start.get(units.iso(start)) for start, _end in period.steps]
-    signs = words.signs()
     known = [value for value in values if value is not None]
+    if not known:
+        return None
+    signs = words.signs()
     column = numbers.column(known, numbers.ENERGY, signs, 'kWh')
     return _safe(course.course(values, _(
         'from %(least)s to %(most)s for %(step)s') % {
@@ -238,9 +259,13 @@ def _course(rows: Sequence[Mapping[str, Any]] | None,
 
 
 def idle(usage: Any, names: Mapping[str, str]) -> dict[str, Any] | None:
-    """The servers that did nothing, and what they cost together."""
+    """The servers that did nothing, and what they cost together.
+
+    Those that cost most are named, all of them are counted.
+    """
     signs = words.signs()
-    rows = [row for row in usage.servers if tables.is_idle(row)]
+    rows = sorted(filter(tables.is_idle, usage.servers),
+                  key=tables.cost_kwh, reverse=True)
     if not rows:
         return None
     costs = [tables.cost_kwh(row) for row in rows]
@@ -260,7 +285,9 @@ def idle(usage: Any, names: Mapping[str, str]) -> dict[str, Any] | None:
                      or row['instance_id'],
                      'known': row['instance_id'] in names,
                      'cost': column.show(cost)}
-                    for row, cost in zip(rows, costs, strict=True)]}
+                    for row, cost in zip(rows[:MOST_IDLE], costs,
+                                         strict=False)],
+        'others': max(len(rows) - MOST_IDLE, 0)}
 
 
 def measured(usage: Any, period: periods.Period) -> dict[str, Any]:
@@ -281,7 +308,6 @@ def measured(usage: Any, period: periods.Period) -> dict[str, Any]:
         'estimated': signs.percent(estimated, 2) if estimated else None,
         'boundary': words.BOUNDARIES.get(total.get('boundary'),
                                          total.get('boundary')),
-        'lower_bound': total.get('boundary') in ('rapl', 'mixed'),
         'parts': [{'boundary': words.BOUNDARIES.get(row['boundary'],
                                                     row['boundary']),
                    'energy': numbers.energy(row['it_kwh'], signs)}
@@ -295,7 +321,8 @@ def measured(usage: Any, period: periods.Period) -> dict[str, Any]:
                                        total.get('factor_quality')),
         'policy': total.get('policy'),
         'memory_missing': total.get('memory_kwh') is None,
-        'complete': words.moment(usage.complete_until, period.where),
+        'complete': None if usage.complete_until is None
+        else words.moment(usage.complete_until, period.where),
         'unsettled': usage.complete_until is None
         or usage.complete_until < units.iso(period.end)}
 
@@ -320,7 +347,8 @@ def statements(rows: Sequence[Mapping[str, Any]], where: datetime.tzinfo,
         'building': numbers.energy(row['facility_kwh'], signs),
         'co2': numbers.mass(row['co2_location_kg'], signs),
         'cost': None if row['cost'] is None else
-        f'{signs.exact(Decimal(row["cost"]))}{numbers.SPACE}'
+        # All places that the API says: it is money.
+        f'{signs.write(row["cost"])}{numbers.SPACE}'
         f'{row["currency"]}',
         'closed': words.moment(row['created_at'], where),
         'documents': DOCUMENTS} for row in rows]

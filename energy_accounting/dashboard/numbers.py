@@ -22,6 +22,7 @@ SPACE = '\N{NO-BREAK SPACE}'
 
 _DIGITS = 4
 _MOST_PLACES = 6
+_SHORT = decimal.Context(prec=_DIGITS, rounding=decimal.ROUND_HALF_EVEN)
 _EXACT = decimal.Context(prec=60, rounding=decimal.ROUND_HALF_EVEN)
 
 ENERGY = (('GWh', Decimal(1_000_000)), ('MWh', Decimal(1000)),
@@ -33,7 +34,6 @@ POWER = (('MW', Decimal(1000)), ('kW', Decimal(1)), ('W', Decimal('0.001')),
          ('mW', Decimal('0.000001')))
 VOLUME = (('m³', Decimal(1000)), ('l', Decimal(1)),
           ('ml', Decimal('0.001')))
-INTENSITY = (('g/kWh', Decimal('0.001')),)
 WATTS = (('kW', Decimal(1000)), ('W', Decimal(1)))
 PLAIN = (('', Decimal(1)),)
 
@@ -118,7 +118,8 @@ def _places(value: Decimal) -> int:
     """The decimal places that leave four significant digits."""
     if value == 0:
         return 0
-    return min(max(_DIGITS - 1 - value.adjusted(), 0), _MOST_PLACES)
+    return min(max(_DIGITS - 1 - _SHORT.plus(value).adjusted(), 0),
+               _MOST_PLACES)
 
 
 def parse(text: str | None) -> Decimal | None:
@@ -128,12 +129,12 @@ def parse(text: str | None) -> Decimal | None:
 
 def unit_for(values: Iterable[Decimal | None],
              family: Sequence[tuple[str, Decimal]]) -> Unit:
-    """The unit in which the greatest of these is at least 1.
+    """The unit in which the greatest of these, as it is read, is at least 1.
 
     :param family: units from the greatest to the smallest.
     """
-    most = max((abs(value) for value in values if value is not None),
-               default=Decimal(0))
+    most = _SHORT.plus(max((abs(value) for value in values
+                            if value is not None), default=Decimal(0)))
     for name, size in family:
         if most >= size:
             return Unit(name, size)

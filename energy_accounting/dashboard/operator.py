@@ -12,14 +12,12 @@ from typing import Any
 
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from energy_accounting import units
 from energy_accounting.dashboard import numbers, periods, reading, words
 from energy_accounting.dashboard.drawing import bars, course, flow
 from energy_accounting.dashboard.numbers import Decimal, parse
-
-STATES = words.HELD_STATES
-EXPORT_STATES = words.EXPORT_STATES
 
 _WIDTH, _HEIGHT, _LABELS = 1000, 360, 190
 _COURSES = (('PUE', 'active'), ('CUE', 'co2'), ('WUE', 'memory'),
@@ -51,7 +49,8 @@ def balance(sheet: Mapping[str, Any],
         'difference': numbers.energy(sheet['difference_kwh'], signs),
         'gaps': gaps, 'site_unit': sites.unit.name,
         'sites': [_site_line(site, sites) for site in sheet['sites']],
-        'complete': words.moment(sheet['complete_until'], period.where),
+        'complete': None if sheet['complete_until'] is None
+        else words.moment(sheet['complete_until'], period.where),
         'boundary': words.known(sheet['boundary'], words.BOUNDARIES)}
 
 
@@ -99,8 +98,10 @@ def _flow(sheet: Mapping[str, Any], gaps: int,
     node('unmetered', 2, 'unmetered', _('IT that no host explains'),
          unmetered if seen > 0 else None)
     if gaps:
-        nodes.append(flow.Node('gaps', 2, 'gap', _('Gaps: not known'), None,
-                               str(gaps)))
+        nodes.append(flow.Node(
+            'gaps', 2, 'gap', _('Not known'), None,
+            ngettext('%(count)d gap', '%(count)d gaps', gaps) % {
+                'count': gaps}))
     node('tenants', 3, 'tenants', _('Servers of projects'),
          sides['instance'])
     node('service', 3, 'service', _('Services on the hosts'),
@@ -294,9 +295,7 @@ def _figure(row: Mapping[str, Any], signs: numbers.Signs) -> dict[str, Any]:
     return {
         'name': row['name'], 'figure': row['figure'],
         'meaning': words.known(row['figure'], words.FIGURES),
-        'method': words.known((row['numerator'] or {}).get('name'),
-                              words.METHODS)
-        if row['figure'] == 'CUE' and row['numerator'] else '',
+        'method': _method(row),
         'category': row['category'], 'section': row['section'],
         'value': None if value is None else numbers.Shown(
             signs.fixed(value, 3), '', signs.exact(value)),
@@ -305,6 +304,23 @@ def _figure(row: Mapping[str, Any], signs: numbers.Signs) -> dict[str, Any]:
         'guessed': _guessed(row),
         'standard': row['standard'], 'why': row['why'],
         'notes': row['notes']}
+
+
+def _method(row: Mapping[str, Any]) -> str:
+    """How the CO2 of a figure was counted, where it has any."""
+    return words.known(row['method'], words.METHODS) if row['method'] else ''
+
+
+def _kind(row: Mapping[str, Any]) -> tuple[object, ...]:
+    """What makes a row another figure than one of the same name."""
+    return row['figure'], row['category'], row['method']
+
+
+def _heading(row: Mapping[str, Any]) -> str:
+    """A figure with its category and method."""
+    category = row['category'] and _('category %(category)s') % {
+        'category': row['category']}
+    return ', '.join(filter(None, (row['figure'], category, _method(row))))
 
 
 def _guessed(row: Mapping[str, Any]) -> str:
@@ -323,20 +339,27 @@ def _course(name: str, kind: str,
             months: Sequence[tuple[datetime.datetime,
                                    Mapping[str, Any] | None]],
             where: datetime.tzinfo) -> dict[str, Any] | None:
-    """A figure of each month; None where it never had a value."""
+    """A figure of each month; None where it never had a value.
+
+    One category and method for all of them: others are other figures.
+    """
     signs = words.signs()
-    found = [(start, next(
-        (row for row in (answer or {'kpis': ()})['kpis']
-         if row['figure'] == name and row['value'] is not None
-         and not row['section']), None)) for start, answer in months]
+    known = [(start, [
+        row for row in (answer or {'kpis': ()})['kpis']
+        if row['figure'] == name and row['value'] is not None
+        and not row['section']]) for start, answer in months]
+    one = next((row for _start, rows in known for row in rows), None)
+    if one is None:
+        return None
+    found = [(start, next((row for row in rows if _kind(row) == _kind(one)),
+                          None)) for start, rows in known]
     values = [None if row is None else parse(row['value'])
               for _start, row in found]
-    if not any(value is not None for value in values):
-        return None
-    unit = next(row['unit'] for _start, row in found if row is not None)
+    heading = _heading(one)
+    unit = one['unit']
     names = [words.month(start.astimezone(where)) for start, _row in found]
     chart = bars.Chart(
-        title=_('%(figure)s over twelve months') % {'figure': name},
+        title=_('%(figure)s over twelve months') % {'figure': heading},
         desc=_('A bar for each month. The table below has the same '
                'figures.'),
         unit='' if unit == '1' else unit, series=[(kind, name)],
@@ -346,7 +369,7 @@ def _course(name: str, kind: str,
                      found, names, values, strict=True)],
         write=signs.significant, write_mark=signs.fixed)
     return {
-        'figure': name, 'unit': chart.unit,
+        'figure': name, 'heading': heading, 'unit': chart.unit,
         'meaning': words.known(name, words.FIGURES),
         'pictures': [{'size': size, 'svg': mark_safe(  # noqa: S308
             bars.stacked(chart, width, height, f'ea-{name}-{size}'))}

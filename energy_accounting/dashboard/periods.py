@@ -133,7 +133,9 @@ def _period(first: datetime.date, last: datetime.date, month: str | None,
         units.bucket_of(units.wall_ns(now)) + 1))
     days = (end - start) / datetime.timedelta(days=1)
     if month is None:
-        earlier = first - ((last - first) + datetime.timedelta(days=1))
+        # As many days as have come: what is still to be has none before it.
+        until = min(last, now.astimezone(where).date())
+        earlier = first - ((until - first) + datetime.timedelta(days=1))
     else:
         earlier = _month_before(first)
     began = _midnight(earlier, where)

@@ -8,7 +8,6 @@ for "not known".
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
 import datetime
@@ -26,8 +25,8 @@ MOST_TRENDS = 40
 """Up to so many servers get a line of their own course."""
 MOST_ROWS = 500
 """Rows of hosts or records that a page shows."""
-MOST_EXPORTS = 20_000
-"""Rows of exports that are read to find the newest."""
+MOST_HOSTS = 5000
+"""Rows of hosts that are read to find those with an alarm."""
 _NONE = 'none'
 _DEFAULT_SITE = 'default'
 _MONTHS = 12
@@ -116,17 +115,58 @@ def statements(api: client.Client, **query: object,
                ) -> tuple[list[Row] | None, bool]:
     """Closed statements, the newest first, and whether there are older ones.
 
-    The API has the newest last, so all of them are read.
-
     :returns: None for them where nobody may read them.
     :raises client.Error: when the API does not answer as asked.
     """
     try:
-        found: list[Row] = heapq.nlargest(
-            MOST_ROWS + 1, api.statements(**query).rows(),
-            key=lambda row: (row['end'], row['start']))
+        return _newest(api.statements(**query),
+                       lambda row: (row['end'], row['start']))
     except (client.Forbidden, client.NotFound):
         return None, False
+
+
+def exports(api: client.Client, state: str | None,
+            ) -> tuple[list[Row] | None, bool]:
+    """Exports, the newest first, and whether there are older ones.
+
+    :param state: None: whatever it is.
+    :returns: None for them where the user may not read them.
+    :raises client.Error: when the API does not answer as asked.
+    """
+    try:
+        return _newest(api.exports(state=state), lambda _row: ())
+    except client.Forbidden:
+        return None, False
+
+
+def _newest(pages: client.Pages[Any], when: Callable[[Row], tuple[str, ...]],
+            ) -> tuple[list[Row], bool]:
+    """The last rows by a time, or else as they come, and whether that is all.
+
+    The API has the oldest first, so all of them are read.
+    """
+    found = [row for _place, row in heapq.nlargest(
+        MOST_ROWS + 1, enumerate(pages.rows()),
+        key=lambda one: (when(one[1]), one[0]))]
+    return found[:MOST_ROWS], len(found) > MOST_ROWS
+
+
+def hosts(api: client.Client) -> tuple[list[Row], bool]:
+    """Hosts, first those that are late or have an alarm; and if that is all.
+
+    The late ones are asked for, wherever in the alphabet they are.
+
+    :raises client.Error: when the API does not answer as asked.
+    """
+    late: list[Row] = list(api.hosts(late=True).rows(MOST_ROWS))
+    known = {row['name'] for row in late}
+    # One more, to know that there are more.
+    others = heapq.nsmallest(
+        MOST_ROWS + 1 - len(late),
+        (row for row in api.hosts().rows(MOST_HOSTS)
+         if row['name'] not in known),
+        key=lambda row: row['alarm'] is None)
+    found: list[Row] = [*late, *others]
     return found[:MOST_ROWS], len(found) > MOST_ROWS
 
 
@@ -204,24 +244,6 @@ def key_figures(ask: Callable[[], client.Client | None], site: Row,
                                  end=units.iso(end))
         months.insert(0, (start, found))
     return KeyFigures(year, tuple(months))
-
-
-def exports(api: client.Client,
-            state: str | None) -> tuple[list[Row], bool] | None:
-    """Exports, the newest first, and whether there are older ones.
-
-    :param state: None: whatever it is.
-    :returns: None where the user may not read them.
-    :raises client.Error: when the API does not answer as asked.
-    """
-    try:
-        # The API has the oldest first.
-        newest: collections.deque[Row] = collections.deque(
-            api.exports(state=state).rows(MOST_EXPORTS), MOST_ROWS + 1)
-    except client.Forbidden:
-        return None
-    found = list(newest)[::-1]
-    return found[:MOST_ROWS], len(found) > MOST_ROWS
 
 
 def _sum(api: client.Client, query: Mapping[str, str],

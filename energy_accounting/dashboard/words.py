@@ -107,8 +107,8 @@ ZONES = {
     'dram': gettext_lazy('memory'),
     'node': gettext_lazy('whole server')}
 METHODS = {
-    'co2_location': gettext_lazy('location-based'),
-    'co2_market': gettext_lazy('market-based')}
+    'location': gettext_lazy('location-based'),
+    'market': gettext_lazy('market-based')}
 FIGURES = {
     'PUE': gettext_lazy('energy of the site for each kWh of IT; 1 is '
                         'perfect'),
@@ -204,7 +204,6 @@ def tick(start: datetime.datetime, resolution: str, where: datetime.tzinfo,
     if resolution == 'hour':
         return f'{local:%H:%M}'
     return formats.date_format(local, 'M' if resolution == 'month' else 'j')
-
 
 
 def failure(error: client.Error) -> str:

@@ -17,6 +17,7 @@ from energy_accounting.dashboard import (
     pages,
     periods,
     reading,
+    words,
 )
 
 # Each page: its address, and the name on its tab.
@@ -68,7 +69,7 @@ class HostsView(AdminView):
 
     def page(self, api: client.Client,
              period: periods.Period) -> dict[str, Any]:
-        rows, more = reading.first(api.hosts())
+        rows, more = reading.hosts(api)
         return {'hosts': operator.hosts(rows, period.where), 'more': more}
 
 
@@ -117,14 +118,14 @@ class ExportsView(AdminView):
     def page(self, api: client.Client,
              period: periods.Period) -> dict[str, Any]:
         state = self.request.GET.get('state')
-        if state not in operator.EXPORT_STATES:
+        if state not in words.EXPORT_STATES:
             state = None
-        found = reading.exports(api, state)
-        rows, more = found or ((), False)
+        found, more = reading.exports(api, state)
+        rows = found or ()
         named = any(row['project_id'] for row in rows)
         return {'state': state, 'forbidden': found is None, 'more': more,
                 'states': [{'value': value, 'name': name} for value, name
-                           in operator.EXPORT_STATES.items()],
+                           in words.EXPORT_STATES.items()],
                 'exports': operator.exports(
                     rows, connection.project_names(self.request)
                     if named else {}, period.where)}
@@ -139,11 +140,11 @@ class QuarantineView(AdminView):
     def page(self, api: client.Client,
              period: periods.Period) -> dict[str, Any]:
         state = self.request.GET.get('state') or 'held'
-        if state not in operator.STATES:
+        if state not in words.HELD_STATES:
             state = 'held'
         rows, more = reading.first(api.quarantine(state=state))
         return {'state': state,
                 'states': [{'value': value, 'name': name}
-                           for value, name in operator.STATES.items()],
+                           for value, name in words.HELD_STATES.items()],
                 'records': operator.quarantine(rows, period.where),
                 'more': more}

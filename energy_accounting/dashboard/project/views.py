@@ -38,8 +38,8 @@ class IndexView(pages.EnergyView):
             reading.statements(api)[0] or (), period.where)
         if usage.total is None:
             return {'empty': True, 'statements': closed,
-                    'complete': words.moment(usage.complete_until,
-                                             period.where)}
+                    'complete': None if usage.complete_until is None
+                    else words.moment(usage.complete_until, period.where)}
         names = connection.server_names(self.request)
         return {
             'cards': figures.cards(usage.total, usage.before),
@@ -48,7 +48,7 @@ class IndexView(pages.EnergyView):
             'servers': figures.servers(usage, period, names),
             'idle': figures.idle(usage, names),
             'measured': figures.measured(usage, period),
-            'statements': closed, 'more': usage.more}
+            'statements': closed}
 
 
 def download(request: Any) -> Any:
@@ -65,7 +65,7 @@ def download(request: Any) -> Any:
         return _sorry(_('This cloud has no energy service in this region.'),
                       404)
     except client.Error as error:
-        return _sorry(words.failure(error), 503)
+        return _failed(error)
     names = connection.server_names(request)
     found = () if first is None else itertools.chain([first], rows)
     response = StreamingHttpResponse(
@@ -95,13 +95,20 @@ def document(request: Any, statement_id: uuid.UUID, form: str) -> Any:
     except client.NotFound:
         raise Http404 from None
     except client.Error as error:
-        return _sorry(f'{words.failure(error)} ({error})', 503)
+        return _failed(error)
     response = HttpResponse(content, content_type=_MEDIA[form])
     # Never shown as a page of this site.
     response['Content-Disposition'] = (
         f'attachment; filename="energy-statement-{statement_id}.{form}"')
     response['X-Content-Type-Options'] = 'nosniff'
     return response
+
+
+def _failed(error: client.Error) -> HttpResponse:
+    """What the API said, with its status where the fault is the caller's."""
+    status = error.status or 503
+    return _sorry(f'{words.failure(error)} ({error})',
+                  status if 400 <= status < 500 else 503)
 
 
 def _sorry(text: object, status: int) -> HttpResponse:

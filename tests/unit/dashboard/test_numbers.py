@@ -21,7 +21,8 @@ class HowFiguresLook(testtools.TestCase):
     def test_a_figure_is_in_a_unit_nobody_can_read(self):
         for text, wanted in (('0.000058032250000', '58.03 mWh'),
                              ('0.304', '304.0 Wh'), ('3.746', '3.746 kWh'),
-                             ('999.96', '1,000.0 kWh'),
+                             ('999.94', '999.9 kWh'), ('999.96', '1.000 MWh'),
+                             ('0.00099996', '1.000 Wh'),
                              ('4200', '4.200 MWh'), ('0', '0 kWh')):
             self.assertEqual(wanted.replace(' ', '\xa0'),
                              str(numbers.energy(text, ENGLISH)))
@@ -52,6 +53,15 @@ class HowFiguresLook(testtools.TestCase):
         self.assertEqual(['3.200', '<0.001'], [
             column.show(value).text for value in (D('3.2'), D('0.0002'))])
         self.assertIsNone(column.show(None))
+
+    def test_a_column_has_the_unit_of_the_api_and_not_its_own(self):
+        column = numbers.column([D('0.304'), D('0.0215')], numbers.ENERGY,
+                                GERMAN, 'kWh')
+        self.assertEqual(
+            [('304,0', 'Wh', '0,304\xa0kWh'), ('21,5', 'Wh', '0,0215\xa0kWh')],
+            list(map(column.show, (D('0.304'), D('0.0215')))))
+        tonnes = numbers.column([D(1234)], numbers.MASS, ENGLISH, 'kg')
+        self.assertEqual('1.234\xa0t', str(tonnes.show(D(1234))))
 
     def test_a_change_from_nothing_is_a_number(self):
         for now, before, wanted in (

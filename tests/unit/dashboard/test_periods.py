@@ -64,6 +64,13 @@ class WhatAFormMeans(testtools.TestCase):
         self.assertEqual((at('2026-10-21T22:00:00Z'), period.start),
                          period.before)
 
+    def test_what_is_still_to_come_moves_the_time_before_away(self):
+        # Two days have begun of this range.
+        for last in ('2026-11-26', '2026-11-30', '2026-12-31'):
+            period = chosen(first='2026-11-25', to=last)
+            self.assertEqual((at('2026-11-22T23:00:00Z'),
+                              at('2026-11-24T20:00:00Z')), period.before)
+
     def test_a_long_time_has_bars_that_nobody_sees(self):
         for last, resolution in (('2026-01-03', 'hour'),
                                  ('2026-01-04', 'day'),
