@@ -19,15 +19,16 @@ ENERGY_ACCOUNTING_DROPIN=$ENERGY_ACCOUNTING_SYSTEMD_DIR/devstack@energy-notifier
 # --- phases -----------------------------------------------------------------
 
 function install_energy_accounting {
+    local extras=notifier,collector,api
     # libvirt's binding is compiled.
     if is_service_enabled energy-notifier; then
+        extras+=,libvirt
         if is_ubuntu; then
             install_package libvirt-dev pkg-config
         else
             install_package libvirt-devel pkgconf-pkg-config
         fi
     fi
-    local extras=notifier,collector,api
     case $DATABASE_TYPE in
         mysql) extras+=,mysql ;;
         postgresql) extras+=,postgresql ;;
@@ -49,7 +50,7 @@ function configure_energy_accounting {
         local section
         for section in service_auth nova; do
             configure_keystoneauth "$ENERGY_ACCOUNTING_CONF" \
-                energy-accounting "$section"
+                energy-accounting-collector "$section"
             iniset "$ENERGY_ACCOUNTING_CONF" "$section" cafile \
                 "$SSL_BUNDLE_FILE"
             iniset "$ENERGY_ACCOUNTING_CONF" "$section" region_name \
@@ -67,6 +68,10 @@ function configure_energy_accounting {
             keystone_authtoken energy-accounting
         iniset "$ENERGY_ACCOUNTING_API_CONF" oslo_middleware \
             enable_proxy_headers_parsing true
+        # Each request is told in the log: the API has no message bus.
+        iniset "$ENERGY_ACCOUNTING_API_CONF" audit enabled true
+        iniset "$ENERGY_ACCOUNTING_API_CONF" audit_middleware_notifications \
+            use_oslo_messaging false
         # DevStack adds to the file that is there.
         sudo rm -f "$(apache_site_config_for energy-api)"
         write_uwsgi_config "$ENERGY_ACCOUNTING_UWSGI_CONF" \
@@ -119,8 +124,10 @@ function init_energy_accounting {
 
 function create_energy_accounting_accounts {
     is_service_enabled key || is_service_enabled keystone || return 0
+    # The API validates tokens.
+    create_service_user energy-accounting
     # admin: to list the names of projects, and Nova's servers of all.
-    create_service_user energy-accounting admin
+    create_service_user energy-accounting-collector admin
     if is_service_enabled energy-api; then
         get_or_create_service energy-accounting energy-accounting \
             "Energy and CO2 accounting"

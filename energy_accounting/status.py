@@ -26,6 +26,14 @@ class Checks(upgradecheck.UpgradeCommands):
         super().__init__()
         self._conf = conf
 
+    def _check_configuration(self) -> upgradecheck.Result:
+        try:
+            configuration.check(self._conf)
+        except errors.ConfigurationError as error:
+            return upgradecheck.Result(upgradecheck.Code.FAILURE,
+                                       str(error))
+        return upgradecheck.Result(upgradecheck.Code.SUCCESS)
+
     def _check_schema(self) -> upgradecheck.Result:
         try:
             engine.check_schema(engine.Database.from_conf(self._conf))
@@ -71,6 +79,7 @@ class Checks(upgradecheck.UpgradeCommands):
         return upgradecheck.Result(upgradecheck.Code.SUCCESS)
 
     _upgrade_checks = (
+        ('Configuration', _check_configuration),
         ('Database schema', _check_schema),
         ('Quarantine', _check_quarantine),
         ('Hosts', _check_hosts),

@@ -389,7 +389,8 @@ def from_conf(conf: cfg.ConfigOpts) -> LibvirtGuests:
     except ImportError as error:
         raise errors.MissingExtra(
             'the Python binding of libvirt is not installed: pip install '
-            'energy-accounting[notifier]') from error
+            "'energy-accounting[libvirt]' (it is compiled), or leave "
+            '[notifier] guests = procfs') from error
     uri = conf.libvirt.uri
     _start_loop(libvirt)
     return LibvirtGuests(procfs.processes_from_conf(conf), libvirt,

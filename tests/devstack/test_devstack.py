@@ -111,9 +111,17 @@ class DevStackTest(unittest.TestCase):
                      if row['Service Type'] == 'energy-accounting']
         self.assertEqual({'http://127.0.0.1/energy'},
                          {row['URL'] for row in endpoints})
-        roles = self.rows('role', 'assignment', 'list', '--user',
-                          'energy-accounting', '--names')
-        self.assertEqual({'admin', 'service'}, {row['Role'] for row in roles})
+        for user, roles in (
+                ('energy-accounting', {'service'}),
+                ('energy-accounting-collector', {'admin', 'service'})):
+            self.assertEqual(roles, {row['Role'] for row in self.rows(
+                'role', 'assignment', 'list', '--user', user, '--names')})
+        # And the API does not hold the second's password.
+        parser = configparser.RawConfigParser(strict=False)
+        parser.read_string(self.machine.read(f'{CONF}/api.conf'))
+        self.assertEqual({'energy-accounting'}, {
+            parser[section]['username'] for section in parser.sections()
+            if 'username' in parser[section]})
 
     def test_2_the_api_does_not_know_a_token(self):
         ask = ['curl', '-s', '-o', '/dev/null', '-w', '%{http_code}',
@@ -123,6 +131,10 @@ class DevStackTest(unittest.TestCase):
             'token', 'issue', '-f', 'json'))[1]
         self.assertEqual('200', self.machine.run(
             *ask, '-H', f'X-Auth-Token: {token}').stdout)
+        # And it is told who asked.
+        self.assertIn('audit.http.response', self.machine.run(
+            'bash', '-c', 'cat /var/log/devstack@energy-api*',
+            user='root').stdout)
 
     def test_3_a_joule_does_not_arrive(self):
         self.assertIn('SIMULATED', self.said)

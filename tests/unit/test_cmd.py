@@ -167,6 +167,14 @@ class TestManage(CommandCase):
             self.assertEqual((2, 1), (status, len(err.splitlines())), err)
 
 
+    def test_an_upgrade_goes_on_without_its_configuration(self):
+        status, _, err = self.run_it('status', '--config-file',
+                                     '/nowhere.conf', 'upgrade', 'check')
+        # 1 is what says: go on.
+        self.assertEqual((2, 1), (status, len(err.splitlines())), err)
+        self.assertIn('/nowhere.conf', err)
+
+
 class TestCollector(CommandCase):
 
     def test_one_signal_is_enough_while_the_broker_is_away(self):

@@ -35,6 +35,15 @@ class CommandCase(unittest.TestCase):
                                 'upgrade', 'check'])
         return code, said.getvalue()
 
+    def test_an_upgrade_goes_on_with_a_wrong_option(self) -> None:
+        self.manage('db', 'sync')
+        self.assertEqual(0, self.check()[0])
+        with self.conf.open('a') as more:
+            more.write('[collector]\nworkers = lots\n')
+        code, said = self.check()
+        self.assertEqual(2, code)
+        self.assertIn('[collector] workers', said)
+
     def test_sync_makes_what_version_shows(self) -> None:
         self.assertEqual('none\n', self.manage('db', 'version'))
         self.manage('db', 'sync')

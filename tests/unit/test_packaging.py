@@ -97,6 +97,11 @@ class PackagingTest(testtools.TestCase):
                                     path.read_text()):
                 self.assertLessEqual(set(names.split(',')), extras, path)
 
+    def test_a_hypervisor_needs_a_compiler(self):
+        for extra in ('notifier', 'standalone'):
+            self.assertNotIn('libvirt-python', brought_by(extra))
+        self.assertIn('libvirt-python', brought_by('libvirt'))
+
     def test_an_extra_lacks_a_library_its_parts_import(self):
         distributions = importlib.metadata.packages_distributions()
         lacking = []

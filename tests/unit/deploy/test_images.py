@@ -34,7 +34,7 @@ class Images(testtools.TestCase):
     def test_a_compiler_is_in_the_image(self):
         last = set(stages(SERVICE)[-1].split())
         self.assertEqual(set(), last & (
-            packages('notifier') | packages('postgresql') | {'git'}))
+            packages('libvirt') | packages('postgresql') | {'git'}))
         self.assertIn('gcc', stages(SERVICE)[0].split())
 
     def test_a_process_of_the_image_is_root(self):

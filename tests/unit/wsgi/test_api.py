@@ -11,6 +11,7 @@ from oslotest import base
 
 # What a WSGI server does: import, take the name, call it.
 _SERVER = """
+import logging
 import webob
 from energy_accounting.wsgi import api
 for path in ('/', '/v1/hosts'):
@@ -18,12 +19,14 @@ for path in ('/', '/v1/hosts'):
     answer = webob.Request.blank(path, headers=forged).get_response(
         api.application)
     print(path, answer.status_int)
+print(logging.getLogger('keystonemiddleware.audit').isEnabledFor(logging.INFO))
 """
 
 
 class EntryTest(base.BaseTestCase):
 
     def test_a_server_gets_an_application_that_wants_a_token(self) -> None:
+        # And what its audit filter tells the log is kept.
         directory = self.useFixture(fixtures.TempDir()).path
         path = os.path.join(directory, 'energy.conf')
         with open(path, 'w') as file:
@@ -36,7 +39,7 @@ class EntryTest(base.BaseTestCase):
             [sys.executable, '-W', 'ignore', '-c', _SERVER],
             env={**os.environ, 'OS_ENERGY_ACCOUNTING_CONFIG_FILE': path},
             capture_output=True, text=True, check=False)
-        self.assertEqual('/ 200\n/v1/hosts 401\n', done.stdout, done.stderr)
+        self.assertEqual('/ 200\n/v1/hosts 401\nTrue\n', done.stdout, done.stderr)
 
     def test_a_wrong_configuration_is_one_line_and_no_server(self) -> None:
         directory = self.useFixture(fixtures.TempDir()).path
