@@ -166,7 +166,6 @@ class TestManage(CommandCase):
             status, _, err = self.run_it('manage', '--config-file', *words)
             self.assertEqual((2, 1), (status, len(err.splitlines())), err)
 
-
     def test_an_upgrade_goes_on_without_its_configuration(self):
         status, _, err = self.run_it('status', '--config-file',
                                      '/nowhere.conf', 'upgrade', 'check')

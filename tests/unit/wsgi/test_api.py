@@ -39,7 +39,8 @@ class EntryTest(base.BaseTestCase):
             [sys.executable, '-W', 'ignore', '-c', _SERVER],
             env={**os.environ, 'OS_ENERGY_ACCOUNTING_CONFIG_FILE': path},
             capture_output=True, text=True, check=False)
-        self.assertEqual('/ 200\n/v1/hosts 401\nTrue\n', done.stdout, done.stderr)
+        self.assertEqual('/ 200\n/v1/hosts 401\nTrue\n', done.stdout,
+                         done.stderr)
 
     def test_a_wrong_configuration_is_one_line_and_no_server(self) -> None:
         directory = self.useFixture(fixtures.TempDir()).path
