@@ -58,8 +58,12 @@ apache_site_config_for() { echo "$root/apache-$1.conf"; }
 database_connection_url() { echo "mysql+pymysql://root:secret@127.0.0.1/$1?charset=utf8"; }
 iniset() { printf '%s\n' "[$2]" "$3 = $4" >> "$1"; }
 inidelete() { called inidelete "$@"; }
-configure_keystoneauth() { iniset "$1" "$3" password service-secret; }
+configure_keystoneauth() {
+    iniset "$1" "$3" username "$2"
+    iniset "$1" "$3" password service-secret
+}
 configure_keystone_authtoken_middleware() {
+    iniset "$1" "$3" username "$2"
     iniset "$1" "$3" password service-secret
     iniset "$1" "$3" service_type "$4"
 }

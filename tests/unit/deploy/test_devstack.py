@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -55,8 +56,10 @@ class DevStack(testtools.TestCase):
         self.assertIn('SIMULATED', said)
         calls = self.calls()
         for wanted in (
-                f'setup_develop {ROOT} notifier,collector,api,mysql',
-                'create_service_user energy-accounting admin',
+                f'setup_develop {ROOT} notifier,collector,api,libvirt,'
+                'mysql',
+                'create_service_user energy-accounting',
+                'create_service_user energy-accounting-collector admin',
                 'get_or_create_endpoint energy-accounting RegionOne '
                 'http://127.0.0.1/energy',
                 'rpc_backend_add_vhost energy',
@@ -75,6 +78,22 @@ class DevStack(testtools.TestCase):
             self.root / 'etc' / 'api.conf').read_text())
         self.assertIn('ProxyPass /energy', (
             self.root / 'apache-energy-api.conf').read_text())
+
+    def test_the_api_holds_the_password_of_an_administrator(self):
+        self.run_it(*STACK)
+        users = {name: set(re.findall(r'(?m)^username *= *(\S+)$', (
+            self.root / 'etc' / name).read_text()))
+            for name in ('api.conf', 'energy-accounting.conf')}
+        self.assertEqual(
+            {'api.conf': {'energy-accounting'},
+             'energy-accounting.conf': {'energy-accounting-collector'}},
+            users)
+
+    def test_a_download_is_not_told(self):
+        self.run_it(*STACK)
+        text = (self.root / 'etc' / 'api.conf').read_text()
+        self.assertRegex(text, r'(?m)^enabled *= *true$')
+        self.assertRegex(text, r'(?m)^use_oslo_messaging *= *false$')
 
     def test_the_hypervisor_holds_a_credential_of_the_cloud(self):
         self.run_it(*STACK)
