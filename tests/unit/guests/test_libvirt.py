@@ -168,7 +168,7 @@ class Start(testtools.TestCase):
         self.without_binding()
         error = self.assertRaises(errors.MissingExtra, libvirt.from_conf,
                                   self.conf)
-        self.assertIn('energy-accounting[notifier]', str(error))
+        self.assertIn('energy-accounting[libvirt]', str(error))
 
     def test_the_next_source_is_not_tried(self):
         self.without_binding()
