@@ -181,7 +181,7 @@ class Start(testtools.TestCase):
         self.without_binding()
         self.conf.set_override('procfs_path', '/nowhere', 'notifier')
         error = self.assertRaises(errors.MeterError, guests.load, self.conf)
-        self.assertIn('energy-accounting[notifier]', str(error))
+        self.assertIn('energy-accounting[libvirt]', str(error))
         self.assertIn('procfs_path', str(error))
 
     def test_an_unknown_source_is_not_named(self):
