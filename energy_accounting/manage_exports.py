@@ -52,7 +52,8 @@ def add(groups: Any, command: Callable[..., argparse.ArgumentParser],
                              'may be repeated')
     period = parser.add_mutually_exclusive_group(required=True)
     period.add_argument('--month', metavar='YYYY-MM', dest='period',
-                        type=periods.month, help='a closed month, or last-month')
+                        type=periods.month,
+                        help='a closed month, or last-month')
     period.add_argument('--year', metavar='YYYY', dest='period',
                         type=periods.year, help='a closed year, or last-year')
     parser.add_argument(

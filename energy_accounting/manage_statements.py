@@ -48,9 +48,11 @@ def add(groups: Any, command: Callable[..., argparse.ArgumentParser],
         'waits for hosts that have not reported')
     period = parser.add_mutually_exclusive_group(required=True)
     period.add_argument('--month', metavar='YYYY-MM', dest='period',
-                        type=periods.month, help='the month to close, or last-month')
+                        type=periods.month,
+                        help='the month to close, or last-month')
     period.add_argument('--year', metavar='YYYY', dest='period',
-                        type=periods.year, help='the year to close, or last-year')
+                        type=periods.year,
+                        help='the year to close, or last-year')
     parser.add_argument(
         '--timezone', default='UTC', metavar='ZONE',
         help='IANA time zone that its days and edges are of, such as '

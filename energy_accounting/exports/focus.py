@@ -4,8 +4,8 @@
 A row for each line of a statement, an instance's day.  The specification's
 columns first, in alphabetical order, then ours (``x_``).  A correction has
 ChargeClass ``Correction`` and the billing period in which it was found: the
-period it is of was invoiced.  Where nothing is charged, costs are 0.00.  Use is
-positive there: a line below 0, which a signed carry may leave, is of the
+period it is of was invoiced.  Where nothing is charged, costs are 0.00.  Use
+is positive there: a line below 0, which a signed carry may leave, is of the
 ChargeCategory ``Adjustment``.
 """
 

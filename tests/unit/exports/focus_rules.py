@@ -212,8 +212,9 @@ def _sense_faults(row: Mapping[str, Any]) -> Iterator[str]:
            for name in _COSTS):
         yield 'a cost has not two decimal places'
     if row['ConsumedQuantity'] is not None and (
-            row['ChargeCategory'] != 'Usage' or not correction
-            and decimal.Decimal(row['ConsumedQuantity']) < 0):
+            row['ChargeCategory'] != 'Usage' or (
+                not correction
+                and decimal.Decimal(row['ConsumedQuantity']) < 0)):
         yield 'what is consumed is negative, or of something else than use'
     if row['ChargeCategory'] == 'Usage' and not correction and (
             row['ConsumedQuantity'] is None):
