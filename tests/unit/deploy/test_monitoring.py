@@ -76,6 +76,14 @@ class Monitoring(testtools.TestCase):
                 used.add(name)
         self.assertEqual(set(there), used)
 
+    def test_a_figure_doubles_with_the_apis_that_are_scraped(self):
+        # Each says the same of one ledger.
+        for expression in expressions():
+            bare = re.sub(r'absent\(\w+\)|max( by \([^)]*\))?\s*'
+                          r'\((\w+\()?energy_accounting_\w+', '',
+                          expression)
+            self.assertNotIn('energy_accounting_', bare, expression)
+
     def test_prometheus_does_not_take_the_rules(self):
         # Of the dashboard, too: each expression as a rule.
         where = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
