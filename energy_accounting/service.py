@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import pathlib
 import signal
 import sys
 import threading
@@ -36,6 +37,8 @@ STOP_SECONDS = 5
 # sysexits.h EX_CONFIG: a worker that cannot work the way it is configured;
 # to start another one would change nothing.
 REFUSED = 78
+# How often a collector worker says that it lives.
+ALIVE_SECONDS = 20
 # Calls one collector worker works on at a time; more wait in the broker.
 COLLECTOR_THREADS = 4
 
@@ -166,6 +169,16 @@ def _tell_again() -> None:
                 worker.kill()
 
 
+def _touch(path: pathlib.Path) -> bool:
+    """Make a file new, for those who ask whether we live, if we can."""
+    try:
+        path.touch()
+    except OSError as error:
+        LOG.warning('%s is not kept new: %s', path, error.strerror)
+        return False
+    return True
+
+
 def _refuse(error: errors.EnergyAccountingError) -> NoReturn:
     print(f'{os.path.basename(sys.argv[0])}: {error}', file=sys.stderr,
           flush=True)
@@ -189,6 +202,11 @@ class CollectorService(cotyledon.Service):
         from energy_accounting.facility import dividing
         from energy_accounting.ledger import engine
         conf = self._conf
+        alive = pathlib.Path(conf.state_path,
+                             f'collector-{self.worker_id}.alive')
+        # Of a worker before this: one that waits for the broker is well,
+        # and does not work.
+        alive.unlink(missing_ok=True)
         try:
             host = configuration.host_name(conf)
             database = engine.Database.from_conf(conf)
@@ -213,7 +231,10 @@ class CollectorService(cotyledon.Service):
         # Waits for the broker, as long as it takes.
         server.start(override_pool_size=COLLECTOR_THREADS)
         LOG.info('collector worker %d listens', self.worker_id)
+        while _touch(alive) and not self._stop.wait(ALIVE_SECONDS):
+            pass
         self._stop.wait()
+        alive.unlink(missing_ok=True)
         # A call that is running is finished and answered.
         server.stop()
         server.wait()

@@ -6,6 +6,7 @@ Only looks; what it finds wrong is put right with energy-accounting-manage.
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections.abc import Sequence
@@ -26,6 +27,28 @@ class Checks(upgradecheck.UpgradeCommands):
         super().__init__()
         self._conf = conf
 
+    @functools.cached_property
+    def _opened(self) -> engine.Database | errors.EnergyAccountingError:
+        """One for all checks, or why there is none.
+
+        It is tried once: whoever asks wants to know how it is now.
+        """
+        engine.register(self._conf)
+        self._conf.set_override('max_retries', 0, 'database')
+        try:
+            found = engine.Database.from_conf(self._conf)
+            found.read(lambda connection: connection.scalar(
+                sa.select(sa.literal(1))))
+            return found
+        except errors.EnergyAccountingError as error:
+            return error
+
+    @property
+    def _database(self) -> engine.Database:
+        if isinstance(self._opened, errors.EnergyAccountingError):
+            raise self._opened
+        return self._opened
+
     def _check_configuration(self) -> upgradecheck.Result:
         try:
             configuration.check(self._conf)
@@ -36,7 +59,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def _check_schema(self) -> upgradecheck.Result:
         try:
-            engine.check_schema(engine.Database.from_conf(self._conf))
+            engine.check_schema(self._database)
         except errors.EnergyAccountingError as error:
             return upgradecheck.Result(upgradecheck.Code.FAILURE,
                                        str(error))
@@ -44,7 +67,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def _check_quarantine(self) -> upgradecheck.Result:
         try:
-            held = engine.Database.from_conf(self._conf).read(
+            held = self._database.read(
                 lambda connection: connection.scalar(
                     sa.select(sa.func.count())
                     .select_from(models.quarantine)
@@ -61,7 +84,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def _check_hosts(self) -> upgradecheck.Result:
         try:
-            late = engine.Database.from_conf(self._conf).read(
+            late = self._database.read(
                 lambda connection: list(connection.scalars(
                     sa.select(models.hosts.c.name)
                     .where(hosts.is_late(time.time_ns()))

@@ -31,6 +31,7 @@ class StopTest(unittest.TestCase):
         url = broker._replace(netloc=broker.netloc.replace(
             f':{broker.port}', f':{self.wire.port}')).geturl()
         self.where = self.enterContext(servers.directory())
+        (self.where / 'state').mkdir()
         conf = self.where / 'collector.conf'
         conf.write_text(f"""
 [DEFAULT]
@@ -72,8 +73,15 @@ workers = 2
 
     def test_a_collector_outlives_its_broker_for_ever(self) -> None:
         workers = processes.children(self.process.pid)
+        alive = [self.where / 'state' / f'collector-{number}.alive'
+                 for number in (0, 1)]
+        self.until(lambda: all(path.exists() for path in alive))
         self.wire.refuse()
         self.until(lambda: self.said('is unreachable') >= 2)
+        # What waits for the broker does not say that it lives.
+        os.kill(workers[1], signal.SIGKILL)
+        self.until(lambda: not alive[1].exists())
+        self.assertTrue(alive[0].exists())
         # One is told before it listens, or cannot listen any more.
         os.kill(workers[0], signal.SIGSTOP)
         self.process.send_signal(signal.SIGTERM)
