@@ -18,9 +18,9 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-TARGETS = {'example': 'overlays/example',
-           'example-endpoint': 'overlays/example/endpoint',
-           'gateway': 'overlays/gateway'}
+TARGETS = {f'{overlay}{part.replace("/", "-")}': f'overlays/{overlay}{part}'
+           for overlay in ('example', 'gateway')
+           for part in ('', '/endpoint', '/upgrade')}
 
 
 def digest() -> str:

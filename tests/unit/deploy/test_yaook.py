@@ -10,10 +10,13 @@ import importlib.util
 import io
 import itertools
 import json
+import os
 import pathlib
 import re
 import shutil
+import subprocess
 import threading
+import urllib.parse
 from typing import Any, ClassVar
 from unittest import mock
 
@@ -26,7 +29,7 @@ from keystoneauth1 import loading as ksa_loading
 from oslo_config import cfg, generator
 
 from energy_accounting import conf as configuration
-from energy_accounting import manage
+from energy_accounting import manage, service
 from tests.unit.deploy import manifests
 
 RENDER = manifests.load_render()
@@ -104,8 +107,20 @@ class Manifests(testtools.TestCase):
     def test_the_service_is_in_the_catalogue_before_it_answers(self):
         kinds = [one['kind'] for one in manifests.rendered('example')]
         self.assertNotIn('KeystoneEndpoint', kinds)
-        self.assertEqual(['KeystoneEndpoint'], [
-            one['kind'] for one in manifests.rendered('example-endpoint')])
+        for overlay in ('example', 'gateway'):
+            [endpoint] = manifests.rendered(f'{overlay}-endpoint')
+            self.assertEqual('KeystoneEndpoint', endpoint['kind'])
+            # In this namespace, and under a name of the certificate.
+            space = endpoint['metadata']['namespace']
+            certificate = manifests.named(
+                manifests.rendered(overlay), 'Certificate', 'api')
+            self.assertEqual(space, certificate['metadata']['namespace'])
+            for place in ('admin', 'internal'):
+                self.assertEqual(
+                    f'https://energy-accounting-api.{space}.svc:8790/energy',
+                    endpoint['spec']['endpoints'][place])
+            self.assertIn(f'energy-accounting-api.{space}.svc',
+                          certificate['spec']['dnsNames'])
 
     def test_nova_has_to_be_changed(self):
         text = ''.join((manifests.YAOOK / 'rendered' / f'{target}.yaml')
@@ -117,9 +132,10 @@ class Manifests(testtools.TestCase):
 class LeastPrivilege(testtools.TestCase):
 
     def test_a_pod_may_more_than_it_needs(self):
-        for target in ('example', 'gateway'):
-            self.assertEqual([], manifests.breaches(
-                manifests.rendered(target)), target)
+        for overlay in ('example', 'gateway'):
+            self.assertEqual([], manifests.breaches([
+                *manifests.rendered(overlay),
+                *manifests.rendered(f'{overlay}-upgrade')]), overlay)
 
     def test_a_right_too_many_is_overlooked(self):
         def container(documents, kind='DaemonSet', name='notifier'):
@@ -135,6 +151,13 @@ class LeastPrivilege(testtools.TestCase):
 
         def policy(documents, name):
             return manifests.named(documents, 'NetworkPolicy', name)['spec']
+
+        def profile(documents, change):
+            data = manifests.named(documents, 'ConfigMap', 'notifier')[
+                'data']
+            found = json.loads(data['seccomp.json'])
+            change(found)
+            data['seccomp.json'] = json.dumps(found)
 
         def gone(documents, kind):
             documents[:] = [one for one in documents if one['kind'] != kind]
@@ -155,8 +178,48 @@ class LeastPrivilege(testtools.TestCase):
                 'securityContext'].pop('runAsNonRoot'),
             'no resources': lambda d: container(d).pop('resources'),
             'no readiness': lambda d: container(d).pop('readinessProbe'),
-            'liveness': lambda d: container(d, 'Deployment', 'api').update(
-                livenessProbe={'httpGet': {}}),
+            'no liveness': lambda d: container(d, 'Deployment', 'api').pop(
+                'livenessProbe'),
+            'not that of a worker': lambda d: container(
+                d, 'Deployment', 'api').update(
+                    livenessProbe={'tcpSocket': {'port': 'https'}}),
+            'or asks the database': lambda d: container(
+                d, 'Deployment', 'api')['livenessProbe']['httpGet'].update(
+                    path='/energy/healthcheck'),
+            'by what the pod before': lambda d: container(d)[
+                'readinessProbe'].update(initialDelaySeconds=110),
+            'no profile of ours': lambda d: context(d).update(
+                seccompProfile={'type': 'RuntimeDefault'}),
+            'its own profile': lambda d: container(d)['volumeMounts'].append(
+                {'name': 'seccomp', 'mountPath': '/x'}),
+            "allows ['open_by_handle_at']": lambda d: profile(
+                d, lambda p: p['syscalls'][0]['names'].append(
+                    'open_by_handle_at')),
+            'every fchmod': lambda d: profile(
+                d, lambda p: p['syscalls'][1].pop('args')),
+            'it does not name': lambda d: profile(
+                d, lambda p: p.update(defaultAction='SCMP_ACT_ALLOW')),
+            'on a disk': lambda d: next(
+                one for one in pod(d)['volumes'] if one['name'] == 'tmp')[
+                    'emptyDir'].pop('medium'),
+            'may write exports': lambda d: next(
+                one for one in container(d, 'Deployment', 'api')[
+                    'volumeMounts'] if one['name'] == 'exports').pop(
+                        'readOnly'),
+            'api: holds energy-accounting-keystone-collector': lambda d: pod(
+                d, 'Deployment', 'api')['volumes'].append(
+                    {'name': 'x', 'secret': {
+                        'secretName': manifests.CLOUD,
+                        'items': [{'key': 'keystone.conf', 'path': 'x'}]}}),
+            'purge: holds energy-accounting-keystone-collector': lambda d:
+                manifests.named(d, 'CronJob', 'purge')['spec'][
+                    'jobTemplate']['spec']['template']['spec'][
+                        'volumes'].append({'name': 'x', 'secret': {
+                            'secretName': manifests.CLOUD, 'items': [
+                                {'key': 'keystone.conf', 'path': 'x'}]}}),
+            'readings reaches': lambda d: policy(d, 'readings')[
+                'egress'][0]['ports'].append(
+                    {'port': 5000, 'protocol': 'TCP'}),
             'may write /host/sys': lambda d: [
                 mount.pop('readOnly', None)
                 for mount in container(d)['volumeMounts']],
@@ -170,14 +233,14 @@ class LeastPrivilege(testtools.TestCase):
                 'volumes'].append({'name': 'x', 'hostPath': {'path': '/'}}),
             'more of the node': lambda d: pod(d)['volumes'].append(
                 {'name': 'x', 'hostPath': {'path': '/etc'}}),
-            'holds energy-accounting-keystone': lambda d: pod(d)[
+            'notifier: holds energy-accounting-keystone': lambda d: pod(d)[
                 'volumes'].append({'name': 'x', 'secret': {
                     'secretName': manifests.CLOUD,
                     'items': [{'key': 'keystone.conf', 'path': 'x'}]}}),
-            'key of the API': lambda d: pod(d)['volumes'].append(
-                {'name': 'x', 'secret': {
+            'holds energy-accounting-api-tls': lambda d: pod(d)[
+                'volumes'].append({'name': 'x', 'secret': {
                     'secretName': 'energy-accounting-api-tls',
-                    'items': [{'key': 'tls.key', 'path': 'x'}]}}),
+                    'items': [{'key': 'ca.crt', 'path': 'x'}]}}),
             'annotation': lambda d: manifests.named(
                 d, 'DaemonSet', 'notifier')['spec']['template'][
                     'metadata'].pop('annotations'),
@@ -196,7 +259,7 @@ class LeastPrivilege(testtools.TestCase):
                 d, 'Role', 'credential')['rules'][1]['verbs'].append('get'),
         }
         for words, change in changes.items():
-            documents = manifests.rendered('example')
+            documents = manifests.rendered('gateway')
             change(documents)
             self.assertIn(words, '\n'.join(manifests.breaches(documents)),
                           words)
@@ -207,7 +270,7 @@ class Configuration(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.documents = manifests.rendered('example')
+        self.documents = manifests.rendered('gateway')
 
     def file_of(self, name: str) -> str:
         return manifests.named(self.documents, 'ConfigMap', name)[
@@ -239,8 +302,11 @@ class Configuration(testtools.TestCase):
                                    else section)
                         self.assertIn(option, known[section], name)
                         seen.add((section, option))
-        self.assertEqual({('DEFAULT', 'host'), ('DEFAULT', 'transport_url'),
-                          ('database', 'connection')}, seen)
+        self.assertLessEqual(
+            {('DEFAULT', 'host'), ('DEFAULT', 'transport_url'),
+             ('database', 'connection'), ('exports', 'directory'),
+             ('redfish', 'credentials_file'), ('prometheus', 'url'),
+             ('keystone_authtoken', 'www_authenticate_uri')}, seen)
 
     def test_the_notifier_does_not_read_what_is_mounted(self):
         where = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
@@ -264,6 +330,35 @@ class Configuration(testtools.TestCase):
         self.assertEqual({'kubernetes=kubepods*', 'ceph=system.slice/ceph*'},
                          set(conf.notifier.service_cgroups))
 
+    def test_a_collector_is_ready_without_one_of_its_workers(self):
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read_string(self.file_of('collector'))
+        [container] = manifests.named(
+            self.documents, 'Deployment', 'collector')['spec']['template'][
+                'spec']['containers']
+        probe = container['readinessProbe']['exec']['command'][-1]
+        self.assertEqual(parser['collector']['workers'],
+                         probe.rpartition(' ')[2])
+        # A file is new for longer than a worker takes to touch it again.
+        self.assertIn('-mmin -1', probe)
+        self.assertLess(2 * service.ALIVE_SECONDS, 60)
+        state = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        for files, code in (([], 1), ([0], 1), ([0, 1], 0)):
+            for number in files:
+                (state / f'collector-{number}.alive').touch()
+            for name, wanted in (('readinessProbe', code),
+                                 ('livenessProbe', 0)):
+                self.assertEqual(wanted, self.probe(
+                    container[name], state), (name, files))
+        os.utime(state / 'collector-1.alive', (1, 1))
+        for name in ('readinessProbe', 'livenessProbe'):
+            self.assertEqual(1, self.probe(container[name], state), name)
+
+    def probe(self, probe: dict[str, Any], state: pathlib.Path) -> int:
+        return subprocess.run(
+            [part.replace('/var/lib/energy-accounting', str(state))
+             for part in probe['exec']['command']], check=False).returncode
+
     def test_a_command_of_a_pod_is_not_there(self):
         setup = configparser.ConfigParser()
         setup.read(ROOT / 'setup.cfg')
@@ -283,18 +378,17 @@ class Configuration(testtools.TestCase):
             r'(?m)^ExecStart=\S+energy-accounting-manage (.+)',
             path.read_text()) for path in
             (ROOT / 'deploy' / 'systemd').glob('*.service')}
+        jobs['export'] = jobs.pop('export-send')
         for name, found in units.items():
-            if found and name not in jobs:
-                # Who has nowhere to send to, or nothing to read.
-                self.assertIn(name, ('export', 'readings'))
-            elif found:
+            if found:
                 # The same on plain hosts, but for the time zone.
                 self.assertEqual(
                     [word for word in jobs[name] if '/' not in word],
                     [word for word in found[1].split() if '$' not in word])
             elif name in jobs:
                 self.fail(name)
-        for name in ('purge', 'factors', 'close'):
+        for name in ('purge', 'factors', 'close', 'export', 'export-month',
+                     'readings'):
             conf = cfg.ConfigOpts()
             configuration.register(conf)
             conf.register_cli_opt(cfg.SubCommandOpt(
@@ -303,9 +397,10 @@ class Configuration(testtools.TestCase):
                  default_config_files=[])
 
     def test_months_of_two_zones_are_mixed(self):
-        for target in ('example', 'gateway'):
+        for target, name in (('example', 'close'), ('gateway', 'close'),
+                             ('gateway', 'export-month')):
             job = manifests.named(manifests.rendered(target), 'CronJob',
-                                  'close')
+                                  name)
             command = job['spec']['jobTemplate']['spec']['template']['spec'][
                 'containers'][0]['command']
             self.assertEqual(
@@ -367,6 +462,7 @@ def load_finder() -> Any:
 
 
 FINDER = load_finder()
+USERS = {'energy-accounting': 'api', 'energy-accounting-collector': 'mine'}
 PASSWORD = r'a$b\$c"d%(e)s ' + "'#;=ü"
 
 
@@ -376,7 +472,7 @@ def secret_of(owner: str, password: str, made: str = '2026-11-01T00:00:00Z',
              'OS_PASSWORD': password, 'OS_PROJECT_NAME': 'service',
              'OS_USER_DOMAIN_NAME': 'Default',
              'OS_PROJECT_DOMAIN_NAME': 'Default'}
-    return {'metadata': {'name': f'idcreds-{made}',
+    return {'metadata': {'name': f'idcreds-{owner}-{made}',
                          'creationTimestamp': made,
                          'ownerReferences': [{'uid': owner}]},
             'data': {name: base64.b64encode(text.encode()).decode()
@@ -394,12 +490,29 @@ class Kubernetes(http.server.BaseHTTPRequestHandler):
         if self.headers['Authorization'] != 'Bearer token':
             self.answer(401, {})
         elif '/keystoneusers/' in self.path:
-            self.answer(200, {'metadata': {'uid': 'mine'}})
-        elif name == 'secrets':
-            self.answer(200, {'items': list(self.secrets.values())})
+            self.answer(200, {'metadata': {'uid': USERS[name]}})
+        elif name.startswith('secrets?limit='):
+            self.page(urllib.parse.parse_qs(name.partition('?')[2]))
+        elif name.startswith('secrets?fieldSelector='):
+            wanted = urllib.parse.unquote(name).rpartition('=')[2]
+            self.answer(200, {'items': [
+                one for one in self.secrets.values()
+                if one['metadata']['name'] == wanted]})
         else:
             self.answer(200 if name in self.secrets else 404,
                         self.secrets.get(name))
+
+    def page(self, asked: dict[str, list[str]]) -> None:
+        # Without this a namespace of Helm's is more than the pod's memory.
+        if self.headers['Accept'] != FINDER.METADATA:
+            self.answer(400, {})
+            return
+        begin = int(asked.get('continue', ['0'])[0])
+        until = begin + 2
+        found = [{'metadata': one['metadata']}
+                 for one in self.secrets.values()]
+        self.answer(200, {'items': found[begin:until], 'metadata': {
+            'continue': str(until) if until < len(found) else ''}})
 
     def do_POST(self) -> None:
         self.log.append(self.command)
@@ -438,31 +551,49 @@ class CredentialTest(testtools.TestCase):
     def find(self, token: str = 'token') -> str:
         output = io.StringIO()
         with mock.patch('sys.stdout', output):
-            FINDER.main(FINDER.Cluster(self.url, token, None), 'yaook',
-                        'energy-accounting', 'energy-accounting-keystone')
+            FINDER.main(FINDER.Cluster(self.url, token, None), 'yaook')
         return output.getvalue()
 
-    def read_back(self) -> cfg.ConfigOpts:
-        text = base64.b64decode(Kubernetes.secrets[
-            'energy-accounting-keystone']['data']['keystone.conf']).decode()
+    def read_back(self, user: str = 'energy-accounting-collector',
+                  ) -> cfg.ConfigOpts:
+        secret, sections = FINDER.WANTED[user]
+        text = base64.b64decode(
+            Kubernetes.secrets[secret]['data']['keystone.conf']).decode()
         where = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         (where / 'file').write_text(text)
         conf = cfg.ConfigOpts()
-        for section in FINDER.SECTIONS:
+        for section in sections:
             conf.register_opts(
                 [option for option in
                  ksa_loading.get_auth_plugin_conf_options('v3password')
                  if option.dest != 'auth_url'], section)
         conf(['--config-file', str(where / 'file')])
+        self.assertEqual(set(sections),
+                         set(re.findall(r'(?m)^\[(.+)\]$', text)))
         return conf
 
     def test_a_password_is_changed_on_its_way(self):
         Kubernetes.secrets['a'] = secret_of('mine', PASSWORD)
+        Kubernetes.secrets['b'] = secret_of('api', 'tokens')
         self.assertIn('created', self.find())
         conf = self.read_back()
-        for section in FINDER.SECTIONS:
+        for section in ('service_auth', 'nova', 'cloudkitty'):
             self.assertEqual(PASSWORD, conf[section].password)
             self.assertEqual('service', conf[section].project_name)
+
+    def test_the_api_gets_the_credential_of_the_collector(self):
+        # After what somebody else has, on another page.
+        for number in range(5):
+            Kubernetes.secrets[f'x{number}'] = secret_of('nova', 'foreign')
+        Kubernetes.secrets['a'] = secret_of('mine', PASSWORD)
+        Kubernetes.secrets['b'] = secret_of('api', 'tokens')
+        self.find()
+        self.assertEqual('tokens', self.read_back(
+            'energy-accounting')['keystone_authtoken'].password)
+        text = base64.b64decode(Kubernetes.secrets[
+            manifests.TOKENS]['data']['keystone.conf']).decode()
+        self.assertNotIn('nova', text)
+        self.assertNotIn(FINDER.quoted(PASSWORD), text)
 
     def test_the_credential_of_somebody_else_is_taken(self):
         Kubernetes.secrets['a'] = secret_of('nova', 'foreign')
@@ -470,8 +601,15 @@ class CredentialTest(testtools.TestCase):
         self.assertIn('no Secret', str(error))
         self.assertEqual([], Kubernetes.log)
 
+    def test_one_that_is_late_keeps_the_other_back(self):
+        Kubernetes.secrets['a'] = secret_of('mine', 'same')
+        error = self.assertRaises(SystemExit, self.find)
+        self.assertIn('KeystoneUser energy-accounting yet', str(error))
+        self.assertEqual('same', self.read_back().nova.password)
+
     def test_an_old_credential_outlives_a_newer_one(self):
         Kubernetes.secrets['a'] = secret_of('mine', 'old')
+        Kubernetes.secrets['c'] = secret_of('api', 'tokens')
         self.find()
         Kubernetes.secrets['b'] = secret_of('mine', 'new',
                                             '2026-11-02T00:00:00Z')
@@ -480,9 +618,10 @@ class CredentialTest(testtools.TestCase):
 
     def test_what_has_not_changed_is_written_again(self):
         Kubernetes.secrets['a'] = secret_of('mine', 'same')
+        Kubernetes.secrets['b'] = secret_of('api', 'tokens')
         self.find()
         self.assertEqual('', self.find())
-        self.assertEqual(['POST'], Kubernetes.log)
+        self.assertEqual(['POST', 'POST'], Kubernetes.log)
 
     def test_a_line_break_becomes_another_option(self):
         Kubernetes.secrets['a'] = secret_of('mine', 'x\nproject_name = admin')
