@@ -66,6 +66,12 @@ def grain(parts: Sequence[tuple[amounts.Span | None, int]]) -> Grain | None:
     :param parts: of each of what is added: of what it is a share
         (:func:`coarse`), and the amount.
     """
+    first = parts[0][0] if parts else None
+    if all(span == first for span, _ in parts):
+        # Nearly always so, and a year has 35,040 buckets.
+        return (Grain(first[1] - first[0], first)
+                if first is not None and any(amount for _, amount in parts)
+                else None)
     by_span: dict[amounts.Span | None, int] = {}
     for span, amount in parts:
         by_span[span] = by_span.get(span, 0) + abs(amount)

@@ -91,8 +91,7 @@ def by_bucket(measured: Measured, configured: Callable[[int], Exact | None],
             found.append(Pue(Ratio(measured.facility_uj[bucket],
                                    measured.it_uj[bucket]), kind))
             continue
-        one = next((wider for wider in periods.around(bucket, where)
-                    if wider is not None), None)
+        one = periods.wider(bucket, where)
         if one is None:
             said = configured(bucket)
             # Of what does not change there is one object.
@@ -119,10 +118,23 @@ class _Periods:
     def __init__(self, measured: Measured) -> None:
         self._facility_uj, self._it_uj, self._grains = measured
         self._known: dict[tuple[int, int], Pue | None] = {}
+        self._day = range(0)
+        self._wider: Pue | None = None
 
-    def around(self, bucket: int, where: datetime.tzinfo,
-               ) -> Iterator[Pue | None]:
-        """From the narrowest to the widest."""
+    def wider(self, bucket: int, where: datetime.tzinfo) -> Pue | None:
+        """Of the narrowest period around a bucket that says one."""
+        if bucket not in self._day:
+            start = units.period_start(units.bucket_start(bucket), 'day',
+                                       where)
+            self._day = range(_bucket(start), _bucket(
+                units.next_period(start, 'day', where)))
+            self._wider = next((one for one in self._around(bucket, where)
+                                if one is not None), None)
+        return self._wider
+
+    def _around(self, bucket: int, where: datetime.tzinfo,
+                ) -> Iterator[Pue | None]:
+        """From the narrowest to the widest: those of one day are alike."""
         if not self._facility_uj or not self._it_uj:
             return
         moment = units.bucket_start(bucket)
