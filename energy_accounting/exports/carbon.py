@@ -11,12 +11,14 @@ statement is, as Google's is when its model changes.
 from __future__ import annotations
 
 import datetime
+import decimal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 from energy_accounting import wire
 from energy_accounting.exports import focus, sources, tables, targets
 from energy_accounting.exports.events import kilograms, kwh, litres
+from energy_accounting.facility import factors
 from energy_accounting.ledger import statements as store
 from energy_accounting.statements import lines, stored
 
@@ -46,8 +48,10 @@ COLUMNS = (
     _C('x_market_factor_quality', tables.TEXT),
     _C('x_market_factor_basis', tables.TEXT),
     _C('x_statement_id', tables.TEXT),
-    _C('x_statement_revision', tables.INTEGER))
+    _C('x_statement_revision', tables.INTEGER),
+    _C('x_scope2_missing_because', tables.TEXT))
 
+_BOUGHT = ('electricity', 'heat', 'cooling')
 _INSTANCES = 'instances'
 _NAMES = {_INSTANCES: 'Instances', 'unallocated': 'Unallocated capacity'}
 
@@ -80,6 +84,11 @@ def _sums(found: Iterator[lines.Line], progress: Callable[[int], object],
 def _row(of: store.Stored, key: _Key, total: lines.Sum) -> Sequence[Any]:
     owned = bool(of.project_id)
     values = total.values
+    missing = {name: _mixed(of, key.site, values[f'co2_{name}_ng'],
+                            total.word(f'{prefix}factor_basis'))
+               for name, prefix in (('location', ''), ('market', 'market_'))}
+    bought = {name: None if why else kilograms(values[f'co2_{name}_ng'])
+              for name, why in missing.items()}
     return (
         datetime.date.fromisoformat(f'{key.month}-01'),
         (of.domain_id or focus.UNKNOWN_DOMAIN) if owned else focus.OPERATOR,
@@ -88,15 +97,38 @@ def _row(of: store.Stored, key: _Key, total: lines.Sum) -> Sequence[Any]:
         key.region or None, MODEL_VERSION,
         kilograms(values['co2_market_ng']),
         kilograms(values['co2_location_ng']),
-        # What was burnt on the site and what came by wire is not told apart
-        # in a statement, and nothing of what was built is in it.
-        None, None, None, None, None,
+        # Scope 1: of what nobody meters (refrigerants) nothing is known.
+        # Scope 3: of what was built neither, and lifecycle factors do not
+        # say which part of them is upstream.
+        None, bought['location'], bought['market'], None, None,
         of.project_name if owned else None, kwh(values['it_uj']),
         kwh(values['facility_uj']), kwh(values['renewable_uj']),
         litres(values['water_ul']), total.word('boundary'),
         total.word('policy'), total.word('factor_quality'),
         total.word('factor_basis'), total.word('market_factor_quality'),
-        total.word('market_factor_basis'), of.statement, of.revision)
+        total.word('market_factor_basis'), of.statement, of.revision,
+        '; '.join(dict.fromkeys(filter(None, missing.values()))) or None)
+
+
+def _mixed(of: store.Stored, site: str, co2_ng: int | None,
+           basis: str | None) -> str | None:
+    """Why the CO2 of a row is not that of scope 2; None: it is.
+
+    GHG Protocol, Scope 2 Guidance: electricity, steam, heat and cooling that
+    were bought, where they were generated; neither what was burnt on the
+    site (scope 1) nor what comes before generation (scope 3, category 3).
+    """
+    if co2_ng is None:
+        return 'CO2 is not known'
+    if basis != factors.DIRECT:
+        return (f'factors of the basis {basis or "unknown"} have more in them '
+                'than generation')
+    burnt = sorted({
+        one['carrier'] for one in of.head['factors']
+        if one.get('kind') == factors.CARBON and one['site'] == site
+        and one['carrier'] not in _BOUGHT and decimal.Decimal(one['highest'])})
+    return (f'what was burnt on the site is in it: {", ".join(burnt)}'
+            if burnt else None)
 
 
 def rows(source: sources.Source, progress: Callable[[int], object],

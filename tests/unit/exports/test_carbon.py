@@ -114,6 +114,36 @@ class CarbonTest(base.BaseTestCase):
             {(row['billing_account_id'], row['service.description'],
               row['service.id']) for row in rows})
 
+    def test_scope_2_has_what_is_not_of_it_or_is_left_out(self) -> None:
+        direct = {'factor_basis': 'direct', 'market_factor_basis': 'direct',
+                  'site': 'munich'}
+        grid = {'kind': 'carbon', 'method': 'location', 'site': 'munich',
+                'carrier': 'electricity', 'basis': 'direct',
+                'highest': '0.363', 'digest': 'd' * 64, 'revision': '1'}
+        plant = {**grid, 'carrier': 'solar', 'highest': '0'}
+        burnt = {**grid, 'carrier': 'diesel', 'highest': '0.266'}
+        location, market = (f'carbon_footprint_kgCO2e.scope2.{name}_based'
+                            for name in ('location', 'market'))
+        for number, (known, line, missing, why) in enumerate((
+                ([grid, plant], direct, set(), ''),
+                ([grid, {**burnt, 'site': 'other'}], direct, set(), ''),
+                ([grid, burnt], direct, {location, market},
+                 'burnt on the site is in it: diesel'),
+                ([grid], {**direct, 'factor_basis': 'lifecycle'}, {location},
+                 'of the basis lifecycle have more'),
+                ([grid], {**direct, 'co2_market_ng': None}, {market},
+                 'CO2 is not known'))):
+            project = f'p{number}'
+            self.keep(project, self.line(0, **line), factors=known)
+            (row,) = rows_of(self.text(project))
+            self.assertEqual([], [*carbon_rules.faults(row)])
+            for name, total in ((location, LOCATION), (market, MARKET)):
+                self.assertEqual(None if name in missing else row[total],
+                                 row[name])
+            self.assertIn(why, row['x_scope2_missing_because'] or '')
+            self.assertEqual(not missing,
+                             row['x_scope2_missing_because'] is None)
+
     def test_what_was_restated_is_added(self) -> None:
         self.keep('p1', self.line(0), self.line(1))
         first = self.text('p1')
