@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO
 
 from oslo_config import cfg
@@ -28,6 +28,9 @@ from energy_accounting.statements import (
 ACTOR = audit.Actor('energy-accounting-manage')
 _NOBODY = 'none'
 """What belongs to no project, on the command line and in what is printed."""
+
+_HEADS = 100
+"""Statements without their lines that are in memory at once."""
 
 PROVISIONAL_STATUS = 1
 FAILED_STATUS = 2
@@ -139,12 +142,16 @@ def _verify(conf: cfg.ConfigOpts) -> int:
             '--revision: name the one statement that it is of')
     database = engine.Database.from_conf(conf)
     engine.check_schema(database)
-    wanted = ([verifying.chosen(database, one, given.revision)
-               for one in given.statements]
-              or database.read_current(store.read))
+    days = sum(
+        len(periods.period(name, time_zone).days()) * number
+        for name, time_zone, number in database.read_current(store.spans))
+    wanted: Iterable[store.Stored] = _every(database)
+    if given.statements:
+        wanted = [verifying.chosen(database, one, given.revision)
+                  for one in given.statements]
+        days = sum(len(_period(one).days()) for one in wanted)
     worst = 0
-    with _Bar(given.progress, 'verifying', sum(
-            len(_period(one).days()) for one in wanted)) as bar:
+    with _Bar(given.progress, 'verifying', days) as bar:
         for one in wanted:
             bar.of(one.statement)
             found = verifying.verify(database, one, progress=bar.advance)
@@ -152,6 +159,15 @@ def _verify(conf: cfg.ConfigOpts) -> int:
                 bar.say(line)
             worst = max(worst, VERIFIED_STATUS[found.result])
     return worst
+
+
+def _every(database: engine.Database) -> Iterator[store.Stored]:
+    """The newest revision of each: a head has all factors of a month."""
+    after: int | None = None
+    while some := database.read_current(store.read, after=after,
+                                        limit=_HEADS):
+        yield from some
+        after = some[-1].id
 
 
 def _period(one: store.Stored) -> periods.Period:

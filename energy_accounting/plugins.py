@@ -25,7 +25,9 @@ def load(namespace: str, name: str, option: str) -> Any:
     """
     try:
         return stevedore.driver.DriverManager(
-            namespace, name, on_load_failure_callback=_failed).driver
+            namespace, name, on_load_failure_callback=_failed,
+            # It is said below, with those that there are.
+            warn_on_missing_entrypoint=False).driver
     except stevedore.exception.NoMatches as error:
         known = sorted(stevedore.extension.ExtensionManager(
             namespace, on_load_failure_callback=lambda *_: None).names())

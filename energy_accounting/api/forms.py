@@ -67,11 +67,11 @@ def response(properties: Schema, *, optional: tuple[str, ...] = (),
 
 # --- words in a query: all are texts ----------------------------------------
 
-_NO_CONTROL = '^[^\\x00-\\x1f\\x7f]+$'
+NO_CONTROL = '^[^\\x00-\\x1f\\x7f]+$'
 
 
 def text(description: str, **more: Any) -> Schema:
-    return {'type': 'string', 'pattern': _NO_CONTROL, 'maxLength': 255,
+    return {'type': 'string', 'pattern': NO_CONTROL, 'maxLength': 255,
             'description': description, **more}
 
 

@@ -316,6 +316,19 @@ def marked_number(given: Mapping[str, str]) -> int | None:
     return _number(_unsealed(given['marker']), 'number')
 
 
+def place_marker(earlier: int, later: int) -> str:
+    """An opaque text for a list that is made of two."""
+    return _sealed({'earlier': earlier, 'later': later})
+
+
+def marked_place(given: Mapping[str, str]) -> tuple[int, int]:
+    """How much of the two a list goes on behind."""
+    if 'marker' not in given:
+        return 0, 0
+    found = _unsealed(given['marker'])
+    return _number(found, 'earlier'), _number(found, 'later')
+
+
 def moment_marker(wall_ns: int, number: int) -> str:
     """An opaque text for a list that is ordered by moment and number."""
     return _sealed({'wall_ns': wall_ns, 'number': number})

@@ -145,10 +145,20 @@ def _problem(error: jsonschema.ValidationError,
             problem = f'{whole}: must be an object; {listed}'
         case _:
             wrong = 'must not be empty' if value == '' else (
-                f'{_shown(value)} is not valid')
+                f'{_shown(value)} {_wrong(error)}')
             problem = (f'{where}: {wrong}; give: '
                        f'{_remedy(validator.schema, error.absolute_path)}')
     return problem
+
+
+def _wrong(error: jsonschema.ValidationError) -> str:
+    match error.validator, error.validator_value:
+        case 'pattern', forms.NO_CONTROL:
+            return 'has a line break or another control character'
+        case 'maxLength', most:
+            return f'is longer than {most} characters'
+        case _:
+            return 'is not valid'
 
 
 def _shown(value: Any) -> str:

@@ -278,6 +278,11 @@ class Client(transport.Transport):
             params=transport.parameters(query)).content
         return document
 
+    def statement_file(self, statement_id: str, **query: Any,
+                       ) -> Iterator[bytes]:
+        """:meth:`statement_document`, piece by piece."""
+        return self._download(f'{_statement(statement_id)}/document', query)
+
     def tariffs(self, **query: Any) -> Pages[answers.Tariff]:
         """The pages of the list of tariffs."""
         return self._pages('/v1/tariffs', 'tariffs', query)

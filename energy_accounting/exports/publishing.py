@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import pathlib
+import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any
@@ -111,6 +112,9 @@ def _sync(directory: pathlib.Path) -> None:
 def _told(directory: pathlib.Path) -> Iterator[None]:
     try:
         yield
+    except (ConnectionError, TimeoutError, socket.gaierror) as error:
+        # Of whatever the rows come from: no disk says this.
+        raise errors.Unavailable(f'{error}') from error
     except OSError as error:
         raise errors.ConfigurationError(
             f'directory: {directory}: {error.strerror or error}; give one '

@@ -170,6 +170,17 @@ def count(connection: sa.Connection, **filters: Any) -> int:
         .where(*_conditions(filters))).scalar_one()
 
 
+def spans(connection: sa.Connection) -> list[tuple[str, str, int]]:
+    """How many statements there are: period, time zone, number."""
+    table = models.statements.c
+    return [(row.period, row.time_zone, row.number)
+            for row in connection.execute(sa.select(
+                table.period, table.time_zone,
+                sa.func.count().label('number')).where(
+                    *_conditions({})).group_by(
+                        table.period, table.time_zone))]
+
+
 def _conditions(filters: Mapping[str, Any],
                 ) -> Iterator[sa.ColumnElement[bool]]:
     table = models.statements.c

@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
+import functools
 import pathlib
-import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from osc_lib import exceptions
 
-from energy_accounting import client
-from energy_accounting.osc import base, columns, common, progress
+from energy_accounting.osc import base, columns, common, progress, saving
 
 COLUMNS = (
     'id', 'target', 'options', 'period', 'timezone', 'project_id',
@@ -219,36 +217,11 @@ class DownloadExport(base.Command):
                 'or --force')
         for path, (name, size, sha256) in zip(paths, wanted, strict=True):
             with progress.Progress(self.app.stderr) as bar:
-                _fetch(api, one['id'], name, path, size, sha256, bar)
+                saving.save(
+                    path, api.export_file(one['id'], name), sha256,
+                    functools.partial(bar.share, 'downloading', of=size)
+                    if size else lambda done: None)
             self.app.stdout.write(f'{path}\n')
-
-
-def _fetch(api: client.Client, export_id: str, name: str,
-           path: pathlib.Path, size: int, sha256: str | None,
-           bar: progress.Progress) -> None:
-    """A file in its place, whole, or not at all."""
-    hidden = path.with_name(f'.{path.name}.{uuid.uuid4()}.tmp')
-    digest, done = hashlib.sha256(), 0
-    try:
-        with hidden.open('xb') as file:
-            for piece in api.export_file(export_id, name):
-                file.write(piece)
-                digest.update(piece)
-                done += len(piece)
-                if size:
-                    bar.share('downloading', done, size)
-        if sha256 is not None and digest.hexdigest() != sha256:
-            raise exceptions.CommandError(
-                f'{name}: what came is not what was published (its SHA-256 '
-                f'is {digest.hexdigest()}, not {sha256}): download it '
-                'again')
-        hidden.replace(path)
-    except OSError as error:
-        raise exceptions.CommandError(
-            f'{path} cannot be written: {error.strerror or error}'
-        ) from error
-    finally:
-        hidden.unlink(missing_ok=True)
 
 
 def _project(of: Any, parsed_args: argparse.Namespace) -> str:

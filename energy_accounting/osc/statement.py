@@ -11,7 +11,7 @@ from typing import Any
 
 from osc_lib import exceptions
 
-from energy_accounting.osc import base, columns, common, progress
+from energy_accounting.osc import base, columns, common, progress, saving
 
 COLUMNS = (
     'id', 'revision', 'state', 'project_id', 'project_name', 'domain_id',
@@ -249,25 +249,24 @@ class SaveStatement(base.Command):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         form = parsed_args.format or _form_of(parsed_args.file) or 'pdf'
         api = common.api(self)
-        document = api.statement_document(
-            parsed_args.id, revision=parsed_args.revision, format=form,
-            language=parsed_args.language)
         # What stands in an id is the server's; it names no directory.
         revision = ('' if parsed_args.revision is None
                     else f'-{parsed_args.revision}')
         name = parsed_args.file or 'energy-{}{}.{}'.format(
             re.sub('[^0-9A-Za-z-]', '', parsed_args.id), revision, form)
-        try:
-            with open(name, 'wb' if parsed_args.force else 'xb') as file:
-                file.write(document)
-        except FileExistsError as error:
+        path = pathlib.Path(name)
+        if path.exists() and not parsed_args.force:
             raise exceptions.CommandError(
                 f'{name} is there already: give another --file, or '
-                '--force') from error
-        except OSError as error:
-            raise exceptions.CommandError(
-                f'{name} cannot be written: {error.strerror or error}'
-            ) from error
+                '--force')
+        wanted, sha256 = parsed_args.revision, None
+        if form == 'json':
+            # Of the others there is no digest.
+            one = api.statement(parsed_args.id, revision=wanted)
+            wanted, sha256 = one['revision'], one['digest']
+        saving.save(path, api.statement_file(
+            parsed_args.id, revision=wanted, format=form,
+            language=parsed_args.language), sha256)
         self.app.stdout.write(f'{name}\n')
 
 

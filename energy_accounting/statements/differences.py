@@ -21,25 +21,43 @@ class Difference(NamedTuple):
     became: lines.Line | None
 
 
+class Place(NamedTuple):
+    """So many lines of both were read; what follows begins there."""
+
+    earlier: int
+    later: int
+
+
 def of_lines(earlier: Iterable[lines.Line], later: Iterable[lines.Line],
              ) -> Iterator[Difference]:
     """The lines that are not the same, in the order of their keys.
 
     :param earlier, later: in that order, each key once.
     """
+    return (one for _, one in placed(earlier, later))
+
+
+def placed(earlier: Iterable[lines.Line], later: Iterable[lines.Line],
+           begun: Place | None = None,
+           ) -> Iterator[tuple[Place, Difference]]:
+    """:func:`of_lines`, each with the place behind it.
+
+    :param begun: so many lines of both are left out of them.
+    """
     ours, theirs = iter(earlier), iter(later)
+    first, second = begun or (0, 0)
     was, became = next(ours, None), next(theirs, None)
     while was is not None or became is not None:
-        if was is not None and (became is None or was.key < became.key):
-            yield Difference(was.key, was, None)
-            was = next(ours, None)
-        elif became is not None and (was is None or became.key < was.key):
-            yield Difference(became.key, None, became)
-            became = next(theirs, None)
-        elif was is not None and became is not None:
-            if was != became:
-                yield Difference(was.key, was, became)
-            was, became = next(ours, None), next(theirs, None)
+        key = min(one.key for one in (was, became) if one is not None)
+        one = Difference(
+            key, was if was is not None and was.key == key else None,
+            became if became is not None and became.key == key else None)
+        if one.was is not None:
+            was, first = next(ours, None), first + 1
+        if one.became is not None:
+            became, second = next(theirs, None), second + 1
+        if one.was != one.became:
+            yield Place(first, second), one
 
 
 def amounts(was: lines.Line | None, became: lines.Line | None,

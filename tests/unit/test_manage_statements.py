@@ -7,12 +7,13 @@ import contextlib
 import datetime
 import io
 from typing import Any
+from unittest import mock
 
 import fixtures
 import sqlalchemy as sa
 from oslotest import base
 
-from energy_accounting import errors, manage, units
+from energy_accounting import errors, manage, manage_statements, units
 from energy_accounting.ledger import billing_models, models
 from energy_accounting.statements import periods
 from tests.unit.statements import made
@@ -95,6 +96,18 @@ class ManageTest(base.BaseTestCase):
             self.assertEqual((2, []), self.close())
         self.assertEqual(
             3, said.getvalue().count('retention_instance_days'))
+
+    def test_what_is_on_another_page_is_not_verified(self) -> None:
+        self.close()
+        self.close('--month', '2026-09', '--project', 'p1')
+        for heads in (1, 4):
+            with mock.patch.object(manage_statements, '_HEADS', heads):
+                status, lines = self.run_line('verify')
+            self.assertEqual((0, 4, 4), (status, len(lines), len({
+                line.partition(' ')[0] for line in lines})))
+        self.assertEqual(
+            [('2026-09', made.BERLIN, 1), ('2026-10', made.BERLIN, 3)],
+            sorted(self.database.read(store.spans)))
 
     def verified(self, *words: str) -> tuple[int, str]:
         status, lines = self.run_line('verify', *words)

@@ -112,23 +112,22 @@ class Differences(OfStatement):
         service = self._service
         given = self.asked(request, DIFFERENCES)
         limit = parameters.limit(given, service.max_limit)
-        first = parameters.marked_number(given) or 0
+        begun = differences.Place(*parameters.marked_place(given))
         with service.database.reader() as connection:
             engine.snapshot(connection)
             later = self.visible(request, number, connection, given)
             earlier = self._earlier(connection, later,
                                     given.get('from_revision'))
-            found = list(enumerate(itertools.islice(
-                differences.of_lines(stored.lines_of(connection, earlier),
-                                     stored.lines_of(connection, later)),
-                first, first + limit + 1), first))
+            found = list(itertools.islice(differences.placed(
+                stored.lines_of(connection, earlier, begun.earlier),
+                stored.lines_of(connection, later, begun.later), begun),
+                limit + 1))
         return {'difference': answers.difference(earlier, later),
                 **links.page(
                     request, given, found, limit, name='lines',
-                    row=lambda numbered: answers.differing(
-                        numbered[1], earlier, later),
-                    marker=lambda numbered: parameters.number_marker(
-                        numbered[0] + 1))}
+                    row=lambda one: answers.differing(
+                        one[1], earlier, later),
+                    marker=lambda one: parameters.place_marker(*one[0]))}
 
     @staticmethod
     def _earlier(connection: sa.Connection, later: store.Stored,

@@ -7,6 +7,7 @@ not hold but sums of its lines.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import sqlalchemy as sa
@@ -66,4 +67,5 @@ def file_name(one: store.Stored, form: str) -> str:
     owner = ''.join(letter for letter in one.project_id
                     if letter.isascii() and letter.isalnum()) or 'operator'
     revision = f'r{one.revision}' if one.revision else 'provisional'
-    return f'energy-{owner[:64]}-{one.period}-{revision}.{form}'
+    zone = re.sub('[^A-Za-z0-9+-]', '_', one.time_zone)
+    return f'energy-{owner[:64]}-{one.period}-{zone}-{revision}.{form}'

@@ -171,7 +171,7 @@ class ReadTest(StatementsCase):
         self.assertEqual(str(len(answer.body)),
                          answer.headers['Content-Length'])
         self.assertEqual(f'"{one["digest"]}"', answer.headers['ETag'])
-        self.assertIn('energy-p1-2026-11-r1.json"',
+        self.assertIn('energy-p1-2026-11-UTC-r1.json"',
                       answer.headers['Content-Disposition'])
 
     def test_one_that_cannot_be_closed_hides_that_others_are(self) -> None:

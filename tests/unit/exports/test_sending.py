@@ -162,6 +162,15 @@ class FilesTest(base.BaseTestCase):
         done = sending.send(self.sender, planned)
         self.assertEqual((outbox.CONFIRMED, None), (done.state, done.error))
 
+    def test_a_socket_that_is_closed_is_a_full_disk(self) -> None:
+        for error in (ConnectionResetError(104, 'reset by peer'),
+                      TimeoutError('timed out')):
+            with mock.patch.object(targets, 'load', return_value=targets.File(
+                    {}, lambda options: 'csv', mock.Mock(
+                        side_effect=error))):
+                self.assertRaises(errors.Unavailable, made.export,
+                                  self.sender, 'csv')
+
     def test_what_was_handed_over_is_handed_over_again(self) -> None:
         planned = sending.plan(self.sender, 'csv',
                                made.source(self.database), {})

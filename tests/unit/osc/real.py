@@ -44,7 +44,7 @@ class RealTest(test_commands.CommandTest):
         got = sent.get_response(self.app)
         # A file is handed on as it is.
         json_ = (got.content_type == 'application/json'
-                 and not request.path.endswith('/file'))
+                 and not request.path.endswith(('/file', '/document')))
         return web.Answer(
             (got.json if json_ else got.text) if got.body else '',
             got.status_int)

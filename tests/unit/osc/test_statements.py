@@ -2,13 +2,15 @@
 """Commands of statements and tariffs, by the real shell and API."""
 
 import datetime
+import hashlib
 import io
 import os
 import pathlib
 import tempfile
 from unittest import mock
 
-from energy_accounting import units
+from energy_accounting import client, units
+from energy_accounting.client import errors
 from energy_accounting.osc import common
 from tests.unit.osc import real, test_streaming
 
@@ -108,6 +110,31 @@ class StatementTest(real.RealTest):
                       (self.where / 'x.html').read_text())
         self.assertIn('cannot be written', self.refused(
             'statement', 'save', one['id'], '--file', 'no/where.csv'))
+
+    def test_half_a_document_or_another_one_is_kept(self):
+        (one,) = self.said('statement', 'create', '--month', '2026-11',
+                           '--project', 'p1')
+        words = ('statement', 'save', one['id'], '--file', 'x.json')
+        self.energy(*words)
+        before = (self.where / 'x.json').read_bytes()
+        self.assertEqual(one['digest'], hashlib.sha256(before).hexdigest())
+
+        def broken(*_words, **_more):
+            yield before[:9]
+            raise errors.Unavailable('the answer broke off')
+
+        for pieces, said in (
+                (broken, 'broke off'),
+                (lambda *_words, **_more: iter([before, b' ']),
+                 'is not what was published')):
+            with mock.patch.object(client.Client, 'statement_file', pieces):
+                self.assertIn(said, self.refused(*words, '--force'))
+            self.assertEqual(before, (self.where / 'x.json').read_bytes())
+        self.assertEqual(['x.json'], [path.name for path
+                                      in self.where.iterdir()])
+        self.assertIn('is no file', self.refused(
+            'statement', 'save', one['id'], '--file', '/dev/null',
+            '--force'))
 
     def test_a_tariff_is_not_recorded_or_withdrawn(self):
         row = self.said(*TARIFF, '--window', 'sat-sun,00:00,24:00,0.2')
