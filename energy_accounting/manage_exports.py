@@ -52,9 +52,10 @@ def add(groups: Any, command: Callable[..., argparse.ArgumentParser],
                              'may be repeated')
     period = parser.add_mutually_exclusive_group(required=True)
     period.add_argument('--month', metavar='YYYY-MM', dest='period',
+                        type=periods.month,
                         help='a closed month, or last-month')
     period.add_argument('--year', metavar='YYYY', dest='period',
-                        help='a closed year, or last-year')
+                        type=periods.year, help='a closed year, or last-year')
     parser.add_argument(
         '--timezone', default='UTC', metavar='ZONE',
         help='time zone that it was closed in (default: UTC)')

@@ -51,13 +51,19 @@ def add(groups: Any, command: Callable[..., argparse.ArgumentParser],
         'waits for hosts that have not reported')
     period = parser.add_mutually_exclusive_group(required=True)
     period.add_argument('--month', metavar='YYYY-MM', dest='period',
+                        type=periods.month,
                         help='the month to close, or last-month')
     period.add_argument('--year', metavar='YYYY', dest='period',
+                        type=periods.year,
                         help='the year to close, or last-year')
     parser.add_argument(
         '--timezone', default='UTC', metavar='ZONE',
         help='IANA time zone that its days and edges are of, such as '
              'Europe/Berlin (default: UTC)')
+    parser.add_argument(
+        '--another-timezone', action='store_true', dest='another_zone',
+        help='also where the period is closed in another time zone: both '
+             'statements stay')
     whom = parser.add_mutually_exclusive_group(required=True)
     whom.add_argument(
         '--project', action='append', metavar='ID', dest='projects',
@@ -104,7 +110,8 @@ def _close(conf: cfg.ConfigOpts) -> int:
     with _Bar(given.progress, 'closing',
               len(wanted) * len(period.days())) as bar:
         for project_id, one in closing.each(
-                database, wanted, period, found, now_ns, ACTOR, bar.advance):
+                database, wanted, period, found, now_ns, ACTOR, bar.advance,
+                another_zone=given.another_zone):
             bar.of(project_id or _NOBODY)
             if isinstance(one, errors.EnergyAccountingError):
                 if len(wanted) == 1:

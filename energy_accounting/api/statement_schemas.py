@@ -127,8 +127,11 @@ _CLOSE = forms.body({
         'description': f'from 1 to {MAX_PROJECTS} ids of projects'},
     'all_projects': {'type': 'boolean', 'description':
                      'true or false: every project that has something in '
-                     'the period, and what belongs to none'}},
-    optional=('timezone', 'projects', 'all_projects'))
+                     'the period, and what belongs to none'},
+    'another_timezone': {'type': 'boolean', 'description':
+                         'true or false: also where the period is closed in '
+                         'another time zone; both statements stay'}},
+    optional=('timezone', 'projects', 'all_projects', 'another_timezone'))
 _CLOSED = forms.response({'statements': {
     'type': 'array', 'items': forms.record({
         **_ROW, 'outcome': {

@@ -242,7 +242,8 @@ class Client(transport.Transport):
         """Close a month or a year; the same again changes nothing.
 
         :param period: such as 2026-10 or 2026.
-        :param how: ``timezone``; ``all_projects`` in place of projects.
+        :param how: ``timezone``; ``all_projects`` in place of projects;
+            ``another_timezone``: also where it is closed in one.
         """
         return self._post('/v1/statements', _known(
             period=period, projects=projects, **how))['statements']

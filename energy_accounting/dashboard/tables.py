@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from energy_accounting import spreadsheets
 from energy_accounting.dashboard import numbers
 from energy_accounting.dashboard.numbers import Decimal
 
@@ -19,10 +20,6 @@ from energy_accounting.dashboard.numbers import Decimal
 # did nothing that anybody would miss: on the servers that we know, below
 # three hundredths of the reserved CPU time.
 IDLE_SHARE = Decimal('0.05')
-
-# What a spreadsheet takes for the beginning of a formula (OWASP, "CSV
-# Injection").
-_FORMULA = ('=', '+', '-', '@', '\t', '\r', '\n')
 
 
 def is_idle(row: Mapping[str, Any]) -> bool:
@@ -53,11 +50,6 @@ def intensity(row: Mapping[str, Any] | None) -> Decimal | None:
     return emitted / facility if facility and emitted is not None else None
 
 
-def cell(text: str) -> str:
-    """A text that no spreadsheet calculates."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
 def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str],
              ) -> Iterable[str]:
     """The API's rows as lines of CSV (RFC 4180), every digit of them.
@@ -86,7 +78,7 @@ def _value(value: Any) -> str:
         # A negative figure is a figure.
         Decimal(text)
     except ArithmeticError:
-        return cell(text)
+        return spreadsheets.guarded(text)
     return text
 
 

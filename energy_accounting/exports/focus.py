@@ -4,7 +4,9 @@
 A row for each line of a statement, an instance's day.  The specification's
 columns first, in alphabetical order, then ours (``x_``).  A correction has
 ChargeClass ``Correction`` and the billing period in which it was found: the
-period it is of was invoiced.  Where nothing is charged, costs are 0.00.
+period it is of was invoiced.  Where nothing is charged, costs are 0.00.  Use
+is positive there: a line below 0, which a signed carry may leave, is of the
+ChargeCategory ``Adjustment``.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ _OVERHEAD = ('Management and Governance',
 _EXACT = decimal.Context(prec=60, rounding=decimal.ROUND_HALF_UP)
 _PRICE = decimal.Decimal('1e-12')
 _RATIO = decimal.Decimal('1e-9')
+_PLACES = 2
 _ZERO = decimal.Decimal('0.00')
 _C = tables.Column
 
@@ -148,9 +151,8 @@ def _head(one: sources.Entry, settings: targets.Settings) -> _Head:
         'BillingCurrency': currency,
         'BillingPeriodStart': units.moment(billed.start_ns),
         'BillingPeriodEnd': units.moment(billed.end_ns),
-        'ChargeCategory': 'Usage',
         'ChargeClass': 'Correction' if one.correction else None,
-        'ChargeFrequency': 'Usage-Based', 'ConsumedUnit': 'kWh',
+        'ChargeFrequency': 'Usage-Based',
         **dict.fromkeys(('InvoiceIssuerName', 'ProviderName',
                          'PublisherName', 'HostProviderName',
                          'ServiceProviderName'), settings.provider),
@@ -182,11 +184,12 @@ def _factors(of: store.Stored,
 
 def _values(one: sources.Entry, head: _Head) -> dict[str, Any]:
     line = one.line
-    # With a decimal place, as costs are to have, also where money has none.
+    # As 0.00 also where money has no such places.
     cost = (number(line.cost) or _ZERO).quantize(decimal.Decimal(1).scaleb(
-        -max(1, tariffs.MINOR_DIGITS[head.currency])))
+        -max(_PLACES, tariffs.MINOR_DIGITS[head.currency])))
     quantity = kwh(line.it_uj if line.priced_uj is None else line.priced_uj)
     price = _unit_price(one, cost, quantity, head.currency)
+    used = one.correction or line.it_uj >= 0
     category, subcategory, service = (
         _COMPUTE if line.instance_id is not None else _OVERHEAD)
     resource = line.instance_id or (
@@ -200,7 +203,9 @@ def _values(one: sources.Entry, head: _Head) -> dict[str, Any]:
         'ChargeDescription': _described(one),
         'ChargePeriodStart': units.bucket_start(line.start),
         'ChargePeriodEnd': units.bucket_start(line.end),
-        'ConsumedQuantity': kwh(line.it_uj), 'PricingQuantity': quantity,
+        'ChargeCategory': 'Usage' if used else 'Adjustment',
+        'ConsumedQuantity': kwh(line.it_uj) if used else None,
+        'ConsumedUnit': 'kWh' if used else None, 'PricingQuantity': quantity,
         'RegionId': line.region, 'RegionName': line.region,
         'ResourceId': resource,
         'ResourceType': None if resource is None
@@ -275,12 +280,12 @@ def rows(source: sources.Source, version: str, settings: targets.Settings,
          ) -> Iterator[list[Any]]:
     """The values of the columns, row by row."""
     names = [column.name for column in columns(version)]
-    last: tuple[int, bool] | None = None
+    last: tuple[int, bool, str | None] | None = None
     head: _Head | None = None
     for one in source.entries():
-        if head is None or last != (one.stored.id, one.correction):
-            head, last = _head(one, settings), (one.stored.id,
-                                                one.correction)
+        of = one.stored.id, one.correction, one.currency
+        if head is None or last != of:
+            head, last = _head(one, settings), of
         values = _values(one, head)
         yield [values.get(name) for name in names]
 

@@ -21,10 +21,10 @@ from typing import IO, Any
 
 import sqlalchemy as sa
 
-from energy_accounting import errors, units, wire
+from energy_accounting import errors, spreadsheets, units, wire
 from energy_accounting.exports import register_facts as facts
 from energy_accounting.exports import register_fields as fields
-from energy_accounting.exports import tables, targets
+from energy_accounting.exports import targets
 from energy_accounting.facility import (
     contract_store,
     editions,
@@ -151,7 +151,8 @@ def _cell(value: Any) -> str | None:
     if isinstance(value, list):
         value = '; '.join(value)
     # A temperature below zero is a number, and no formula.
-    return value if _NUMBER.fullmatch(value) else tables.guarded(value)
+    return (value if _NUMBER.fullmatch(value)
+            else spreadsheets.guarded(value))
 
 
 TARGET = targets.File(

@@ -40,6 +40,8 @@ class Entry(NamedTuple):
     :ivar correction: whether it changes what an earlier revision said.
     :ivar currency: of its cost; None: nothing is charged.
     :ivar overhead_uj: of the building, beside IT; None: not known.
+    :ivar reversal: whether it takes all of a line back, of which another
+        row then says in another currency what it is.
     """
 
     stored: store.Stored
@@ -47,12 +49,15 @@ class Entry(NamedTuple):
     correction: bool
     currency: str | None
     overhead_uj: int | None
+    reversal: bool = False
 
     @property
     def id(self) -> str:
         """The same for the same row, however often it is exported."""
-        return str(uuid.uuid5(_NAMESPACE, wire.to_json([
-            self.stored.statement, self.stored.revision, *self.line.key])))
+        named = [self.stored.statement, self.stored.revision, *self.line.key]
+        if self.reversal:
+            named.append('reversal')
+        return str(uuid.uuid5(_NAMESPACE, wire.to_json(named)))
 
     @property
     def billing_period(self) -> periods.Period:
@@ -142,7 +147,6 @@ class Source:
                     f'{whole[-1].project_id or "no project"}: the cost of a '
                     'line is not known, as a factor is missing that its '
                     'tariff takes; record it and close the period again')
-            _check_currency(known)
             yield known
 
     def newest(self) -> Iterator[store.Stored]:
@@ -170,6 +174,12 @@ class Source:
 
     def _corrections(self, was: store.Stored, became: store.Stored,
                      ) -> Iterator[Entry]:
+        if _currency(was) != _currency(became) and (
+                stored.charged(was) and stored.charged(became)):
+            # Between two currencies there is no difference.
+            yield from self._given(was, became, reversal=True)
+            yield from self._given(became, became, reversal=False)
+            return
         with self.connection() as connection:
             for one in differences.of_lines(
                     stored.lines_of(connection, was),
@@ -181,6 +191,18 @@ class Source:
                         became, line, True,
                         _currency(became) or _currency(was), _handed_over(
                             _overhead_uj(one.was), _overhead_uj(one.became)))
+
+    def _given(self, of: store.Stored, became: store.Stored, *,
+               reversal: bool) -> Iterator[Entry]:
+        """All lines of a revision once more, or all taken back."""
+        with self.connection() as connection:
+            for line in stored.lines_of(connection, of):
+                one = differences.Difference(
+                    line.key, *((line, None) if reversal else (None, line)))
+                yield Entry(
+                    became, _difference(one, of, of), True, _currency(of),
+                    _handed_over(_overhead_uj(one.was),
+                                 _overhead_uj(one.became)), reversal)
 
     def connection(self) -> sa.Connection:
         """For what is read block by block."""
@@ -234,16 +256,6 @@ def _overhead_uj(line: lines.Line | None) -> int | None:
 def _currency(one: store.Stored) -> str | None:
     found: str | None = one.head['totals'].get('currency')
     return found
-
-
-def _check_currency(revisions: Sequence[store.Stored]) -> None:
-    found = {one.head['totals']['currency'] for one in revisions
-             if stored.charged(one)}
-    if len(found) > 1:
-        raise errors.Conflict(
-            f'statement {revisions[-1].statement}: its revisions are in '
-            f'{" and ".join(sorted(found))}, and no difference can be told; '
-            'correct this statement by hand')
 
 
 def find(database: engine.Database, period: periods.Period,

@@ -16,7 +16,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, Any, NamedTuple
 
-from energy_accounting import errors, wire
+from energy_accounting import errors, spreadsheets, wire
 
 TEXT = 'text'
 """Whoever chose it: a spreadsheet might take it for a formula."""
@@ -31,7 +31,6 @@ SCALE = 15
 """Of numbers in Parquet: fifteen places bring a microjoule back."""
 
 _BLOCK = 2000
-_FORMULAS = ('=', '+', '-', '@', '\t', '\r', '\n')
 
 Progress = Callable[[int], object]
 
@@ -41,14 +40,6 @@ class Column(NamedTuple):
 
     name: str
     kind: str
-
-
-def guarded(text: str) -> str:
-    """A text that no spreadsheet takes for a formula.
-
-    OWASP, "CSV Injection": an apostrophe before what would begin one.
-    """
-    return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
 def blocks(rows: Iterable[Any], progress: Progress) -> Iterator[list[Any]]:
@@ -163,7 +154,7 @@ def _flag(value: bool) -> str:
 
 
 _CSV: dict[str, Callable[[Any], Any]] = {
-    TEXT: guarded, NUMBER: _number, TIME: _time, FLAG: _flag,
+    TEXT: spreadsheets.guarded, NUMBER: _number, TIME: _time, FLAG: _flag,
     DATE: datetime.date.isoformat}
 _JSON: dict[str, Callable[[Any], Any]] = {
     NUMBER: _number, TIME: _time, DATE: datetime.date.isoformat}

@@ -239,6 +239,16 @@ def project(connection: sa.Connection, project_id: str,
     return (None, None) if row is None else (row.name, row.domain_id)
 
 
+def zones(connection: sa.Connection, project_id: str, period: str,
+          ) -> Sequence[str]:
+    """The time zones in which there is a statement of a period."""
+    table = models.statements.c
+    return connection.scalars(
+        sa.select(table.time_zone).distinct().where(
+            table.project_id == project_id, table.period == period,
+        ).order_by(table.time_zone)).all()
+
+
 def known(connection: sa.Connection, period: str, time_zone: str,
           ) -> Sequence[str]:
     """The projects of which there is a statement of a period."""

@@ -55,6 +55,10 @@ class CreateStatement(base.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         common.add_closed_period(parser)
+        parser.add_argument(
+            '--another-timezone', action='store_true',
+            help='Also where the period is closed in another time zone: '
+                 'both statements stay')
         whom = parser.add_mutually_exclusive_group(required=True)
         whom.add_argument(
             '--project', metavar='<project>', action='append',
@@ -73,7 +77,9 @@ class CreateStatement(base.Lister):
             self, parsed_args: argparse.Namespace,
     ) -> tuple[Sequence[str], Iterable[tuple[Any, ...]]]:
         api, period = common.api(self), common.closed_period(parsed_args)
-        when = {'timezone': parsed_args.timezone}
+        when: dict[str, Any] = {'timezone': parsed_args.timezone}
+        if parsed_args.another_timezone:
+            when['another_timezone'] = True
         if parsed_args.all_projects:
             rows = list(api.close(period, all_projects=True, **when))
         else:

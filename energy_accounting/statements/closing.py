@@ -60,7 +60,8 @@ class Closed(NamedTuple):
 def each(database: engine.Database, projects: Iterable[str],
          period: periods.Period, found: supplied.Supplied, now_ns: int,
          actor: audit.Actor,
-         progress: Callable[[int], object] = lambda days: None,
+         progress: Callable[[int], object] = lambda days: None, *,
+         another_zone: bool = False,
          ) -> Iterator[tuple[str, Closed | errors.EnergyAccountingError]]:
     """:func:`close` for projects, each with what came of it.
 
@@ -69,7 +70,8 @@ def each(database: engine.Database, projects: Iterable[str],
     for project_id in projects:
         try:
             yield project_id, close(database, project_id, period, found,
-                                    now_ns, actor, progress)
+                                    now_ns, actor, progress,
+                                    another_zone=another_zone)
         except (errors.Conflict, errors.Damaged,
                 errors.InvalidRequest) as error:
             yield project_id, error
@@ -78,16 +80,19 @@ def each(database: engine.Database, projects: Iterable[str],
 def close(database: engine.Database, project_id: str,
           period: periods.Period, found: supplied.Supplied, now_ns: int,
           actor: audit.Actor,
-          progress: Callable[[int], object] = lambda days: None) -> Closed:
+          progress: Callable[[int], object] = lambda days: None, *,
+          another_zone: bool = False) -> Closed:
     """Close a project's period; the same again does nothing.
 
     :param project_id: '': what belongs to no project.
     :param found: what the sites make of energy; see
         :class:`supplied.Supplied`.
     :param progress: told the days that were read since it was last told.
+    :param another_zone: also where the period is closed in another one.
     :raises errors.InvalidRequest: the period has not begun, nobody has heard
         of the project, or rows that it takes were dropped.
-    :raises errors.Conflict: its tariffs have several currencies.
+    :raises errors.Conflict: its tariffs have several currencies, or it is
+        closed in another zone.
     """
     if project_id and not database.read_current(
             identities.heard_of, project_id):
@@ -99,6 +104,8 @@ def close(database: engine.Database, project_id: str,
         raise errors.InvalidRequest(
             f'period: {period.name} has not begun in {period.time_zone}; '
             'give one that has')
+    if not another_zone:
+        _refuse_second_zone(database, project_id, period)
     for _ in range(_ATTEMPTS):
         with contextlib.ExitStack() as stack:
             made = stack.enter_context(compute(
@@ -115,6 +122,18 @@ def close(database: engine.Database, project_id: str,
         progress(-len(period.days()))
     raise errors.Unavailable(
         'others close the same statement again and again: try later')
+
+
+def _refuse_second_zone(database: engine.Database, project_id: str,
+                        period: periods.Period) -> None:
+    # Both would be booked: nearly the same hours twice, and for good.
+    zones = database.read_current(store.zones, project_id, period.name)
+    if zones and period.time_zone not in zones:
+        raise errors.Conflict(
+            f'timezone: {period.name} is closed in {" and ".join(zones)}, '
+            f'and in {period.time_zone} it would be a second statement of '
+            'nearly the same hours, which cannot be taken back; name that '
+            'zone, or ask for another one (another_timezone)')
 
 
 def _revision(before: store.Stored | None, made: Computed,

@@ -65,6 +65,31 @@ def named(word: str, time_zone: str, now_ns: int) -> str:
     return word
 
 
+def month(word: str) -> str:
+    """A word that is of a month.
+
+    :raises errors.InvalidRequest: it is not.
+    """
+    return _of('month', word, '2026-10')
+
+
+def year(word: str) -> str:
+    """A word that is of a year.
+
+    :raises errors.InvalidRequest: it is not.
+    """
+    return _of('year', word, '2026')
+
+
+def _of(kind: str, word: str, such: str) -> str:
+    # As long as the other one, it would be taken for it.
+    if word != f'last-{kind}' and len(word) != len(such):
+        raise errors.InvalidRequest(
+            f'{kind}: {word[:16]!r} is none; give one such as {such}, or '
+            f'last-{kind}')
+    return word
+
+
 def period(name: str, time_zone: str) -> Period:
     """The period of a name.
 

@@ -24,6 +24,7 @@ FACTS = BOTTOM | {'samples'}
 ALLOWED = {
     'units': set(),
     'errors': set(),
+    'spreadsheets': set(),
     'samples': BOTTOM,
     'wire': FACTS,
     'conf': BOTTOM,
@@ -50,16 +51,16 @@ ALLOWED = {
     'reconcile': BOTTOM | {'ledger', 'owners'},
     'collector': FACTS | {'ledger', 'signing', 'wire'},
     'report': FACTS | {'facility', 'ledger', 'wire'},
-    'statements': BOTTOM | {'facility', 'ledger', 'report', 'tariffs',
-                            'wire'},
+    'statements': BOTTOM | {'facility', 'ledger', 'report', 'spreadsheets',
+                            'tariffs', 'wire'},
     'exports': BOTTOM | {'facility', 'ledger', 'plugins', 'report',
-                         'statements', 'tariffs', 'wire'},
+                         'spreadsheets', 'statements', 'tariffs', 'wire'},
     # Faces.
     'api': BOTTOM | {'exports', 'facility', 'ledger', 'report', 'statements',
                      'tariffs', 'wire'},
     'client': set(),
     'osc': {'units', 'client'},
-    'dashboard': {'units', 'client'},
+    'dashboard': {'units', 'client', 'spreadsheets'},
     # Beside the way: whole processes and what plays them.
     'simulator': FACTS | {'facility', 'guests', 'ledger', 'notifier', 'rpc',
                           'sender'},
@@ -81,7 +82,7 @@ ALLOWED = {
 }
 # Standard library and each other; no I/O.
 CORE = {'units', 'errors', 'samples', 'wire', 'ticks', 'attribution', 'idle',
-        'window', 'reconcile', 'report', 'tariffs'}
+        'window', 'reconcile', 'report', 'spreadsheets', 'tariffs'}
 # Of parts that are not of the core as a whole.
 CORE_MODULES = {'facility.amounts', 'facility.carbon', 'facility.contracts',
                 'facility.editions', 'facility.equipment',

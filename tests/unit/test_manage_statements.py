@@ -15,6 +15,7 @@ from oslotest import base
 
 from energy_accounting import errors, manage, manage_statements, units
 from energy_accounting.ledger import billing_models, models
+from energy_accounting.ledger import statements as store
 from energy_accounting.statements import periods
 from tests.unit.statements import made
 
@@ -57,6 +58,35 @@ class ManageTest(base.BaseTestCase):
         status, lines = self.close()
         self.assertEqual((0, 3), (status, len(
             [line for line in lines if ' unchanged, ' in line])))
+
+    def test_who_forgets_the_zone_makes_a_second_statement(self) -> None:
+        self.close()
+        words = ('close', '--month', '2026-10', '--project', 'p1')
+        self.assertRaisesRegex(
+            errors.Conflict, 'timezone: 2026-10 is closed in Europe/Berlin, '
+            'and in UTC .*another_timezone', self.run_line, *words)
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            self.assertEqual((2, []), self.run_line(
+                *words, '--project', 'p2'))
+        self.assertEqual(2, said.getvalue().count('is closed in Europe'))
+        self.assertEqual(3, self.database.read(store.count))
+        status, lines = self.run_line(*words, '--another-timezone')
+        # Its month is two hours longer than the host has reported.
+        self.assertEqual((1, 1), (status, len(lines)))
+        # Now it is there, and is closed as ever.
+        status, (line,) = self.run_line(*words)
+        self.assertEqual(1, status)
+        self.assertIn(' unchanged, ', line)
+        # Another period is another matter.
+        self.assertEqual(0, self.run_line(
+            'close', '--month', '2026-09', '--project', 'p1')[0])
+
+    def test_a_year_is_taken_for_a_month(self) -> None:
+        for option, word in (('--year', '2026-10'), ('--month', '2026'),
+                             ('--month', 'last-year')):
+            self.assertRaisesRegex(
+                errors.InvalidRequest, f'{option[2:]}: .*is none; give',
+                self.close, option, word, '--all')
 
     def test_last_month_is_another(self) -> None:
         _, lines = self.close('--month', 'last-month', '--project', 'p1')

@@ -246,7 +246,8 @@ class Statements(OfStatement):
         actor = contexts.actor(request.environ)
         closed, failed = [], []
         for project_id, one in closing.each(
-                service.database, wanted, period, found, now_ns, actor):
+                service.database, wanted, period, found, now_ns, actor,
+                another_zone=body.get('another_timezone', False)):
             if isinstance(one, closing.Closed):
                 closed.append({**answers.row(one.stored),
                                'outcome': one.outcome})

@@ -13,11 +13,10 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from energy_accounting import spreadsheets
 from energy_accounting.ledger import statements as store
 from energy_accounting.statements import answers, lines, stored
 
-_FORMULA = ('=', '+', '-', '@')
-_CONTROL = dict.fromkeys((*range(32), 127), ' ')
 _NAMES = ('account', 'flavor', 'site', 'region', 'instance_id', 'policy')
 _QUALITY = ('measured', 'backfilled', 'estimated')
 _CHUNK = 500
@@ -47,7 +46,7 @@ def _cells(one: store.Stored, line: lines.Line, *, money: bool) -> list[str]:
               for name in _QUALITY}
     shown['currency'] = one.head['totals'].get('currency')
     return [one.statement, str(one.revision), one.state,
-            guarded(one.project_id),
+            spreadsheets.guarded(one.project_id),
             *(_cell(name, shown[name]) for name in (
                 *_COLUMNS, *(_MONEY if money else ())))]
 
@@ -55,13 +54,7 @@ def _cells(one: store.Stored, line: lines.Line, *, money: bool) -> list[str]:
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return ''
-    return guarded(value) if name in _NAMES else str(value)
-
-
-def guarded(text: str) -> str:
-    """A name that no spreadsheet takes for a formula, on one line."""
-    text = text.translate(_CONTROL)
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+    return spreadsheets.guarded(value) if name in _NAMES else str(value)
 
 
 def _taken(file: io.StringIO) -> bytes:

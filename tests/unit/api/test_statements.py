@@ -57,6 +57,17 @@ class StatementsCase(cloud.ApiCase):
 
 class CloseTest(StatementsCase):
 
+    def test_a_second_zone_makes_a_second_statement_unasked(self) -> None:
+        self.close('p1')
+        body = {'period': '2026-11', 'projects': ['p1'],
+                'timezone': 'Europe/Berlin'}
+        self.assertIn('timezone: 2026-11 is closed in UTC',
+                      self.wrong(STATEMENTS, body, status=409))
+        (one,) = self.close('p1', timezone='Europe/Berlin',
+                            another_timezone=True)
+        self.assertEqual(('Europe/Berlin', 'created'), (
+            one['timezone'], one['outcome']))
+
     def test_closing_all_leaves_out_what_the_usage_has(self) -> None:
         closed = self.close()
         usage = self.get('/v1/usage', 'admin-p1', all_projects='true',

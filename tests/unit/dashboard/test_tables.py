@@ -44,13 +44,10 @@ class Downloads(testtools.TestCase):
             rows, ('start', 'instance_id'))).splitlines()))
 
     def test_a_name_is_calculated_by_a_spreadsheet(self):
-        for name in ('=1+1', '+1+cmd', '-2+3', '@SUM(A1)', '\tx', '\rx',
-                     '\nx'):
-            self.assertEqual(f"'{name}", tables.cell(name))
-        for name in ('web-1', 'a=b', ''):
-            self.assertEqual(name, tables.cell(name))
-        _, row = self.read([{'instance_name': '=HYPERLINK("x")'}])
-        self.assertEqual('\'=HYPERLINK("x")', row[-1])
+        for name, said in (('=HYPERLINK("x")', '\'=HYPERLINK("x")'),
+                           ('\n+1+cmd', "' +1+cmd"), ('web-1', 'web-1')):
+            _, row = self.read([{'instance_name': name}])
+            self.assertEqual(said, row[-1])
 
     def test_a_negative_figure_is_taken_for_a_formula(self):
         _, row = self.read([{'difference_kwh': '-0.100'}])

@@ -207,14 +207,24 @@ def _sense_faults(row: Mapping[str, Any]) -> Iterator[str]:
     if row['ServiceSubcategory'] not in SUBCATEGORIES[
             row['ServiceCategory']]:
         yield 'ServiceSubcategory is not of its ServiceCategory'
-    if any('E' not in row[name] and '.' not in row[name]
+    # 0 is read as an integer by a validator of the foundation's.
+    if any('E' not in row[name] and len(row[name].partition('.')[2]) < 2
            for name in _COSTS):
-        yield 'a cost has no decimal places'
+        yield 'a cost has not two decimal places'
+    if row['ConsumedQuantity'] is not None and (
+            row['ChargeCategory'] != 'Usage' or (
+                not correction
+                and decimal.Decimal(row['ConsumedQuantity']) < 0)):
+        yield 'what is consumed is negative, or of something else than use'
+    if row['ChargeCategory'] == 'Usage' and not correction and (
+            row['ConsumedQuantity'] is None):
+        yield 'ConsumedQuantity of use is null'
 
 
 def _price_faults(row: Mapping[str, Any]) -> Iterator[str]:
     for name in ('ListUnitPrice', 'ContractedUnitPrice', 'SkuId',
-                 'SkuPriceId', 'PricingCategory', 'PricingQuantity'):
+                 'SkuPriceId', 'PricingCategory', 'PricingQuantity',
+                 'PricingUnit'):
         if row[name] is None:
             yield f'{name} of use is null'
     for price, cost in _PAIRS:

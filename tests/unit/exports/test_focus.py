@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import collections
 import csv
 import dataclasses
 import datetime
@@ -106,7 +107,64 @@ class CorrectionsTest(base.BaseTestCase):
                                        in self.exported(target)})
 
 
+    def test_another_currency_stops_all_exports_or_sums_are_wrong(
+            self) -> None:
+        self.database = made.month(self, currency='USD')
+        (tariff,) = self.database.read(tariff_store.read)
+        self.database.write(tariff_store.withdraw, tariff.id,
+                            made.LATER_NS - 5, closed.ACTOR)
+        self.database.write(
+            tariff_store.record, dataclasses.replace(
+                tariff.tariff, currency='JPY', price_per_kwh=decimal.Decimal(
+                    37)), made.LATER_NS - 4, closed.ACTOR)
+        made.late(self.database, 'db', 5 * units.UJ_PER_KWH)
+        (newest,) = self.database.read(closed.stored.store.read,
+                                       project_id='p1')
+        totals = newest.head['totals']
+        self.assertEqual(('JPY', 2), (totals['currency'], newest.revision))
+        for target, cost, currency, energy, row_id in (
+                ('csv', 'cost', 'currency', 'it_kwh', 'event_id'),
+                ('focus', 'BilledCost', 'BillingCurrency', 'x_EnergyItKwh',
+                 'x_RowId')):
+            rows = self.exported(target)
+            found: dict[str | None, decimal.Decimal] = collections.Counter()
+            for row in rows:
+                found[row[currency]] += decimal.Decimal(row[cost] or 0)
+            self.assertEqual({'USD': 0, 'JPY': decimal.Decimal(
+                totals['cost'])}, found)
+            # In digits of its own currency, and once.
+            self.assertEqual(len(rows), len({row[row_id] for row in rows}))
+            self.assertEqual([int(totals['it_uj'])], [
+                units.microjoules(f'{each:f}') for each
+                in self.sums(target, energy)])
+        for row in rows:
+            self.assertEqual([], list(focus_rules.row_faults(row, '1.2')),
+                             row)
+        self.assertEqual({None, 'Correction'}, {row['ChargeClass']
+                                                for row in rows})
+        # Of all projects together, too.
+        made.export(made.sender(self, self.database), 'csv')
+
+
 class RulesTest(MonthCase):
+
+    def test_a_carry_below_nothing_is_negative_use(self) -> None:
+        database = closed.ledger(self).database
+        made.kept(database, 'p1', [
+            shown.line(3, 'web', units.UJ_PER_KWH, closed.OCTOBER),
+            dataclasses.replace(
+                shown.line(4, 'web', units.UJ_PER_KWH, closed.OCTOBER),
+                it_uj=-5, platform_uj=-5, active_uj=0, idle_uj=0,
+                memory_uj=0, host_uj=0, facility_uj=-6)])
+        rows = rows_of(made.text(made.export(
+            made.sender(self, database), 'focus')))
+        for row in rows:
+            self.assertEqual([], list(focus_rules.row_faults(row, '1.2')),
+                             row)
+        self.assertEqual(['Usage', 'Adjustment'],
+                         [row['ChargeCategory'] for row in rows])
+        self.assertEqual(units.UJ_PER_KWH - 5, sum(units.microjoules(
+            row['x_EnergyItKwh'] or '') for row in rows))
 
     def test_a_file_of_another_tariff_breaks_a_rule(self) -> None:
         for tariff in ({'currency': 'JPY', 'price': '37'},
