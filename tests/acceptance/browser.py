@@ -14,7 +14,7 @@ import pathlib
 import shutil
 import subprocess
 import unittest
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from playwright import sync_api
@@ -27,12 +27,14 @@ _PATIENCE_MS = 60_000
 
 # Text that people see or hear, but for what is marked as another language.
 _SPOKEN = """
-root => {
+(root, language) => {
   const found = [];
   const walk = document.createTreeWalker(root, NodeFilter.SHOW_ALL);
   for (let node = walk.currentNode; node; node = walk.nextNode()) {
     const element = node.nodeType === 1 ? node : node.parentElement;
-    if (element.closest('[lang], code, script, style')) continue;
+    if (element.closest('code, script, style')) continue;
+    const said = element.closest('[lang]');
+    if (said && said.lang !== language) continue;
     if (node.nodeType === 3) found.push(node.data);
     else if (node.nodeType === 1)
       for (const name of ['aria-label', 'title', 'placeholder'])
@@ -42,6 +44,35 @@ root => {
               .filter(text => text);
 }
 """
+
+_AXE_RUN = """
+async where => {
+  const found = await axe.run(document, {resultTypes: ['violations']});
+  return found.violations.flatMap(one => one.nodes.map(node => ({
+    id: one.id, impact: one.impact, html: node.html,
+    why: node.failureSummary,
+    inside: !!document.querySelector(node.target[0])?.closest(where)})));
+}
+"""
+# In brackets in the heading of the column, or in words in the caption.
+_UNIT = """
+element => {
+  const cell = element.closest('td');
+  if (!cell) return null;
+  const table = cell.closest('table');
+  const head = table.tHead.rows[0].cells[cell.cellIndex].textContent;
+  const found = head.match(/\\(([^)]*)\\)$/);
+  if (found) return found[1];
+  return table.caption ? table.caption.textContent.split(' ').pop() : null;
+}
+"""
+
+
+def unit(cell: Any) -> str:
+    """What the heading or the caption of a cell's table says of its unit."""
+    found: str | None = cell.evaluate(_UNIT)
+    return found or ''
+
 
 def required(test: unittest.TestCase) -> str:
     """Where Chromium is.
@@ -161,9 +192,12 @@ class Page:
     def picture(self, path: pathlib.Path) -> None:
         self.tab.screenshot(path=path, full_page=True)
 
-    def spoken(self, where: str) -> list[str]:
-        """Texts, labels and titles in an element."""
-        found: list[str] = self.tab.locator(where).evaluate(_SPOKEN)
+    def spoken(self, where: str, language: str) -> list[str]:
+        """Texts, labels and titles in an element that are of a language.
+
+        Those of which nothing says it are taken to be.
+        """
+        found: list[str] = self.tab.locator(where).evaluate(_SPOKEN, language)
         return found
 
     def text(self, where: str) -> str:
@@ -180,16 +214,18 @@ class Page:
     def count(self, where: str) -> int:
         return int(self.tab.locator(where).count())
 
-    def violations(self, where: str) -> list[str]:
-        """What axe-core finds serious in an element."""
+    def violations(self, where: str,
+                   known: Collection[str] = ()) -> list[str]:
+        """What axe-core finds serious in the page.
+
+        :param known: rules that are not kept outside this element.
+        """
         if not self.tab.evaluate('"axe" in window'):
             self.tab.add_script_tag(path=axe())
-        found = self.tab.evaluate(
-            'where => axe.run(where, {resultTypes: ["violations"]})', where)
-        return [f'{self.tab.url}: {one["id"]}: {node["html"]} '
-                f'{node["failureSummary"]}'
-                for one in found['violations'] if one['impact'] in _SERIOUS
-                for node in one['nodes']]
+        found = self.tab.evaluate(_AXE_RUN, where)
+        return [f'{self.tab.url}: {one["id"]}: {one["html"]} {one["why"]}'
+                for one in found if one['impact'] in _SERIOUS
+                and (one['inside'] or one['id'] not in known)]
 
     def wider_than_window(self) -> bool:
         """Whether the page itself must be moved sideways."""
