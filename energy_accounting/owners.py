@@ -367,6 +367,15 @@ def from_conf(conf: cfg.ConfigOpts, database: engine.Database,
                   interval_seconds=conf.collector.owners_refresh_seconds)
 
 
+def check(conf: cfg.ConfigOpts) -> None:
+    """Look at the credentials, and ask nobody.
+
+    :raises errors.ConfigurationError: names the section.
+    """
+    for group in ('service_auth', 'nova'):
+        _session(conf, group)
+
+
 def nova_from_conf(conf: cfg.ConfigOpts) -> Nova | None:
     """Nova as ``[nova]`` says; None without ``auth_type``."""
     session = _session(conf, 'nova')

@@ -18,6 +18,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import cotyledon
@@ -65,7 +66,8 @@ def serve_notifier(conf: cfg.ConfigOpts) -> None:
         ticking = _Thread('ticks', parts.notifier.run)
         sending = _Thread('sender', sender.run)
         number = signal.sigwait(STOP_SIGNALS)
-        while number == signal.SIGHUP and not _can_reload():
+        while number == signal.SIGHUP and not _can_reload(
+                notifier.settings_from_conf, credentials=False):
             number = signal.sigwait(STOP_SIGNALS)
         LOG.info('stopping on %s', signal.Signals(number).name)
         # The last window is on disk before the sender is told.
@@ -90,18 +92,21 @@ def serve_notifier(conf: cfg.ConfigOpts) -> None:
     os._exit(0)
 
 
-def _can_reload() -> bool:
-    """Whether the configuration, as it is now, is one to start with."""
-    from oslo_log import log
+def _can_reload(check: Callable[[cfg.ConfigOpts], object], *,
+                credentials: bool) -> bool:
+    """Whether the configuration, as it is now, is one to start with.
 
-    from energy_accounting import notifier
+    :param check: raises errors.ConfigurationError for what is wrong beyond
+        single options.
+    """
+    from oslo_log import log
     found = cfg.ConfigOpts()
     log.register_options(found)
-    configuration.register(found, credentials=False)
+    configuration.register(found, credentials=credentials)
     try:
         found(sys.argv[1:], project=configuration.NAME)
         configuration.check(found)
-        notifier.settings_from_conf(found)
+        check(found)
     except (errors.ConfigurationError, cfg.Error) as error:
         LOG.error('the configuration is not read anew, the old one counts: '
                   '%s', ' '.join(str(error).split()))
@@ -129,14 +134,35 @@ class _Thread(threading.Thread):
 # --- the collector ----------------------------------------------------------
 
 def serve_collector(conf: cfg.ConfigOpts) -> None:
-    """Run the collector's workers until SIGTERM."""
-    manager = cotyledon.ServiceManager()
-    oslo_config_glue.setup(manager, conf)
-    manager.register_hooks(on_dead_worker=_on_dead_worker,
+    """Run the collector's workers until SIGTERM.
+
+    On SIGHUP all are started again, with the configuration as it is then
+    or, where that is wrong, with the old one.
+    """
+    oslo_config_glue.register_opts(conf)
+    if conf.log_options:
+        conf.log_opt_values(LOG, logging.DEBUG)
+    manager = cotyledon.ServiceManager(
+        graceful_shutdown_timeout=conf.graceful_shutdown_timeout)
+    service = manager.add(CollectorService, workers=conf.collector.workers,
+                          args=(conf,))
+
+    def reload() -> None:
+        # What is handed to workers that are made from now on.
+        if _can_reload(_check_collector, credentials=True):
+            conf.reload_config_files()
+            manager.reconfigure(service, conf.collector.workers)
+
+    manager.register_hooks(on_reload=reload, on_dead_worker=_on_dead_worker,
                            on_terminate=_insist)
-    manager.add(CollectorService, workers=conf.collector.workers,
-                args=(conf,))
     manager.run()
+
+
+def _check_collector(conf: cfg.ConfigOpts) -> None:
+    from energy_accounting import owners, rpc
+    configuration.host_name(conf)
+    rpc.prepare(conf)
+    owners.check(conf)
 
 
 def _on_dead_worker(service_id: Any, worker_id: int, exit_code: int) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A notifier that is told to read its configuration anew."""
+"""Processes that are told to read their configuration anew."""
 
 from __future__ import annotations
 
@@ -14,19 +14,37 @@ import unittest
 
 from tests.chaos import trees
 
-COMMAND = pathlib.Path(sys.executable).with_name('energy-accounting-notifier')
+BIN = pathlib.Path(sys.executable).parent
 
 
-class TestReload(unittest.TestCase):
+class ReloadCase(unittest.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
         where = tempfile.TemporaryDirectory()
         self.addCleanup(where.cleanup)
         self.root = pathlib.Path(where.name)
-        self.tree = trees.Tree(self.root / 'host', random.Random(7))
-        self.conf = self.root / 'notifier.conf'
+        self.conf = self.root / 'test.conf'
         self.log = self.root / 'log'
+
+    def start(self, name: str) -> None:
+        with self.log.open('w') as log:
+            self.process = subprocess.Popen(
+                [str(BIN / f'energy-accounting-{name}'), '--config-file',
+                 str(self.conf)], stderr=log, stdout=log)
+        self.addCleanup(self.process.wait)
+        self.addCleanup(self.process.kill)
+
+    def await_line(self, words: str, times: int = 1) -> None:
+        deadline = time.monotonic() + 60
+        while self.log.read_text().count(words) < times:
+            self.assertIsNone(self.process.poll(), self.log.read_text())
+            self.assertLess(time.monotonic(), deadline,
+                            self.log.read_text())
+            time.sleep(0.05)
+
+
+class NotifierTest(ReloadCase):
 
     def configure(self, tick_seconds: int) -> None:
         self.conf.write_text('\n'.join([
@@ -39,22 +57,10 @@ class TestReload(unittest.TestCase):
                 f'{option} = {value}' for option, value
                 in self.tree.files.options().items()), '']))
 
-    def await_line(self, words: str, times: int = 1) -> None:
-        deadline = time.monotonic() + 60
-        while self.log.read_text().count(words) < times:
-            self.assertIsNone(self.process.poll(), self.log.read_text())
-            self.assertLess(time.monotonic(), deadline,
-                            self.log.read_text())
-            time.sleep(0.05)
-
     def test_it_stops_or_goes_on_with_half_a_configuration(self) -> None:
+        self.tree = trees.Tree(self.root / 'host', random.Random(7))
         self.configure(5)
-        with self.log.open('w') as log:
-            self.process = subprocess.Popen(
-                [str(COMMAND), '--config-file', str(self.conf)], stderr=log,
-                stdout=log)
-        self.addCleanup(self.process.wait)
-        self.addCleanup(self.process.kill)
+        self.start('notifier')
         self.await_line('notifier of host compute-1')
         stream = self.log.read_text().partition('stream ')[2].split()[0]
         self.configure(61)
@@ -67,3 +73,34 @@ class TestReload(unittest.TestCase):
         self.await_line(f'notifier of host compute-1, stream {stream}', 2)
         self.process.send_signal(signal.SIGTERM)
         self.assertEqual(0, self.process.wait(30))
+
+
+class CollectorTest(ReloadCase):
+
+    def configure(self, *collector: str) -> None:
+        self.conf.write_text('\n'.join([
+            '[DEFAULT]', 'host = controller', 'transport_url = fake://',
+            f'state_path = {self.root}',
+            '[database]', f'connection = sqlite:///{self.root}/ledger',
+            '[collector]', *collector, '']))
+
+    def test_it_stops_booking_with_half_a_configuration(self) -> None:
+        self.configure('workers = 1')
+        subprocess.run([str(BIN / 'energy-accounting-manage'),
+                        '--config-file', str(self.conf), 'db', 'sync'],
+                       check=True)
+        self.start('collector')
+        self.await_line('collector worker 0 listens')
+        self.configure('workers = 1', 'enrolment = banana')
+        self.process.send_signal(signal.SIGHUP)
+        # With what was right before.
+        self.await_line('the old one counts')
+        self.await_line('collector worker 0 listens', 2)
+        self.assertIn('enrolment', self.log.read_text())
+        self.configure('workers = 2')
+        self.process.send_signal(signal.SIGHUP)
+        self.await_line('collector worker 0 listens', 3)
+        self.await_line('collector worker 1 listens')
+        self.process.send_signal(signal.SIGTERM)
+        self.assertEqual(0, self.process.wait(30), self.log.read_text())
+        self.assertNotIn('Traceback', self.log.read_text())
