@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import decimal
+import heapq
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from energy_accounting import units
@@ -372,8 +373,28 @@ class Cost:
         return amount_text(price, MAX_PLACES).rstrip('0').rstrip('.')
 
 
-def rounded(exact: Sequence[int], digits: int) -> tuple[int, list[int]]:
-    """A total and its lines in minor units, which sum to it.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rounding:
+    """How a total and its lines are rounded, so that the lines sum to it.
+
+    :ivar total: in minor units.
+    :ivar step: what is added to the lines that are rounded to the other side.
+    :ivar moved: the numbers of those.
+    """
+
+    total: int
+    step: int
+    moved: frozenset[int]
+    _scale: int
+
+    def line(self, number: int, exact: int) -> int:
+        """A line in minor units."""
+        return half_up(exact * self._scale, ONE) + (
+            self.step if number in self.moved else 0)
+
+
+def rounding(exact: Callable[[], Iterable[int]], digits: int) -> Rounding:
+    """How lines are rounded; of the lines, none is kept.
 
     The total first: the exact sum of the lines, once, half up.  Then each
     line, half up; and where these do not sum to the total, by the largest
@@ -381,22 +402,31 @@ def rounded(exact: Sequence[int], digits: int) -> tuple[int, list[int]]:
     it takes are rounded there, equal ones in their order.  So no line is a
     whole minor unit or more from what it exactly is.
 
-    :param exact: in units of 1 / :data:`ONE`.
+    :param exact: gives the lines, the same each time that it is called, in
+        units of 1 / :data:`ONE`.
     :param digits: decimal places of the minor unit.
     """
     scale = 10 ** digits
-    total = half_up(sum(exact) * scale, ONE)
-    lines = [half_up(one * scale, ONE) for one in exact]
-    off = total - sum(lines)
-    if off:
-        step = 1 if off > 0 else -1
-        # What rounding took from a line; most first.
-        taken = sorted(
-            range(len(exact)), key=lambda number: step * (
-                exact[number] * scale - lines[number] * ONE), reverse=True)
-        for number in taken[:abs(off)]:
-            lines[number] += step
-    return total, lines
+    whole = off = 0
+    for one in exact():
+        whole += one
+        off -= half_up(one * scale, ONE)
+    total = half_up(whole * scale, ONE)
+    off += total
+    step = 1 if off > 0 else -1
+    # What rounding took from a line; most first, and equal ones in order.
+    taken = heapq.nlargest(abs(off), (
+        (step * (one * scale - half_up(one * scale, ONE) * ONE), -number)
+        for number, one in enumerate(exact()))) if off else []
+    return Rounding(total, step, frozenset(-number for _, number in taken),
+                    scale)
+
+
+def rounded(exact: Sequence[int], digits: int) -> tuple[int, list[int]]:
+    """A total and its lines in minor units; see :func:`rounding`."""
+    how = rounding(lambda: exact, digits)
+    return how.total, [how.line(number, one)
+                       for number, one in enumerate(exact)]
 
 
 def half_up(numerator: int, denominator: int) -> int:

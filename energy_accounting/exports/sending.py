@@ -263,7 +263,10 @@ class _Job:
     def _said(self) -> dict[str, Any]:
         """What a manifest says of where its files come from."""
         one = self.export
+        before = self._sender.database.read_current(outbox.before, one)
         return {
+            'replaces': None if before is None
+            else name_of(before) + publishing.MANIFEST,
             'export': one.export, 'target': one.target,
             'options': dict(one.options), 'period': one.period,
             'timezone': one.time_zone, 'project_id': one.project_id,

@@ -223,6 +223,23 @@ def find(connection: sa.Connection, export: str) -> Export | None:
     return None if row is None else _export(row)
 
 
+def before(connection: sa.Connection, one: Export) -> Export | None:
+    """The last one with files that was asked for in the same words.
+
+    It went to the same place, and earlier: other revisions went in.
+    """
+    table = models.exports.c
+    row = connection.execute(sa.select(models.exports).where(
+        table.id < one.id, table.artifacts != '[]',
+        table.options == wire.to_json(dict(one.options)),
+        table.project_id.is_(None) if one.project_id is None
+        else table.project_id == one.project_id,
+        *(table[name] == getattr(one, name) for name in (
+            'target', 'destination', 'period', 'time_zone')),
+        ).order_by(table.id.desc()).limit(1)).first()
+    return None if row is None else _export(row)
+
+
 def read(connection: sa.Connection, *, after: int | None = None,
          limit: int | None = None, **filters: Any) -> list[Export]:
     """Exports in the order in which they were planned.

@@ -272,12 +272,12 @@ def _compute(connection: sa.Connection, project_id: str,
         project_id, domain_id, period.start, period.end)
     asked = reading.Reading(connection, project_id, period, found, prices)
     added, instances = lines.Sum(), set()
-    costs = _Costs(prices)
+    costs = _Costs(prices, spill)
     day, days = '', 0
     for one in asked.lines():
         added.add(one.line)
         instances.add(one.line.instance_id)
-        spill.add(costs.priced(one))
+        costs.add(one)
         if one.line.day != day:
             day, days = one.line.day, days + 1
             progress(1)
@@ -285,7 +285,6 @@ def _compute(connection: sa.Connection, project_id: str,
     whole = asked.whole()
     reading.check(whole, added)
     charged = costs.charged(period)
-    spill.costs = costs.texts
     head = content.head(project_id, period, whole, added,
                         len(instances - {None}),
                         supplied.sites_of(asked.sites.values()), charged)
@@ -298,26 +297,26 @@ def _compute(connection: sa.Connection, project_id: str,
 class _Costs:
     """What lines cost: exactly while they come, rounded in the end."""
 
-    def __init__(self, prices: tariffs.Prices) -> None:
-        self._prices = prices
-        self._exact: list[int | None] = []
+    def __init__(self, prices: tariffs.Prices, spill: _Spill) -> None:
+        self._prices, self._spill = prices, spill
         self._used: set[int] = set()
-        self.texts: list[str | None] | None = None
+        self._unknown = False
 
-    def priced(self, one: reading.Priced) -> str:
-        """A line's canonical text; its cost is not there yet."""
+    def add(self, one: reading.Priced) -> None:
+        """Keep a line's canonical text; its cost is not there yet."""
         line, cost = one.line, one.cost
         if not self._prices:
-            return wire.to_json(lines.to_json(line, money=False))
+            self._spill.add(wire.to_json(lines.to_json(line, money=False)))
+            return
         if cost is None:
             # Nobody charges for it: that is known, and nothing.
             cost = tariffs.Cost()
-        self._exact.append(cost.exact)
+        self._unknown |= cost.exact is None
         self._used |= cost.of
-        return wire.to_json(lines.to_json(dataclasses.replace(
+        self._spill.add(wire.to_json(lines.to_json(dataclasses.replace(
             line, priced_uj=cost.energy_uj if cost.quantity or not cost.of
             else None, priced_quantity=cost.quantity,
-            price_per_kwh=cost.price_per_kwh), money=True))
+            price_per_kwh=cost.price_per_kwh), money=True)), cost.exact)
 
     def charged(self, period: periods.Period) -> content.Charged | None:
         """What of it is said beside the lines."""
@@ -332,37 +331,44 @@ class _Costs:
                 'withdraw one of them, or close the months by themselves')
         (currency,) = currencies
         digits = tariffs.MINOR_DIGITS[currency]
-        known = [exact for exact in self._exact if exact is not None]
-        total, amounts = tariffs.rounded(known, digits)
-        rest = iter(amounts)
-        self.texts = [
-            None if exact is None
-            else tariffs.amount_text(next(rest), digits)
-            for exact in self._exact]
+        how = tariffs.rounding(self._spill.exact, digits)
+        self._spill.rounded = how, digits
         return content.Charged(
-            currency, tariffs.amount_text(total, digits)
-            if len(known) == len(self._exact) else None, used, period)
+            currency, None if self._unknown
+            else tariffs.amount_text(how.total, digits), used, period)
 
 
 class _Spill:
-    """Texts of lines in a file, with what each costs."""
+    """Texts of lines in a file, with what each costs exactly."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self.costs: list[str | None] | None = None
+        self.rounded: tuple[tariffs.Rounding, int] | None = None
 
-    def add(self, text: str) -> None:
-        self._file.write(text.encode() + b'\n')
+    def add(self, text: str, exact: int | None = None) -> None:
+        known = '' if exact is None else str(exact)
+        self._file.write(f'{known}\t{text}\n'.encode())
+
+    def _rows(self) -> Iterator[tuple[int | None, bytes]]:
+        self._file.seek(0)
+        for line in self._file:
+            known, _, text = line[:-1].partition(b'\t')
+            yield int(known) if known else None, text
+
+    def exact(self) -> Iterator[int]:
+        """The costs that are known."""
+        return (known for known, _ in self._rows() if known is not None)
 
     def texts(self) -> Iterator[str]:
-        self._file.seek(0)
-        for number, line in enumerate(self._file):
-            text = line[:-1].decode()
-            if self.costs is not None:
-                cost = self.costs[number]
-                if cost is not None:
-                    # Quotes in names are escaped: there is one such place.
-                    text = text.replace(_PLACE, f'"cost":"{cost}"', 1)
+        number = 0
+        for known, line in self._rows():
+            text = line.decode()
+            if known is not None and self.rounded is not None:
+                how, digits = self.rounded
+                cost = tariffs.amount_text(how.line(number, known), digits)
+                number += 1
+                # Quotes in names are escaped: there is one such place.
+                text = text.replace(_PLACE, f'"cost":"{cost}"', 1)
             yield text
 
 

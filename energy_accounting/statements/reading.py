@@ -103,9 +103,8 @@ class Reading:
         if not (charged or self._supplied.anything(self._connection)):
             return found
         start = self._period.start
-        # Read to the end first: its connection is asked for sites below.
-        for row, site_id, bucket, it_uj in list(by_site.read(
-                self._connection, query, rows)):
+        for row, site_id, bucket, it_uj in by_site.read(
+                self._connection, query, rows):
             site = self._site(site_id)
             here = site.supplies[bucket - start]
             total, cost = found.get(row, (None, None))

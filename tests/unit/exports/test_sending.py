@@ -249,6 +249,25 @@ class FilesTest(base.BaseTestCase):
               one['instance_id'], one['it_kwh'], one['cost'])
              for one in added])
 
+    def test_who_loads_every_file_has_rows_twice_and_is_not_told(
+            self) -> None:
+        def replaces(one: outbox.Export) -> Any:
+            return json.loads((self.directory / (
+                sending.name_of(one) + publishing.MANIFEST)).read_text(
+                    ))['replaces']
+
+        first = made.export(self.sender, 'csv')
+        self.assertIsNone(replaces(first))
+        # Of another project, target or option nothing is replaced.
+        for other in (made.export(self.sender, 'csv', 'p1'),
+                      made.export(self.sender, 'focus'),
+                      made.export(self.sender, 'focus', version='1.3')):
+            self.assertIsNone(replaces(other))
+        made.late(self.database)
+        second = made.export(self.sender, 'csv')
+        self.assertEqual(sending.name_of(first) + publishing.MANIFEST,
+                         replaces(second))
+
     def test_rows_do_not_add_up_to_the_newest_statement(self) -> None:
         made.late(self.database)
         made.late(self.database, 'db', 12345)
