@@ -93,7 +93,8 @@ EXPORT_STATES = {
     'planned': gettext_lazy('planned'),
     'sent': gettext_lazy('sent'),
     'confirmed': gettext_lazy('confirmed'),
-    'failed': gettext_lazy('failed')}
+    'failed': gettext_lazy('failed'),
+    'cancelled': gettext_lazy('given up')}
 HOST_STATES = {
     'enrolled': gettext_lazy('enrolled'),
     'retired': gettext_lazy('retired'),
