@@ -12,7 +12,7 @@ import testtools
 
 ROOT = pathlib.Path(__file__).parents[3]
 # The same word in both languages.
-SAME = {'CO₂', 'Host', 'Hosts', 'IT', 'Zone', 'Version', 'Server'}
+SAME = {'CO₂', 'Host', 'Hosts', 'IT', 'Zone', 'Version', 'Server', 'Revision'}
 # Not words of a language.
 NAMES = {'PUE', 'g/kWh', 'openstack energy quarantine show|release|discard',
          'openstack energy statement create',
