@@ -287,6 +287,14 @@ class Configuration(testtools.TestCase):
                     self.assertIn(option, known[section],
                                   f'{name}: [{section}]')
 
+    def test_who_downloads_stands_nowhere(self):
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read_string(self.file_of('api'))
+        self.assertTrue(parser['audit'].getboolean('enabled'))
+        # The API has no message bus.
+        self.assertFalse(parser['audit_middleware_notifications'].getboolean(
+            'use_oslo_messaging'))
+
     def test_a_variable_of_a_pod_sets_nothing(self):
         known = known_options()
         seen = set()
