@@ -33,8 +33,9 @@ class ExportsCase(test_statements.StatementsCase):
         self.directory = pathlib.Path(where.name)
         return {'exports': f'directory = {self.directory}'}
 
-    def serve(self, exports: str) -> None:
-        self.conf = cloud.configure(self, exports=exports)
+    def serve(self, exports: str, cloudkitty: str = '') -> None:
+        self.conf = cloud.configure(self, exports=exports,
+                                    cloudkitty=cloudkitty)
         self.app = app.make_app(self.conf, self.database,
                                 clock=lambda: self.now)
 
@@ -81,6 +82,13 @@ class PlanTest(ExportsCase):
                 '/v1/statements', 'admin-p1',
                 all_projects='true')['statements']))
         self.assertEqual(3, len({one['id'] for one in found}))
+
+    def test_who_plans_for_a_service_needs_its_credentials(self) -> None:
+        address = 'https://rating.example.org:8889'
+        self.serve('', f'auth_type = none\nendpoint_override = {address}')
+        planned = self.plan(target='cloudkitty')
+        self.assertEqual(('planned', address), (planned['state'],
+                                                planned['destination']))
 
     def test_a_wrong_export_is_planned_or_no_remedy_is_said(self) -> None:
         for body, status, words in (
