@@ -14,6 +14,8 @@ VERSIONS = [
 
 def document(application_url: str) -> dict[str, Any]:
     """Version 1 as keystoneauth's discovery reads it."""
+    # Some servers leave the last slash of what was asked to SCRIPT_NAME.
+    application_url = application_url.rstrip('/')
     return {'id': 'v1', 'status': 'CURRENT', 'min_version': VERSIONS[0],
             'max_version': VERSIONS[-1], 'version': VERSIONS[-1],
             'links': [{'rel': 'self', 'href': f'{application_url}/v1'}]}
