@@ -133,7 +133,7 @@ class Target:
                 instances = frozenset(
                     points.clean(line.instance_id or '')
                     for revision in revisions
-                    for line in stored.lines_of(connection, revision))
+                    for line in source.lines_of(connection, revision))
                 for days in _some(points.days(
                         source.period, stored.lines_of(connection, newest))):
                     there = self._api.sums(newest.project_id, days[0].start,

@@ -218,6 +218,9 @@ class _Job:
         self._source: Any = source_of(
             self._sender, one.target,
             periods.period(one.period, one.time_zone), one.project_id)
+        if isinstance(self._source, sources.Source):
+            self._source = dataclasses.replace(
+                self._source, alive=lambda: self.advance(0))
         if self._source.digest != one.digest:
             raise errors.Conflict(
                 f'export {one.export}: what goes in has changed since it was '

@@ -13,7 +13,7 @@ import dataclasses
 import hashlib
 import itertools
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
@@ -29,6 +29,8 @@ from energy_accounting.statements import (
     stored,
 )
 
+_OFTEN = 2000
+"""Lines of which it is told that they are read."""
 _NAMESPACE = uuid.UUID('6e3c7c83-7a0b-5b8e-8f0e-2b1f6a6f7c55')
 
 
@@ -105,12 +107,14 @@ class Source:
 
     :ivar project_id: None: of all projects.
     :ivar revisions: the final ones, by project and number.
+    :ivar alive: told while lines are read, of which there need not be a row.
     """
 
     database: engine.Database
     period: periods.Period
     project_id: str | None
     revisions: Sequence[outbox.Closed]
+    alive: Callable[[], object] = lambda: None
 
     @property
     def digest(self) -> str:
@@ -166,7 +170,7 @@ class Source:
         """The rows, by project, revision, day and instance."""
         for first, *later in self.statements():
             with self.connection() as connection:
-                for line in stored.lines_of(connection, first):
+                for line in self.lines_of(connection, first):
                     yield Entry(first, line, False, _currency(first),
                                 _overhead_uj(line))
             for was, became in itertools.pairwise([first, *later]):
@@ -182,8 +186,8 @@ class Source:
             return
         with self.connection() as connection:
             for one in differences.of_lines(
-                    stored.lines_of(connection, was),
-                    stored.lines_of(connection, became)):
+                    self.lines_of(connection, was),
+                    self.lines_of(connection, became)):
                 line = _difference(one, was, became)
                 if any(getattr(line, name) for name in lines.SUMMED) or (
                         line.cost is not None and line.cost.strip('0.')):
@@ -196,13 +200,21 @@ class Source:
                reversal: bool) -> Iterator[Entry]:
         """All lines of a revision once more, or all taken back."""
         with self.connection() as connection:
-            for line in stored.lines_of(connection, of):
+            for line in self.lines_of(connection, of):
                 one = differences.Difference(
                     line.key, *((line, None) if reversal else (None, line)))
                 yield Entry(
                     became, _difference(one, of, of), True, _currency(of),
                     _handed_over(_overhead_uj(one.was),
                                  _overhead_uj(one.became)), reversal)
+
+    def lines_of(self, connection: sa.Connection, of: store.Stored,
+                 ) -> Iterator[lines.Line]:
+        """The lines of a revision; where it is long, not in silence."""
+        for number, line in enumerate(stored.lines_of(connection, of), 1):
+            yield line
+            if not number % _OFTEN:
+                self.alive()
 
     def connection(self) -> sa.Connection:
         """For what is read block by block."""

@@ -8,6 +8,7 @@ import dataclasses
 import decimal
 import hashlib
 import io
+import itertools
 import json
 import pathlib
 from typing import Any
@@ -20,6 +21,7 @@ from energy_accounting.exports import (
     deciding,
     publishing,
     sending,
+    sources,
     tables,
     targets,
 )
@@ -170,6 +172,19 @@ class FilesTest(base.BaseTestCase):
                         side_effect=error))):
                 self.assertRaises(errors.Unavailable, made.export,
                                   self.sender, 'csv')
+
+    def test_who_finds_nothing_to_write_for_long_loses_the_export(
+            self) -> None:
+        # A revision that differs in one line of many.
+        made.late(self.database)
+        now_ns = itertools.count(made.LATER_NS, 10 * 10 ** 9)
+        sender = dataclasses.replace(self.sender,
+                                     clock_ns=lambda: next(now_ns))
+        for often, expected in ((1, 3 + 3 + 4 + 1), (10 ** 6, 1)):
+            with mock.patch.object(sources, '_OFTEN', often), \
+                    mock.patch.object(outbox, 'advance') as advance:
+                made.export(sender, 'csv', 'p1' if often == 1 else None)
+            self.assertEqual(expected, advance.call_count)
 
     def test_what_was_handed_over_is_handed_over_again(self) -> None:
         planned = sending.plan(self.sender, 'csv',
