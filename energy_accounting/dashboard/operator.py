@@ -91,17 +91,8 @@ def _flow(sheet: Mapping[str, Any], gaps: int,
     node('sites', 0, 'input', _('Sites took in'), metered + building
          if seen > 0 else None)
     node('it', 1, 'input', _('IT'), metered if seen > 0 else None)
-    node('building', 1, 'building', _('Cooling, losses, light'),
-         building if seen > 0 else None)
     node('measured', 2, 'input', _('Measured at the hosts'),
          sides['measured'])
-    node('unmetered', 2, 'unmetered', _('IT that no host explains'),
-         unmetered if seen > 0 else None)
-    if gaps:
-        nodes.append(flow.Node(
-            'gaps', 2, 'gap', _('Not known'), None,
-            ngettext('%(count)d gap', '%(count)d gaps', gaps) % {
-                'count': gaps}))
     node('tenants', 3, 'tenants', _('Servers of projects'),
          sides['instance'])
     node('service', 3, 'service', _('Services on the hosts'),
@@ -110,6 +101,16 @@ def _flow(sheet: Mapping[str, Any], gaps: int,
          sides['unallocated'])
     node('quarantined', 3, 'quarantined', _('In quarantine'),
          sides['quarantined'])
+    # Ends, too, below the others: no band runs under a name.
+    node('unmetered', 3, 'unmetered', _('IT that no host explains'),
+         unmetered if seen > 0 else None)
+    node('building', 3, 'building', _('Cooling, losses, light'),
+         building if seen > 0 else None)
+    if gaps:
+        nodes.append(flow.Node(
+            'gaps', 3, 'gap', _('Not known'), None,
+            ngettext('%(count)d gap', '%(count)d gaps', gaps) % {
+                'count': gaps}))
     between('sites', 'it', metered)
     between('sites', 'building', building)
     between('it', 'measured', seen)

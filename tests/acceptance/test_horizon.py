@@ -277,7 +277,8 @@ class Stage(contextlib.ExitStack):
             connection, ident, 'a test', state, self.end_ns,
             error='/srv/billing: No space left on device'
             if state == exports.FAILED else None,
-            done={exports.PLANNED: 0, exports.FAILED: 5000}.get(state, 12345))
+            done={exports.PLANNED: 0, exports.CANCELLED: 0,
+                  exports.FAILED: 5000}.get(state, 12345))
 
     def _people(self) -> None:
         """A domain, a region, a tenant, a newcomer and an operator."""

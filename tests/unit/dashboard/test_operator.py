@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 import testtools
@@ -97,6 +98,13 @@ class Balance(testtools.TestCase):
                       '2.000 kWh', 'Cooling', '3.000 kWh'):
             self.assertIn(words.replace(' kWh', f'{SPACE}kWh'),
                           sheet['picture'])
+        # Ends stand in one column: no band runs under a name.
+        places = {name: place for place, name in re.findall(
+            r'<text x="([0-9.]+)"[^>]*class="ea-node-name"[^>]*>([^<]+)<',
+            sheet['picture'])}
+        self.assertEqual(1, len({places[name] for name in (
+            'Servers of projects', 'IT that no host explains',
+            'Cooling, losses, light')}), places)
         first, second = sheet['sites']
         self.assertEqual(
             ('99.99 %', '15.00', '4.500 kg', None),
