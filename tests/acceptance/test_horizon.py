@@ -450,6 +450,15 @@ class InABrowser(unittest.TestCase):
                              where)
             self.assert_shown(span, german)
 
+    def assert_row(self, page: browser.Page, line: str,
+                   row: dict[str, Any], german: bool) -> None:
+        """Columns in kWh, and one in grams."""
+        for cell, column in (('.ea-energy', 'it_kwh'),
+                             ('td:nth-of-type(5)', 'facility_kwh'),
+                             ('td:nth-of-type(6)', 'co2_location_kg')):
+            self.assert_figures(page, f'{line} {cell}', [row[column]],
+                                german)
+
     def assert_shown(self, span: Any, german: bool) -> None:
         """What is shown is its own title, to half of its last digit."""
         title = span.get_attribute('title')
@@ -511,9 +520,8 @@ class InABrowser(unittest.TestCase):
                 'td:nth-of-type(4)'))
             self.assert_hole(page, total, german)
             for row in found:
-                self.assert_figures(
-                    page, f'#ea-server-{row["instance_id"]} .ea-energy',
-                    [row['it_kwh']], german)
+                self.assert_row(page, f'#ea-server-{row["instance_id"]}', row,
+                                german)
             self.assertEqual(
                 [f'ea-server-{row["instance_id"]}' for row in found],
                 [row.get_attribute('id') for row
@@ -750,8 +758,7 @@ class InABrowser(unittest.TestCase):
                                 'admin-projects', '#ea-projects'):
             for row in wanted:
                 line = f'#ea-project-{row["project_id"]}'
-                self.assert_figures(page, f'{line} .ea-energy',
-                                    [row['it_kwh']], german)
+                self.assert_row(page, line, row, german)
                 self.assertEqual(names[row['project_id']],
                                  page.text(f'{line} th'))
             order = [row.get_attribute('id').rpartition('-')[2] for row
