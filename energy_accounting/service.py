@@ -139,9 +139,9 @@ def serve_collector(conf: cfg.ConfigOpts) -> None:
     On SIGHUP all are started again, with the configuration as it is then
     or, where that is wrong, with the old one.
     """
+    from oslo_log import log
     oslo_config_glue.register_opts(conf)
-    if conf.log_options:
-        conf.log_opt_values(LOG, logging.DEBUG)
+    conf.log_opt_values(LOG, logging.DEBUG)
     manager = cotyledon.ServiceManager(
         graceful_shutdown_timeout=conf.graceful_shutdown_timeout)
     service = manager.add(CollectorService, workers=conf.collector.workers,
@@ -151,6 +151,8 @@ def serve_collector(conf: cfg.ConfigOpts) -> None:
         # What is handed to workers that are made from now on.
         if _can_reload(_check_collector, credentials=True):
             conf.reload_config_files()
+            log.setup(conf, configuration.NAME)
+            conf.log_opt_values(LOG, logging.DEBUG)
             manager.reconfigure(service, conf.collector.workers)
 
     manager.register_hooks(on_reload=reload, on_dead_worker=_on_dead_worker,

@@ -80,6 +80,7 @@ class CollectorTest(ReloadCase):
     def configure(self, *collector: str) -> None:
         self.conf.write_text('\n'.join([
             '[DEFAULT]', 'host = controller', 'transport_url = fake://',
+            f'debug = {"workers = 2" in collector}',
             f'state_path = {self.root}',
             '[database]', f'connection = sqlite:///{self.root}/ledger',
             '[collector]', *collector, '']))
@@ -101,6 +102,7 @@ class CollectorTest(ReloadCase):
         self.process.send_signal(signal.SIGHUP)
         self.await_line('collector worker 0 listens', 3)
         self.await_line('collector worker 1 listens')
+        self.assertIn(' DEBUG ', self.log.read_text())
         self.process.send_signal(signal.SIGTERM)
         self.assertEqual(0, self.process.wait(30), self.log.read_text())
         self.assertNotIn('Traceback', self.log.read_text())

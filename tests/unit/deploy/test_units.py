@@ -149,9 +149,10 @@ class Units(testtools.TestCase):
     def test_a_password_is_in_a_file_for_all(self):
         users = (DEPLOY / 'sysusers.d' / 'energy-accounting.conf').read_text()
         for line in tmpfiles():
-            _, path, mode, user, group, *_ = line.split()
+            kind, path, mode, user, group, *_ = line.split()
             if path.endswith('.conf'):
-                self.assertEqual('0', mode[-1], path)
+                # Made so, before somebody writes into it.
+                self.assertEqual(('f', '0'), (kind, mode[-1]), path)
             for name in {user, group} - {'root'}:
                 self.assertRegex(users, rf'(?m)^u {name} ')
 
