@@ -18,15 +18,18 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
+OVERLAYS = ('example', 'gateway')
 TARGETS = {f'{overlay}{part.replace("/", "-")}': f'overlays/{overlay}{part}'
-           for overlay in ('example', 'gateway')
+           for overlay in OVERLAYS
            for part in ('', '/endpoint', '/upgrade')}
 
 
 def digest() -> str:
     """Of every file that a rendering may depend on."""
     found = hashlib.sha256()
-    for part in ('base', 'components', 'overlays'):
+    # An operator's own overlay is no part of it.
+    for part in ('base', 'components',
+                 *(f'overlays/{overlay}' for overlay in OVERLAYS)):
         for path in sorted((HERE / part).rglob('*')):
             if path.is_file() and '__pycache__' not in path.parts:
                 found.update(f'{path.relative_to(HERE)}\n'.encode())

@@ -143,6 +143,8 @@ class TestSeccomp(unittest.TestCase):
         self.until(process, log, lambda: any(
             path.stat().st_size > 100 for path in
             (self.root / 'state' / 'spool').glob('*.seg*')))
+        # To its end, a few seconds of which it waits for an answer.
+        self.assertEqual(0, process.wait(30), log.read_text())
         self.assertNotIn(os.strerror(1), log.read_text())
 
     def until(self, process: subprocess.Popen[bytes], log: pathlib.Path,

@@ -123,10 +123,13 @@ class Manifests(testtools.TestCase):
                           certificate['spec']['dnsNames'])
 
     def test_nova_has_to_be_changed(self):
-        text = ''.join((manifests.YAOOK / 'rendered' / f'{target}.yaml')
-                       .read_text() for target in RENDER.TARGETS)
-        self.assertNotIn('novaComputeConfig', text)
-        self.assertNotIn('NovaDeployment', text)
+        for target in RENDER.TARGETS:
+            for one in manifests.rendered(target):
+                self.assertNotEqual(
+                    'compute.yaook.cloud',
+                    one['apiVersion'].partition('/')[0], target)
+                self.assertNotIn(one['kind'], (
+                    'NovaDeployment', 'KeystoneDeployment'), target)
 
 
 class LeastPrivilege(testtools.TestCase):
@@ -371,11 +374,16 @@ class Configuration(testtools.TestCase):
         setup = configparser.ConfigParser()
         setup.read(ROOT / 'setup.cfg')
         scripts = setup['options.entry_points']['console_scripts']
+        seen = set()
         for _, name, template in manifests.pods(self.documents):
             for container in manifests.containers(template):
-                program = container['command'][0]
-                if program.startswith('energy-accounting'):
+                for program in re.findall(
+                        r'energy-accounting-[a-z]+',
+                        re.sub(r'\S*/\S*', '',
+                               ' '.join(container['command']))):
                     self.assertIn(program, scripts, name)
+                    seen.add(program)
+        self.assertIn('energy-accounting-status', seen)
 
     def test_a_job_is_told_what_it_does_not_know(self):
         jobs = {name.removeprefix('energy-accounting-'):
