@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
 import subprocess
@@ -38,9 +39,17 @@ class Images(testtools.TestCase):
         self.assertIn('gcc', stages(SERVICE)[0].split())
 
     def test_a_process_of_the_image_is_root(self):
-        for path in (SERVICE, HORIZON):
-            user = re.findall(r'(?m)^USER (\S+)', stages(path)[-1])[-1]
-            self.assertNotIn(user, ('root', '0'), path.name)
+        user = re.findall(r'(?m)^USER (\S+)', stages(SERVICE)[-1])[-1]
+        self.assertNotIn(user, ('root', '0'))
+        last = stages(HORIZON)[-1]
+        self.assertTrue(last.endswith('\nUSER ${RUN_AS}\n'), last)
+        [step] = re.findall(r'(?m)^RUN (.*RUN_AS.*)$', last)
+        for user, taken in (('horizon', True), ('33:33', True), ('', False),
+                            ('root', False), ('0:0', False)):
+            done = subprocess.run(
+                ['sh', '-c', step], check=False, capture_output=True,
+                env={**os.environ, 'RUN_AS': user})
+            self.assertEqual(taken, not done.returncode, user)
 
     def test_the_image_is_another_user_than_the_pods(self):
         user = re.search(r'(?m)^USER (\d+):', stages(SERVICE)[-1])
