@@ -36,6 +36,8 @@ KIND = 'rating'
 METRIC = 'energy.instance'
 SECONDS = 60
 PRICE = decimal.Decimal('0.30')
+# The status of a command after which an export waits for what is away.
+WAITS = 1
 # Of the project of services.
 USERS = {'rates': 'admin', 'weak': 'reader', 'cloudkitty': 'admin'}
 MONTH = {'begin': '2026-10-01T00:00:00+02:00',
@@ -374,13 +376,14 @@ class RatingTest(unittest.TestCase):
                 self.refused(words, path)
         self.stage.influx.kill()
         try:
-            self.refused('500.*InfluxDB', conf)
+            self.refused('500.*InfluxDB', conf, WAITS)
         finally:
             self.stage.influx.start()
         self.stage.kitty.kill()
         try:
             self.refused('establish.*running', self.month.conf(
-                'rates', f'endpoint_override = {self.stage.kitty.url}\n'))
+                'rates', f'endpoint_override = {self.stage.kitty.url}\n'),
+                WAITS)
             with self.stage.kitty.first_storage():
                 self.refused(r'404.*\[storage\] version = 2', conf)
         finally:
@@ -389,9 +392,10 @@ class RatingTest(unittest.TestCase):
         self.assertIn(': confirmed', self.sent())
         self.assertEqual(self.month.said(), self.month.shown())
 
-    def refused(self, words: str, conf: pathlib.Path) -> None:
+    def refused(self, words: str, conf: pathlib.Path,
+                status: int = 2) -> None:
         done = self.run_export(conf=conf)
-        self.assertEqual((2, ''), (done.returncode, done.stdout), done)
+        self.assertEqual((status, ''), (done.returncode, done.stdout), done)
         self.assertRegex(done.stderr, words)
         self.assertIn('[cloudkitty]', done.stderr)
         self.assertEqual(1, done.stderr.count('\n'), done.stderr)
