@@ -190,7 +190,9 @@ class Between:
             (servers.LOOPBACK, 0), _handler(self))
         self._server.daemon_threads = True
         self.url = f'http://{servers.LOOPBACK}:{self._server.server_port}'
-        self._thread = threading.Thread(target=self._server.serve_forever)
+        # What stops it runs at the exit, which waits for all other threads.
+        self._thread = threading.Thread(target=self._server.serve_forever,
+                                        daemon=True)
         self._thread.start()
 
     def close(self) -> None:
