@@ -149,14 +149,16 @@ def _verify(conf: cfg.ConfigOpts) -> int:
             '--revision: name the one statement that it is of')
     database = engine.Database.from_conf(conf)
     engine.check_schema(database)
-    days = sum(
-        len(periods.period(name, time_zone).days()) * number
-        for name, time_zone, number in database.read_current(store.spans))
-    wanted: Iterable[store.Stored] = _every(database)
+    wanted: Iterable[store.Stored]
     if given.statements:
         wanted = [verifying.chosen(database, one, given.revision)
                   for one in given.statements]
         days = sum(len(_period(one).days()) for one in wanted)
+    else:
+        wanted = _every(database)
+        days = sum(
+            len(periods.period(name, time_zone).days()) * number
+            for name, time_zone, number in database.read_current(store.spans))
     worst = 0
     with _Bar(given.progress, 'verifying', days) as bar:
         for one in wanted:
